@@ -1,1 +1,22 @@
-//! trunkline-settings
+//! What Trunkline is told from outside: the settings file, environment overrides, a connection URL,
+//! `pg_hba.conf`, `pg_ident.conf` and `userlist.txt`, from text to checked values or to a list of mistakes.
+//!
+//! What never enters: files, environment and clock. Whoever loads settings hands in a [`Files`] and the pairs of
+//! the environment, and acts on the result.
+//!
+//! Start at [`Settings`]; each group of settings is declared once, in `sections`, and everything else (decoding,
+//! documentation, JSON Schema, reload) is made from that declaration.
+
+mod choice;
+mod group;
+mod secret;
+mod sections;
+mod settings;
+mod value;
+
+pub use crate::secret::Secret;
+pub use crate::sections::*;
+pub use crate::settings::{
+    CONSOLE_DATABASES, Databases, PoolPolicy, ServerSecret, Settings, Users, WILDCARD,
+};
+pub use crate::value::{Effect, Kind, Value};

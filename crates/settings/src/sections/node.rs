@@ -1,0 +1,109 @@
+//! The PostgreSQL servers, and the connections that watch over them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Secret;
+use crate::group::group;
+use crate::sections::MOST;
+use crate::value::{Field, Kind, Value};
+
+group! {
+    /// One PostgreSQL server; the table is repeated for each. At least one is needed.
+    pub struct Node in "node" {
+        /// Its name in logs, metrics and commands. Must be given, and be unique.
+        pub name: String = String::new() => Kind::Text, Live, "\"pg1\"";
+        /// Host name, IP address, or the directory of its Unix socket.
+        pub host: Host = Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)) => Kind::Text, NewConnections, "\"10.0.0.11\"";
+        /// Its port.
+        pub port: u16 = 5432 => Kind::count(1, 65_535), NewConnections, "5433";
+        /// Its share of the reads among the standbys, relative to the others. 0: no reads.
+        pub weight: f64 = 1.0 => Kind::Ratio { min: 0.0, max: 1000.0 }, Live, "2.0";
+        /// Server connections to this node, over all pools. 0: no limit of its own.
+        pub max_connections: usize = 0 => Kind::count(0, MOST), Live, "90";
+    }
+}
+
+group! {
+    /// The connections with which the nodes are watched and users are looked up.
+    pub struct Cluster in "cluster" {
+        /// How often each node is asked how it is.
+        pub probe_interval: Duration = Duration::from_secs(1)
+            => Kind::span_from(Duration::from_millis(100)), Live, "\"500ms\"";
+        /// How long a node may take to answer; then the probe has failed.
+        pub probe_timeout: Duration = Duration::from_secs(2)
+            => Kind::span_from(Duration::from_millis(100)), Live, "\"1s\"";
+        /// Role of the control connections.
+        pub user: String = "postgres".to_owned() => Kind::Text, NewConnections, "\"trunkline\"";
+        /// Its password.
+        pub password: Option<Secret> = None => Kind::Secret, NewConnections, "\"...\"";
+        /// File with its password; one newline at the end is removed.
+        pub password_file: Option<PathBuf> = None => Kind::Path, NewConnections, "\"/run/secrets/trunkline\"";
+        /// Database of the control connections.
+        pub database: String = "postgres".to_owned() => Kind::Text, NewConnections, "\"monitoring\"";
+    }
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Host {
+    /// A host name, to be looked up when connecting.
+    Name(String),
+    /// An IP address.
+    Address(IpAddr),
+    /// The directory that holds the server's Unix socket `.s.PGSQL.<port>`.
+    Socket(PathBuf),
+}
+
+impl Host {
+    /// Reads a host as libpq does: a text that begins with `/` is a directory. The error says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        if text.starts_with('/') {
+            Ok(Self::Socket(PathBuf::from(text)))
+        } else if let Ok(address) = bare.parse() {
+            Ok(Self::Address(address))
+        } else if text.is_empty() {
+            Err("the host is empty".into())
+        } else if text.contains(':') && !text.contains("::") {
+            Err(format!("`{text}` is not a host: the port is a setting of its own, `port`"))
+        } else if let Some(odd) =
+            text.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._".contains(*c))
+        {
+            Err(format!("`{text}` is not a host name: it contains {odd:?}"))
+        } else {
+            Ok(Self::Name(text.to_owned()))
+        }
+    }
+
+    /// The directory of the Unix socket, if it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        match self {
+            Self::Socket(path) => Some(path),
+            Self::Name(_) | Self::Address(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Field for Host {
+    fn show(&self) -> Value {
+        Value::Text(self.to_string())
+    }
+
+    fn put(&mut self, value: Value) -> Result<(), String> {
+        *self = Self::parse(&value.into_text()?)?;
+        Ok(())
+    }
+}

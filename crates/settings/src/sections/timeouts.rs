@@ -1,0 +1,36 @@
+//! How long clients may take, and how much they may use.
+
+use std::time::Duration;
+
+use crate::group::group;
+use crate::sections::MOST;
+use crate::value::Kind;
+
+group! {
+    /// How long clients may take. 0s switches a limit off.
+    pub struct Timeouts in "timeouts" {
+        /// A client that is idle outside a transaction for longer is closed. 0s: off.
+        pub client_idle: Duration = Duration::ZERO => Kind::span(), Live, "\"30m\"";
+        /// A client that is idle inside a transaction for longer is closed. 0s: off.
+        pub idle_in_transaction: Duration = Duration::ZERO => Kind::span(), Live, "\"1m\"";
+        /// A statement that runs for longer is cancelled. 0s: off.
+        pub query: Duration = Duration::ZERO => Kind::span(), Live, "\"30s\"";
+        /// A transaction that is open for longer is ended together with its client. 0s: off.
+        pub transaction: Duration = Duration::ZERO => Kind::span(), Live, "\"5m\"";
+        /// How long a cancel request may take to reach its server; then it is dropped.
+        pub cancel: Duration = Duration::from_secs(10)
+            => Kind::span_from(Duration::from_millis(100)), Live, "\"2s\"";
+    }
+}
+
+group! {
+    /// How much one client may use.
+    pub struct Limits in "limits" {
+        /// Bytes that are kept per direction while the other side does not read; beyond, reading stops.
+        pub client_buffer: usize = 64 << 10 => Kind::Size { min: 16 << 10, max: 64 << 20 }, NewConnections, "\"256KiB\"";
+        /// Largest message that is passed on. PostgreSQL's own limit is just below 1GiB.
+        pub max_message: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 30 }, NewConnections, "\"64MiB\"";
+        /// Prepared statements that one client may hold; the next one is refused with SQLSTATE 53400.
+        pub max_client_statements: usize = 10_000 => Kind::count(1, MOST), NewConnections, "1000";
+    }
+}

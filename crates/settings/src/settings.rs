@@ -1,0 +1,225 @@
+//! The checked settings: every value complete, every default applied, and the look-ups that resolve overrides.
+
+use std::collections::BTreeMap;
+
+use crate::Secret;
+use crate::sections::{
+    Auth, ClientTls, Cluster, Console, Database, General, Http, Limits, Listen, Log, Node,
+    PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
+};
+
+/// Everything the program is told from outside. Once made it is only replaced as a whole.
+///
+/// `Default` has no node and is not accepted from a file; it is there for tests and as the start of a hand-made one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// The process as a whole.
+    pub general: General,
+    /// The servers, in the order of the file; at least one, with unique names and addresses.
+    pub nodes: Vec<Node>,
+    /// The connections that watch the servers.
+    pub cluster: Cluster,
+    /// What clients may name as their database.
+    pub databases: Databases,
+    /// Users known from the settings and the user file.
+    pub users: Users,
+    /// Pools, as far as database and user say nothing else.
+    pub pool: PoolDefaults,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
+    /// How much one client may use.
+    pub limits: Limits,
+    /// TCP sockets.
+    pub tcp: Tcp,
+    /// TLS towards clients.
+    pub client_tls: ClientTls,
+    /// TLS towards servers.
+    pub server_tls: ServerTls,
+    /// How clients prove who they are.
+    pub auth: Auth,
+    /// The admin console.
+    pub console: Console,
+    /// HTTP endpoints.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+}
+
+/// Databases by the name that clients give; `*` stands for all others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Databases(pub BTreeMap<String, Database>);
+
+/// The name that stands for every database without a table of its own.
+pub const WILDCARD: &str = "*";
+
+impl Default for Databases {
+    fn default() -> Self {
+        Self(BTreeMap::from([(WILDCARD.to_owned(), Database::default())]))
+    }
+}
+
+/// Users by name, from `[users]` and the user file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Users(pub BTreeMap<String, User>);
+
+/// Database names that lead to the admin console instead of a server.
+pub const CONSOLE_DATABASES: &[&str] = &["trunkline", "pgbouncer"];
+
+/// How the pool of one (database, user) is run, every override resolved. Limits of 0 mean "none".
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolPolicy {
+    /// The name the client gave; together with `user` the pool's key.
+    pub database: String,
+    /// The client's user.
+    pub user: String,
+    /// The database's name on the servers.
+    pub server_database: String,
+    /// The role on the servers.
+    pub server_user: String,
+    /// With what to log in to the servers.
+    pub server_secret: ServerSecret,
+    /// How long a client keeps a server connection.
+    pub mode: PoolMode,
+    /// Server connections, for each node.
+    pub size: usize,
+    /// Idle server connections to keep ready; at most `size`.
+    pub min_idle: usize,
+    /// Server connections beyond `size` for those who have waited long.
+    pub reserve_size: usize,
+    /// Server connections that may be pinned at once; at least 1 less than `size` unless `size` is 1.
+    pub max_pinned: usize,
+    /// Limit of server connections for this database name over all users and nodes; 0 for none.
+    pub max_database_connections: usize,
+    /// Limit of server connections for this user over all databases and nodes; 0 for none.
+    pub max_user_connections: usize,
+    /// Limit of clients of this user; 0 for none.
+    pub max_user_clients: usize,
+}
+
+/// With what a server connection logs in, as far as the settings know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerSecret {
+    /// This password. An empty one says that the server asks for none.
+    Plain(Secret),
+    /// The stored md5 form of the password, which serves for servers that ask for md5.
+    Md5(Secret),
+    /// Nothing here; the last login of this user leaves its SCRAM `ClientKey` or its password.
+    Learnt,
+    /// Nothing here, and no login of a client will bring it: only a server that asks for nothing, or for our
+    /// certificate, lets us in.
+    Nothing,
+}
+
+impl Settings {
+    /// How the pool of this database and user is run; `None` if there is no such database for clients, or if it
+    /// is the admin console's.
+    pub fn pool_for(&self, database: &str, user: &str) -> Option<PoolPolicy> {
+        if self.is_console(database) {
+            return None;
+        }
+        let table = self.databases.find(database)?;
+        let known = self.user(user);
+        let (server_user, server_secret) = self.server_login(table, user);
+        let size =
+            known.and_then(|known| known.pool_size).or(table.pool_size).unwrap_or(self.pool.size);
+        let max_pinned = match self.pool.max_pinned {
+            0 => size.saturating_sub(1).max(1),
+            most => most.min(size),
+        };
+        Some(PoolPolicy {
+            database: database.to_owned(),
+            user: user.to_owned(),
+            server_database: table.dbname.clone().unwrap_or_else(|| database.to_owned()),
+            server_user,
+            server_secret,
+            mode: known
+                .and_then(|known| known.pool_mode)
+                .or(table.pool_mode)
+                .unwrap_or(self.pool.mode),
+            size,
+            min_idle: table.min_idle.unwrap_or(self.pool.min_idle).min(size),
+            reserve_size: table.reserve_size.unwrap_or(self.pool.reserve_size),
+            max_pinned,
+            max_database_connections: table.max_connections,
+            max_user_connections: known.map_or(0, |known| known.max_connections),
+            max_user_clients: known.map_or(0, |known| known.max_clients),
+        })
+    }
+
+    /// What is known of a user; `None` leaves `auth_query`.
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.0.get(name)
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// Whether the user may give every command of the console.
+    pub fn is_admin(&self, user: &str) -> bool {
+        self.console.admin_users.iter().any(|admin| admin == user)
+    }
+
+    /// Whether the user may look at the console; every admin may.
+    pub fn is_stats_user(&self, user: &str) -> bool {
+        self.is_admin(user) || self.console.stats_users.iter().any(|viewer| viewer == user)
+    }
+
+    /// Whether this database name leads to the admin console.
+    pub fn is_console(&self, database: &str) -> bool {
+        CONSOLE_DATABASES.contains(&database)
+    }
+
+    /// The database in which `auth_query` runs.
+    pub fn auth_database(&self) -> &str {
+        self.auth.auth_database.as_deref().unwrap_or(&self.cluster.database)
+    }
+
+    /// Role and secret on the servers: the database's, else the user's own server login, else the client's.
+    pub(crate) fn server_login(&self, table: &Database, user: &str) -> (String, ServerSecret) {
+        if let Some(role) = &table.user {
+            let secret = match &table.password {
+                Some(password) => ServerSecret::Plain(password.clone()),
+                None => self.secret_of_role(role, role == user),
+            };
+            return (role.clone(), secret);
+        }
+        let known = self.user(user);
+        let role = known.and_then(|known| known.server_user.as_deref()).unwrap_or(user);
+        let secret = match known.and_then(|known| known.server_password.as_ref()) {
+            Some(password) => ServerSecret::Plain(password.clone()),
+            None => self.secret_of_role(role, role == user),
+        };
+        (role.to_owned(), secret)
+    }
+
+    /// What `[users]` and the user file know for logging in as this role; `own` if clients log in under that name.
+    fn secret_of_role(&self, role: &str, own: bool) -> ServerSecret {
+        let known = self.user(role);
+        let server_password = known
+            .filter(|known| known.server_user.as_deref().is_none_or(|name| name == role))
+            .and_then(|known| known.server_password.as_ref());
+        if let Some(password) = server_password {
+            return ServerSecret::Plain(password.clone());
+        }
+        match known.and_then(|known| known.password.as_ref()) {
+            Some(UserPassword::Plain(password)) => ServerSecret::Plain(password.clone()),
+            Some(UserPassword::Md5(hash)) => ServerSecret::Md5(hash.clone()),
+            Some(UserPassword::Scram(_)) | None if own => ServerSecret::Learnt,
+            Some(UserPassword::Scram(_)) | None => ServerSecret::Nothing,
+        }
+    }
+}
+
+impl Databases {
+    /// The table for a database name: its own, else the wildcard's.
+    pub fn find(&self, name: &str) -> Option<&Database> {
+        self.0.get(name).or_else(|| self.0.get(WILDCARD))
+    }
+}
+
+#[cfg(test)]
+mod tests;
