@@ -1,0 +1,213 @@
+//! What a client asks to be set at login: the parameters of its startup packet, with `options` taken apart
+//! the way PostgreSQL does (`pg_split_opts` in `src/backend/utils/init/postinit.c`,
+//! `process_postgres_switches` in `src/backend/tcop/postgres.c`).
+
+use std::mem;
+
+/// The settings a client starts with, in the order they are to be applied.
+///
+/// `application_name` and `client_encoding` stand apart because they differ between clients that can share
+/// a server; everything else decides which servers fit (two clients fit the same ones if their
+/// [`others`](Self::others) are equal).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StartupParams {
+    /// `application_name`, when given.
+    pub application_name: Option<Box<str>>,
+    /// `client_encoding`, when given.
+    pub client_encoding: Option<Box<str>>,
+    /// Every other setting: name as the client spelled it, and value. A name occurs once (settings are
+    /// known by name without regard to case); in the order of the first mention.
+    pub others: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Something in `options` that cannot be followed. The texts are PostgreSQL's, the code is 42601.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// `-c name` or `--name` without a value.
+    #[error("{0} requires a value")]
+    NoValue(String),
+    /// Any other command-line switch, or a word that is none.
+    #[error("invalid command-line argument for server process: {0}")]
+    Unknown(String),
+}
+
+impl StartupParams {
+    /// Sorts the parameters of a startup packet (without `user`, `database` and `replication`).
+    ///
+    /// What `options` says comes first, so that a parameter of its own name overrides it, as in PostgreSQL.
+    pub fn new<'a>(
+        params: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Result<Self, OptionsError> {
+        let mut sorted = Self::default();
+        // Of several `options` PostgreSQL follows the last.
+        if let Some((_, options)) = params.clone().filter(|(name, _)| *name == "options").last() {
+            sorted.follow_options(options)?;
+        }
+        for (name, value) in params.filter(|(name, _)| *name != "options") {
+            sorted.set(name, value);
+        }
+        Ok(sorted)
+    }
+
+    /// Whether the client asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.application_name.is_none() && self.client_encoding.is_none() && self.others.is_empty()
+    }
+
+    /// Every setting with its value: the two that stand apart first.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let apart = [
+            ("application_name", self.application_name.as_deref()),
+            ("client_encoding", self.client_encoding.as_deref()),
+        ];
+        let apart = apart.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        apart.chain(self.others.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        if name.eq_ignore_ascii_case("application_name") {
+            self.application_name = Some(clean_ascii(value).into());
+        } else if name.eq_ignore_ascii_case("client_encoding") {
+            self.client_encoding = Some(value.into());
+        } else if let Some((_, known)) =
+            self.others.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
+            *known = value.into();
+        } else {
+            self.others.push((name.into(), value.into()));
+        }
+    }
+
+    fn follow_options(&mut self, options: &str) -> Result<(), OptionsError> {
+        let mut words = split(options).into_iter();
+        while let Some(word) = words.next() {
+            let (switch, setting) = if let Some(setting) = word.strip_prefix("--") {
+                ("--", setting.to_owned())
+            } else if word == "-c" {
+                let setting = words.next().ok_or_else(|| OptionsError::Unknown(word.clone()))?;
+                ("-c ", setting)
+            } else if let Some(setting) = word.strip_prefix("-c") {
+                ("-c ", setting.to_owned())
+            } else {
+                return Err(OptionsError::Unknown(word));
+            };
+            let Some((name, value)) = setting.split_once('=') else {
+                return Err(OptionsError::NoValue(format!("{switch}{setting}")));
+            };
+            // ParseLongOption(): a switch may be written with dashes where the setting has underscores.
+            self.set(&name.replace('-', "_"), value);
+        }
+        Ok(())
+    }
+}
+
+/// Takes `options` apart at white space; a backslash makes the next character an ordinary one.
+fn split(options: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut inside = false;
+    let mut characters = options.chars();
+    while let Some(character) = characters.next() {
+        // C's isspace().
+        if matches!(character, ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r') {
+            if mem::take(&mut inside) {
+                words.push(mem::take(&mut word));
+            }
+            continue;
+        }
+        inside = true;
+        match character {
+            '\\' => word.extend(characters.next()),
+            _ => word.push(character),
+        }
+    }
+    if inside {
+        words.push(word);
+    }
+    words
+}
+
+/// Replaces what is not printable ASCII by `?`, as PostgreSQL does with application names
+/// (`pg_clean_ascii`): the name is shown to clients of every encoding.
+fn clean_ascii(value: &str) -> String {
+    let clean = |byte| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '?' };
+    value.bytes().map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(pairs: &[(&str, &str)]) -> Result<StartupParams, OptionsError> {
+        StartupParams::new(pairs.iter().copied())
+    }
+
+    fn others(params: &StartupParams) -> Vec<(&str, &str)> {
+        params.others.iter().map(|(name, value)| (&**name, &**value)).collect()
+    }
+
+    #[test]
+    fn application_name_and_encoding_stand_apart() {
+        let found = params(&[
+            ("application_name", "psql"),
+            ("client_encoding", "UTF8"),
+            ("DateStyle", "ISO"),
+        ]);
+        let found = found.unwrap();
+        assert_eq!(found.application_name.as_deref(), Some("psql"));
+        assert_eq!(found.client_encoding.as_deref(), Some("UTF8"));
+        assert_eq!(others(&found), [("DateStyle", "ISO")]);
+        assert_eq!(found.iter().count(), 3);
+    }
+
+    #[test]
+    fn options_are_taken_apart_in_every_spelling() {
+        let found = params(&[(
+            "options",
+            r" -c search_path=a,b  -cwork_mem=1MB --lock-timeout=5s -c app.note=two\ words\\ ",
+        )]);
+        assert_eq!(
+            others(&found.unwrap()),
+            [
+                ("search_path", "a,b"),
+                ("work_mem", "1MB"),
+                ("lock_timeout", "5s"),
+                ("app.note", r"two words\"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_parameter_overrides_options_and_the_last_mention_counts() {
+        let found = params(&[
+            ("TimeZone", "UTC"),
+            ("options", "-c timezone=Asia/Tokyo -c application_name=x"),
+            ("timezone", "Europe/Berlin"),
+        ]);
+        let found = found.unwrap();
+        assert_eq!(others(&found), [("timezone", "Europe/Berlin")]);
+        assert_eq!(found.application_name.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused_in_postgresqls_words() {
+        let refused = |options| params(&[("options", options)]).unwrap_err().to_string();
+        assert_eq!(refused("-c work_mem"), "-c work_mem requires a value");
+        assert_eq!(refused("--work_mem"), "--work_mem requires a value");
+        assert_eq!(refused("-c"), "invalid command-line argument for server process: -c");
+        assert_eq!(refused("-d 3"), "invalid command-line argument for server process: -d");
+        assert_eq!(refused("word"), "invalid command-line argument for server process: word");
+    }
+
+    #[test]
+    fn an_application_name_is_cut_down_to_printable_ascii() {
+        let found = params(&[("application_name", "caf\u{e9}\n")]).unwrap();
+        assert_eq!(found.application_name.as_deref(), Some("caf???"));
+    }
+
+    #[test]
+    fn empty_options_mean_nothing() {
+        assert!(params(&[("options", " \t ")]).unwrap().is_empty());
+        assert!(params(&[]).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! What the cold side (accepting, logging in, opening servers) hands to the worker loops, as values.
+//!
+//! Nothing here refers to a runtime: a loop takes the socket, registers it and goes on with the bytes that
+//! have been read already.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use trunkline_wire::startup::ProtocolVersion;
+use trunkline_wire::{Reported, SqlState};
+
+use crate::frontend::ClientSlot;
+pub use crate::frontend::StartupParams;
+use crate::net::{Peer, Socket};
+use crate::tls::TlsCodec;
+
+/// A client that has proved who it is.
+///
+/// `AuthenticationOk` has been written and nothing after it: the parameter reports, the cancel key and the
+/// first `ReadyForQuery` are the loop's to send, when it knows them.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The connection.
+    pub socket: Socket,
+    /// Its TLS state, when it is encrypted.
+    pub tls: Option<Box<TlsCodec>>,
+    /// The user it logged in as.
+    pub user: Arc<str>,
+    /// The database it asked for, by the name clients use.
+    pub database: Arc<str>,
+    /// What it wants set from the start.
+    pub startup: StartupParams,
+    /// The protocol agreed on; `NegotiateProtocolVersion` has been sent where it was due.
+    pub protocol: ProtocolVersion,
+    /// Plaintext that was read behind the login.
+    pub early: BytesMut,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// How it proved itself, for display.
+    pub method: &'static str,
+    /// Its place among `max_clients`, given back when dropped.
+    pub slot: ClientSlot,
+}
+
+/// A connection to a server that is logged in and idle (its first `ReadyForQuery` has been read).
+#[derive(Debug)]
+pub struct NewServer {
+    /// The connection.
+    pub socket: Socket,
+    /// Its TLS state, when it is encrypted.
+    pub tls: Option<Box<TlsCodec>>,
+    /// The parameters the server has reported.
+    pub reported: Reported,
+    /// The server's process id; 0 when it told none.
+    pub pid: i32,
+    /// The secret that cancels its statements; empty when it told none.
+    pub cancel_key: Box<[u8]>,
+    /// The protocol agreed on.
+    pub protocol: ProtocolVersion,
+    /// Plaintext that was read behind the first `ReadyForQuery`, such as an early notice.
+    pub early: BytesMut,
+}
+
+/// An error with what is needed to act on it and to pass it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorReport {
+    /// The SQLSTATE.
+    pub code: SqlState,
+    /// The primary message.
+    pub message: String,
+    /// The body of the whole `ErrorResponse`, to be sent to a client as it is.
+    pub body: Bytes,
+}
+
+impl fmt::Display for ErrorReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// Why no server connection could be opened, by what it means for those who wait for one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Trying again with the same user and database will fail the same way: waiters get the report at once.
+    /// The server's own words, or ours where the settings forbid going on (no TLS, cleartext).
+    #[error("{0}")]
+    Final(ErrorReport),
+    /// The node has no connection to spare (53300): waiters stay, the cap is lowered for a while.
+    #[error("{0}")]
+    NodeFull(ErrorReport),
+    /// The node cannot be reached or does not take connections now: waiters stay until their deadline.
+    #[error("{0}")]
+    Away(Away),
+    /// We have nothing to prove the user with.
+    #[error("{0}")]
+    NoCredential(NoCredential),
+}
+
+/// Why a node takes no connections now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Away {
+    /// No address is known for the host, the connection was refused, or it broke.
+    #[error("could not connect to server at {address}: {reason}")]
+    Io {
+        /// Host and port, or socket path.
+        address: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// It did not answer within `connect_timeout`.
+    #[error("server at {address} did not answer in time")]
+    Timeout {
+        /// Host and port, or socket path.
+        address: String,
+    },
+    /// It said that it is starting, stopping or otherwise unable (57P03 and the like).
+    #[error("{0}")]
+    Said(ErrorReport),
+    /// It did not keep to the protocol.
+    #[error("server at {address} does not speak the protocol: {reason}")]
+    Protocol {
+        /// Host and port, or socket path.
+        address: String,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+/// Which credential a server asked for that we do not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoCredential {
+    /// The user has not logged in here since we started or since the password changed, so that no key for
+    /// SCRAM is known.
+    #[error(
+        "no key yet: the user has not logged in since the start or since the password was changed"
+    )]
+    NoKeyYet,
+    /// The server wants a password (or its MD5 hash) and we have only a SCRAM key.
+    #[error("the server asks for {method} and only a SCRAM key is known for the user")]
+    KeyOnly {
+        /// What the server asks for.
+        method: &'static str,
+    },
+    /// The server wants SCRAM and we have only an MD5 hash.
+    #[error("the server asks for SCRAM and only an MD5 hash is known for the user")]
+    HashOnly,
+}
+
+/// What a login to the admin database may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleRights {
+    /// `SHOW` only.
+    Read,
+    /// Every command.
+    Admin,
+}
+
+/// A byte stream the console can be served on.
+pub trait ConsoleStream: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug> ConsoleStream for T {}
+
+/// A login to the admin database. `AuthenticationOk` has been written and nothing after it.
+#[derive(Debug)]
+pub struct ConsoleLogin {
+    /// The connection, decrypted.
+    pub stream: Box<dyn ConsoleStream>,
+    /// The user it logged in as.
+    pub user: Arc<str>,
+    /// The name of the admin database the client used.
+    pub database: Arc<str>,
+    /// What it may do.
+    pub rights: ConsoleRights,
+    /// What it wants set from the start.
+    pub startup: StartupParams,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Its place among `admin_slots`, given back when dropped.
+    pub slot: ClientSlot,
+}
+
+/// Takes what the login side has finished. Called on the login runtime; must not block.
+pub trait Handoff: Send + Sync + 'static {
+    /// A client goes to a loop.
+    fn logged_in(&self, client: LoggedIn);
+
+    /// A cancel request came in; whether the key is right is the receiver's to find out.
+    fn cancel(&self, pid: i32, key: &[u8]);
+
+    /// An operator goes to the console.
+    fn console(&self, login: ConsoleLogin);
+}
