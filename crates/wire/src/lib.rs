@@ -6,10 +6,12 @@
 //!
 //! Where to start: [`frame`] finds whole messages in a read buffer; [`startup`] reads what a client
 //! sends before its first framed message; [`frontend`] and [`backend`] hold one view and one writer per
-//! message. Views borrow from the read buffer and allocate nothing.
+//! message. Views borrow from the read buffer and allocate nothing. [`auth`] holds the password exchanges
+//! of both sides as machines; each takes a message and answers with the next one.
 //!
 //! Parsing is as strict as PostgreSQL's own, with the same error texts (`src/backend/libpq/pqformat.c`).
 
+pub mod auth;
 pub mod backend;
 pub mod frame;
 pub mod frontend;
