@@ -1,0 +1,48 @@
+//! The classes of bytes that PostgreSQL's lexer knows (`scan.l`).
+
+/// White space. The vertical tab is one only since PostgreSQL 16; before, it is a syntax error anyway.
+#[inline]
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+/// What ends a `--` comment, and what lets a string go on in the next line.
+#[inline]
+pub(crate) fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// What an unquoted identifier may begin with: every byte with its high bit set counts as a letter.
+#[inline]
+pub(crate) fn starts_word(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..)
+}
+
+/// What an unquoted identifier may go on with.
+#[inline]
+pub(crate) fn is_word(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'$' | 0x80..)
+}
+
+/// The letters of a word of at most eight bytes, in lower case, as one number: two words are the same keyword exactly
+/// if their numbers are equal. Longer words give 0, which no word of word bytes gives.
+///
+/// Setting bit 5 lowers letters, keeps digits and `$`, and maps `_` to a byte that no ASCII word holds.
+#[inline]
+pub(crate) const fn pack(word: &[u8]) -> u64 {
+    if word.len() > 8 {
+        return 0;
+    }
+    let mut packed = 0;
+    let mut rest = word;
+    while let [byte, more @ ..] = rest {
+        #[expect(
+            clippy::as_conversions,
+            reason = "`u64::from` cannot be called in a const function; u8 widens losslessly"
+        )]
+        let wide = (*byte | 0x20) as u64;
+        packed = packed << 8 | wide;
+        rest = more;
+    }
+    packed
+}

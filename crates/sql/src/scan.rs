@@ -1,0 +1,84 @@
+//! What a whole text does: the answer of a scan.
+
+use crate::effect::{Effect, StatementEffect};
+use crate::keyword::Keyword;
+use crate::lexer::Rules;
+use crate::scanner::Scanner;
+
+/// So many statements of a text have their keyword kept; it is for logs and counters only.
+pub(crate) const KEYWORDS_KEPT: usize = 8;
+
+/// What a text does. Costs no allocation as long as there is at most one effect without a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    pub(crate) statements: usize,
+    pub(crate) keywords: [Keyword; KEYWORDS_KEPT],
+    pub(crate) effects: Effects,
+}
+
+/// The effects of a text: most have none, some have one, few have more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Effects {
+    #[default]
+    None,
+    One(StatementEffect),
+    Many(Vec<StatementEffect>),
+}
+
+impl Effects {
+    pub(crate) fn push(&mut self, effect: StatementEffect) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(effect),
+            Self::One(first) => Self::Many(vec![first, effect]),
+            Self::Many(mut effects) => {
+                effects.push(effect);
+                Self::Many(effects)
+            }
+        };
+    }
+
+    pub(crate) fn as_slice(&self) -> &[StatementEffect] {
+        match self {
+            Self::None => &[],
+            Self::One(effect) => std::slice::from_ref(effect),
+            Self::Many(effects) => effects,
+        }
+    }
+}
+
+impl Scan {
+    /// Number of statements that are not empty.
+    pub fn statements(&self) -> usize {
+        self.statements
+    }
+
+    /// The word that the statement of this index begins with. [`Keyword::Other`] for what no keyword was kept of,
+    /// that is after the first eight statements.
+    pub fn keyword(&self, statement: usize) -> Keyword {
+        self.keywords.get(statement).copied().unwrap_or_default()
+    }
+
+    /// What the statements do, in their order. Empty for most texts.
+    pub fn effects(&self) -> &[StatementEffect] {
+        self.effects.as_slice()
+    }
+
+    /// The effects, to be kept until the server's replies arrive.
+    pub fn into_effects(self) -> Box<[StatementEffect]> {
+        match self.effects {
+            Effects::None => Box::default(),
+            Effects::One(effect) => Box::new([effect]),
+            Effects::Many(effects) => effects.into(),
+        }
+    }
+
+    /// Whether any effect satisfies `wanted`.
+    pub fn any(&self, wanted: impl Fn(&Effect) -> bool) -> bool {
+        self.effects().iter().any(|found| wanted(&found.effect))
+    }
+}
+
+/// Scans a text that is whole.
+pub fn scan(text: &[u8], rules: Rules) -> Scan {
+    Scanner::new(rules).finish_with(text)
+}
