@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use trunkline_wire::startup::ProtocolVersion;
 use trunkline_wire::{Reported, SqlState};
 
+use crate::backend::Endpoint;
 use crate::frontend::ClientSlot;
 pub use crate::frontend::StartupParams;
 use crate::net::{Peer, Socket};
@@ -51,6 +52,8 @@ pub struct NewServer {
     pub socket: Socket,
     /// Its TLS state, when it is encrypted.
     pub tls: Option<Box<TlsCodec>>,
+    /// Where it leads: what the node's name meant when it was opened. Cancel requests go there.
+    pub endpoint: Endpoint,
     /// The parameters the server has reported.
     pub reported: Reported,
     /// The server's process id; 0 when it told none.
@@ -118,6 +121,14 @@ pub enum Away {
     /// It said that it is starting, stopping or otherwise unable (57P03 and the like).
     #[error("{0}")]
     Said(ErrorReport),
+    /// The TLS handshake failed, or its certificate is not one we trust.
+    #[error("SSL error with server at {address}: {reason}")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// What was wrong.
+        reason: String,
+    },
     /// It did not keep to the protocol.
     #[error("server at {address} does not speak the protocol: {reason}")]
     Protocol {
@@ -137,15 +148,21 @@ pub enum NoCredential {
         "no key yet: the user has not logged in since the start or since the password was changed"
     )]
     NoKeyYet,
-    /// The server wants a password (or its MD5 hash) and we have only a SCRAM key.
-    #[error("the server asks for {method} and only a SCRAM key is known for the user")]
-    KeyOnly {
+    /// The server wants more than the hash or key that is known.
+    #[error("the server asks for {method} and only a hash or a SCRAM key is known for the user")]
+    Hashed {
         /// What the server asks for.
         method: &'static str,
     },
     /// The server wants SCRAM and we have only an MD5 hash.
     #[error("the server asks for SCRAM and only an MD5 hash is known for the user")]
-    HashOnly,
+    Md5Only,
+    /// The key was learnt against another verifier than the server has.
+    #[error("the SCRAM key of the user's login does not fit the verifier on the server")]
+    OtherVerifier,
+    /// The settings name no password for this role, and no client's login can bring one.
+    #[error("the server asks for a password and the settings name none for the role")]
+    NotConfigured,
 }
 
 /// What a login to the admin database may do.

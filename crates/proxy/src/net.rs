@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 mod channel;
 
-pub use channel::{Channel, ChannelParts};
+pub use channel::{Channel, ChannelParts, Message};
 
 /// A connected, non-blocking stream socket that is registered with no event loop.
 #[derive(Debug)]

@@ -9,12 +9,17 @@ use bytes::{Buf, BytesMut};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use trunkline_wire::frame;
+use zeroize::Zeroize;
 
 use super::{AsyncSocket, Socket};
 use crate::tls::{Progress, TlsCodec, TlsError};
 
 /// Bytes asked of the socket at once. Login messages are short; the loops have buffers of their own.
 const READ_SIZE: usize = 8 * 1024;
+
+/// Bytes of a message's type and length.
+const HEADER: usize = 5;
 
 /// Bytes waiting to be written above which [`AsyncWrite`] takes no more: a console client that does not read
 /// may not cost more memory than this.
@@ -49,6 +54,29 @@ pub struct ChannelParts {
     pub received: BytesMut,
 }
 
+/// One whole message that has been read.
+#[derive(Debug)]
+pub struct Message {
+    /// Its type.
+    pub tag: u8,
+    /// All of it, header included.
+    bytes: BytesMut,
+}
+
+impl Message {
+    /// What follows the header.
+    pub fn body(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // It may have been a password.
+        self.bytes.zeroize();
+    }
+}
+
 impl Channel {
     /// A connection on which nothing has been said.
     pub fn new(socket: AsyncSocket) -> Self {
@@ -80,6 +108,24 @@ impl Channel {
     /// Reads more plaintext. Answers how many bytes came; 0 means that the peer has closed.
     pub async fn fill(&mut self) -> io::Result<usize> {
         std::future::poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Reads one whole message of at most `longest` bytes. A longer one, or one that cannot be a message, is
+    /// [`InvalidData`](io::ErrorKind::InvalidData); the end of the connection is
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
+    pub async fn message(&mut self, longest: usize) -> io::Result<Message> {
+        loop {
+            let header = frame::peek(&self.received).map_err(invalid)?;
+            match header {
+                Some(header) if header.len > longest => return Err(invalid("message too long")),
+                Some(header) if header.len <= self.received.len() => {
+                    let bytes = self.received.split_to(header.len);
+                    return Ok(Message { tag: header.tag, bytes });
+                }
+                _ if self.fill().await? == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+        }
     }
 
     /// Queues plaintext; [`flush`](Self::flush) writes it.
@@ -230,6 +276,10 @@ fn poll_socket(
 }
 
 fn tls_failed(error: TlsError) -> io::Error {
+    invalid(error)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
