@@ -7,16 +7,37 @@
 //! Start at [`Settings`]; each group of settings is declared once, in `sections`, and everything else (decoding,
 //! documentation, JSON Schema, reload) is made from that declaration.
 
+mod attach;
+mod check;
 mod choice;
+mod decode;
+mod diagnostic;
+mod environment;
+mod files;
 mod group;
+mod groups;
+pub mod hba;
+pub mod ident;
+mod literal;
+mod load;
+mod pattern;
+mod scalar;
 mod secret;
 mod sections;
 mod settings;
+mod tokens;
+mod tree;
+mod url;
+pub mod userlist;
 mod value;
 
+pub use crate::diagnostic::{Diagnostic, Diagnostics, Line, Place, Severity};
+pub use crate::files::{Files, MAX_FILE_BYTES, MemoryFiles};
+pub use crate::load::{Loaded, from_url, load};
+pub use crate::pattern::Pattern;
 pub use crate::secret::Secret;
 pub use crate::sections::*;
 pub use crate::settings::{
-    CONSOLE_DATABASES, Databases, PoolPolicy, ServerSecret, Settings, Users, WILDCARD,
+    Access, CONSOLE_DATABASES, Databases, PoolPolicy, ServerSecret, Settings, Users, WILDCARD,
 };
 pub use crate::value::{Effect, Kind, Value};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::Secret;
+use crate::hba::{Connection, Decision, Method, Rules, Transport};
+use crate::ident::Maps;
 use crate::sections::{
     Auth, ClientTls, Cluster, Console, Database, General, Http, Limits, Listen, Log, Node,
     PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
@@ -45,6 +47,17 @@ pub struct Settings {
     pub http: Http,
     /// The log.
     pub log: Log,
+    /// What the files in [`Auth`] say about who may log in.
+    pub access: Access,
+}
+
+/// The content of the HBA and ident files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Access {
+    /// The rules; `None` if there is no HBA file, and [`Auth::method`] holds for everyone.
+    pub rules: Option<Rules>,
+    /// The maps between names in certificates and users.
+    pub ident: Maps,
 }
 
 /// Databases by the name that clients give; `*` stands for all others.
@@ -146,6 +159,32 @@ impl Settings {
             max_user_connections: known.map_or(0, |known| known.max_connections),
             max_user_clients: known.map_or(0, |known| known.max_clients),
         })
+    }
+
+    /// Whether a connection may try to log in, and how. TLS and certificates that `[client_tls]` demands of TCP
+    /// clients are part of the answer.
+    pub fn decide(&self, connection: &Connection<'_>) -> Decision {
+        let mode = self.client_tls.mode;
+        let remote = matches!(connection.transport, Transport::Tcp { .. });
+        if remote && mode.demands_tls() && !connection.tls {
+            return Decision::Refuse("SSL connection is required".to_owned());
+        }
+        let decision = match &self.access.rules {
+            Some(rules) => rules.decide(connection),
+            None => self.auth.method.for_all(connection),
+        };
+        let Decision::Ask(mut method) = decision else { return decision };
+        if remote {
+            method.certificate = method.certificate.max(mode.certificate_demand());
+        }
+        Decision::Ask(method)
+    }
+
+    /// Every way in which a client may be asked who it is.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = Method> {
+        let all = self.access.rules.is_none().then(|| Method::plain(self.auth.method));
+        let rules = self.access.rules.iter().flat_map(|rules| &rules.rules);
+        rules.map(|rule| rule.method.clone()).chain(all)
     }
 
     /// What is known of a user; `None` leaves `auth_query`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::choice::choice;
 use crate::group::group;
+use crate::hba::{Connection, Decision, Method, rejected};
 use crate::value::Kind;
 
 choice! {
@@ -29,6 +30,15 @@ impl AuthMethod {
     /// Whether the method compares with a stored password.
     pub fn needs_password(self) -> bool {
         matches!(self, Self::Password | Self::Md5 | Self::ScramSha256)
+    }
+
+    /// The decision if this method holds for every connection.
+    pub(crate) fn for_all(self, connection: &Connection<'_>) -> Decision {
+        if self == Self::Reject {
+            Decision::Refuse(rejected(connection))
+        } else {
+            Decision::Ask(Method::plain(self))
+        }
     }
 }
 

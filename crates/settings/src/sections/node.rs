@@ -13,7 +13,7 @@ use crate::value::{Field, Kind, Value};
 group! {
     /// One PostgreSQL server; the table is repeated for each. At least one is needed.
     pub struct Node in "node" {
-        /// Its name in logs, metrics and commands. Must be given, and be unique.
+        /// Its name in logs, metrics and commands, of letters, digits and `._:/-`. Empty: its address with port.
         pub name: String = String::new() => Kind::Text, Live, "\"pg1\"";
         /// Host name, IP address, or the directory of its Unix socket.
         pub host: Host = Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)) => Kind::Text, NewConnections, "\"10.0.0.11\"";
@@ -43,6 +43,16 @@ group! {
         pub password_file: Option<PathBuf> = None => Kind::Path, NewConnections, "\"/run/secrets/trunkline\"";
         /// Database of the control connections.
         pub database: String = "postgres".to_owned() => Kind::Text, NewConnections, "\"monitoring\"";
+    }
+}
+
+impl Node {
+    /// Host and port as one text, IPv6 in brackets.
+    pub fn address(&self) -> String {
+        match &self.host {
+            Host::Address(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            host => format!("{host}:{}", self.port),
+        }
     }
 }
 

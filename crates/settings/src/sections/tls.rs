@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::Secret;
 use crate::choice::choice;
 use crate::group::group;
+use crate::hba::CertificateDemand;
 use crate::value::{Field, Kind, Value};
 
 choice! {
@@ -27,6 +28,15 @@ impl ClientTlsMode {
     /// Whether clients without TLS are refused.
     pub fn demands_tls(self) -> bool {
         self >= Self::Require
+    }
+
+    /// What is asked of a TCP client's certificate.
+    pub fn certificate_demand(self) -> CertificateDemand {
+        match self {
+            Self::Disable | Self::Allow | Self::Require => CertificateDemand::Nothing,
+            Self::VerifyCa => CertificateDemand::Authority,
+            Self::VerifyFull => CertificateDemand::Full,
+        }
     }
 
     /// Whether clients must show a certificate.
