@@ -1,1 +1,19 @@
-//! trunkline-proxy
+//! The shell of Trunkline: sockets, TLS, logins, pools, worker loops, probes, settings that change.
+//!
+//! For: performing what the pure crates decide. The data path (`engine`) runs on its own threads over readiness
+//! polls; everything that may block or takes long runs on tokio beside it.
+//!
+//! Never here: a protocol, routing or failover decision, or SQL parsed by hand. Those live in `trunkline-wire`,
+//! `trunkline-sql`, `trunkline-session` and `trunkline-cluster`.
+//!
+//! Start with `engine.rs` (the loops), then `frontend.rs` (how a client gets there) and `backend.rs` (how a server
+//! does).
+
+pub mod backend;
+pub(crate) mod cluster;
+pub mod engine;
+pub mod frontend;
+pub mod handover;
+pub mod net;
+pub(crate) mod pool;
+pub mod tls;

@@ -1,1 +1,35 @@
-//! trunkline-session
+//! One client's conversation with whatever server serves it.
+//!
+//! For: deciding, frame by frame, what is forwarded, swallowed, rewritten or added, what the session has set, prepared
+//! and pinned, and when the server may serve somebody else. Bytes come in as borrowed frames and go out through
+//! [`Outgoing`].
+//!
+//! Never here: sockets, pools, clocks, dice, settings files. The shell (`trunkline-proxy`) owns those and calls in.
+//!
+//! Start with [`ClientSession`] (`client.rs`), then `from_client.rs` and `from_server.rs`, which are the two
+//! directions; `expect.rs` holds the queue that keeps them in step.
+
+mod client;
+mod effect;
+mod expect;
+mod from_client;
+mod from_server;
+mod long;
+mod outgoing;
+mod pin;
+mod server;
+mod setting;
+mod statement;
+mod track;
+
+pub use client::{ClientSession, LeaseStart, PoolMode, SessionLimits, Surroundings};
+pub use effect::{Change, Effects, Transaction};
+pub use expect::{OWED_MAX, Purpose};
+pub use from_client::{Step, Unleased, Ways, unleased};
+pub use from_server::{JUDGE_PREFIX, Reply, error_code, may_stream};
+pub use long::Long;
+pub use outgoing::{Outgoing, Parcel};
+pub use pin::{PinReason, Pins};
+pub use server::{Alone, Intake, ServerSession, TxStatus};
+pub use setting::{Replay, Setting, SettingSet};
+pub use statement::{RESERVED_PREFIX, Statement, StatementLimits, StatementStore};

@@ -1,0 +1,115 @@
+//! The data path: worker loops, each with its own clients, servers and free lists.
+//!
+//! A loop is a thread with one readiness poll. It reads a burst into a buffer that all its connections share, lets the
+//! pure session machine judge the frames where they lie, and writes the whole burst on with one call. Everything that
+//! may block or takes long (logins, opening servers, DNS, key derivation) happens elsewhere and arrives as a message.
+
+mod client;
+mod inbox;
+mod lease;
+mod link;
+mod local;
+mod message;
+pub mod report;
+mod server;
+mod shared;
+mod slot;
+mod to_client;
+mod to_server;
+mod wheel;
+mod worker;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use mio::{Poll, Waker};
+use trunkline_settings::Settings;
+
+use self::{
+    message::Mailbox,
+    worker::{WAKE, Worker, WorkerParts},
+};
+pub(crate) use self::{
+    message::{Arrival, Message},
+    shared::{OnCancelled, OnOpened, Opener, Shared},
+};
+use crate::pool::Home;
+
+/// The running loops.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    threads: Vec<thread::JoinHandle<io::Result<()>>>,
+}
+
+impl Engine {
+    /// Starts `workers` loops.
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        settings: &Arc<Settings>,
+        workers: usize,
+    ) -> io::Result<Self> {
+        let mut mailboxes = Vec::new();
+        let mut parts = Vec::new();
+        for index in 0..workers {
+            let poll = Poll::new()?;
+            let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKE)?);
+            mailboxes.push(mailbox);
+            parts.push(WorkerParts {
+                index,
+                shared: Arc::clone(&shared),
+                poll,
+                inbox,
+                settings: Arc::clone(settings),
+                primary: None,
+            });
+        }
+        shared.set_loops(mailboxes.into_boxed_slice());
+        let threads = parts
+            .into_iter()
+            .map(|parts| {
+                thread::Builder::new()
+                    .name(format!("loop-{}", parts.index))
+                    .spawn(move || Worker::new(parts).run())
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { shared, threads })
+    }
+
+    /// What the loops share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Ends all loops and waits for them.
+    pub(crate) fn stop(self) {
+        self.shared.send_all(|| Message::Stop);
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a worker loop ended with an error"),
+                Err(_) => tracing::error!("a worker loop ended with a panic"),
+            }
+        }
+    }
+}
+
+/// Deals clients of spread families to the loops in turn.
+#[derive(Debug, Default)]
+pub(crate) struct Dealer(AtomicUsize);
+
+impl Dealer {
+    /// The loop for the next client of a family.
+    pub(crate) fn next(&self, home: Home, loops: usize) -> usize {
+        match home {
+            Home::One(index) => index,
+            Home::Spread => self.0.fetch_add(1, Ordering::Relaxed).checked_rem(loops).unwrap_or(0),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Clients of a loop: how they come, how they go, and what time does to them.
+
+use std::{io, sync::Arc};
+
+use trunkline_session::{ClientSession, SessionLimits, StatementLimits};
+use trunkline_settings::PoolMode;
+use trunkline_wire::{
+    Reported, SqlState,
+    backend::{self, Report},
+    startup::ProtocolVersion,
+};
+
+use super::{
+    lease::us,
+    link::Link,
+    message::Arrival,
+    slot::{CancelKey, Client, ClientRare, ClientState, Stream},
+    worker::{Again, Worker, client_token},
+};
+
+/// How long a client that is being closed has to read what it was told.
+const FAREWELL_US: u64 = 5_000_000;
+
+impl Worker {
+    /// Takes in a client that has logged in.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { login, family, base, secret } = arrival;
+        let pool = self.pool_of(&family);
+        let policy = family.policy.load();
+        let mode = match policy.mode {
+            PoolMode::Transaction => trunkline_session::PoolMode::Transaction,
+            PoolMode::Session => trunkline_session::PoolMode::Session,
+            PoolMode::Statement => trunkline_session::PoolMode::Statement,
+        };
+        let limits = SessionLimits {
+            server_statements: StatementLimits {
+                count: self.settings.pool.max_prepared_statements,
+                bytes: self.settings.pool.max_prepared_bytes,
+            },
+            client_statements: self.settings.limits.max_client_statements,
+            ..SessionLimits::default()
+        };
+        let entry = self.clients.vacant_entry();
+        let index = entry.key();
+        let key = CancelKey { pid: self.shared.cancel_pid(self.index, index), secret };
+        let mut link = Link::new(login.socket, login.tls);
+        if let Err(error) = link.register(self.poll.registry(), client_token(index)) {
+            tracing::warn!(%error, "a client could not be registered");
+            return;
+        }
+        let mut held = login.early;
+        if held.is_empty() {
+            held = bytes::BytesMut::new();
+        }
+        entry.insert(Client {
+            link,
+            state: ClientState::Welcoming,
+            session: ClientSession::new(mode, base, Arc::new(Reported::default()), limits),
+            pool,
+            held,
+            stream: Stream::default(),
+            readable: true,
+            hung_up: false,
+            skipping: false,
+            since: self.now,
+            transaction_since: 0,
+            query_since: 0,
+            active_at: self.now,
+            armed: 0,
+            key,
+            rare: Box::new(ClientRare {
+                peer: login.peer,
+                protocol: login.protocol,
+                startup: login.startup,
+                connected_at: self.now,
+                slot: login.slot,
+            }),
+        });
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.clients = pool.clients.saturating_add(1);
+            pool.stats.logins = pool.stats.logins.wrapping_add(1);
+        }
+        if self.draining {
+            self.farewell(index);
+            return;
+        }
+        let known = family.welcome.load_full();
+        match known {
+            Some(reported) => self.welcome(index, &reported),
+            None => self.await_welcome(index, pool),
+        }
+    }
+
+    fn await_welcome(&mut self, index: usize, pool_index: usize) {
+        if let Some(pool) = self.pools.get_mut(pool_index) {
+            pool.welcoming.push(index);
+            self.open_more(pool_index);
+            self.hasten_maintenance();
+        }
+    }
+
+    /// Tells the client what PostgreSQL tells after a login: parameters, cancel key, ready.
+    pub(super) fn welcome(&mut self, index: usize, reported: &Arc<Reported>) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        self.reply.clear();
+        client.session.welcome(reported, &mut self.reply);
+        let key: &[u8] = if client.rare.protocol >= ProtocolVersion::V3_2 {
+            &client.key.secret
+        } else {
+            client.key.secret.first_chunk::<4>().map_or(&[], |key| key)
+        };
+        backend::backend_key_data(&mut self.reply, client.key.pid, key);
+        backend::ready_for_query(&mut self.reply, b'I');
+        client.state = ClientState::Idle;
+        self.send_reply(index);
+        self.again.push_back(Again::Client(index));
+        self.arm_client(index);
+    }
+
+    /// Writes to a client; a broken socket ends it.
+    pub(super) fn send_to_client(&mut self, index: usize, bytes: &[u8]) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        let sent = client
+            .link
+            .send(bytes)
+            .and_then(|()| client.link.update_interest(self.poll.registry(), client_token(index)));
+        if let Err(error) = sent {
+            self.client_gone(index, Some(&error));
+        }
+    }
+
+    /// Tells the client why, and closes it.
+    pub(super) fn fatal(&mut self, index: usize, code: SqlState, message: &str) {
+        self.fatal_report(index, &Report::fatal(code, message));
+    }
+
+    /// Tells the client why, and closes it.
+    pub(super) fn fatal_report(&mut self, index: usize, report: &Report<'_>) {
+        if self.settings.log.pooler_errors
+            && let Some(client) = self.clients.get(index)
+        {
+            tracing::warn!(client = %client.rare.peer, sqlstate = %report.code, "closing a client: {}", report.message);
+        }
+        self.reply.clear();
+        backend::error_response(&mut self.reply, report);
+        self.part(index);
+    }
+
+    /// The client is told in the words of a server, and closed.
+    pub(super) fn fatal_body(&mut self, index: usize, body: &[u8]) {
+        use bytes::BufMut;
+        self.reply.clear();
+        self.reply.put_u8(b'E');
+        self.reply.put_u32(u32::try_from(body.len().saturating_add(4)).unwrap_or(u32::MAX));
+        self.reply.extend_from_slice(body);
+        self.part(index);
+    }
+
+    /// Sends `self.reply` as the last words, and closes the client when they are written.
+    fn part(&mut self, index: usize) {
+        let words = self.reply.split();
+        self.detach(index);
+        self.reply.clear();
+        self.reply.unsplit(words);
+        let Some(client) = self.clients.get_mut(index) else { return };
+        client.state = ClientState::Closing;
+        client.since = self.now;
+        client.held = bytes::BytesMut::new();
+        self.send_reply(index);
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if client.link.backlog() == 0 {
+            self.remove_client(index);
+        } else {
+            self.arm_client(index);
+        }
+    }
+
+    /// The server's last words have been passed on: the client is closed when they are written.
+    pub(super) fn part_silently(&mut self, index: usize) {
+        self.reply.clear();
+        self.part(index);
+    }
+
+    /// An operator or a shutdown closes the client.
+    pub(super) fn farewell(&mut self, index: usize) {
+        self.reply.clear();
+        backend::error_response(
+            &mut self.reply,
+            &Report::fatal(
+                SqlState::ADMIN_SHUTDOWN,
+                "terminating connection due to administrator command",
+            ),
+        );
+        self.part(index);
+    }
+
+    /// The client has closed its socket, or said goodbye.
+    pub(super) fn client_gone(&mut self, index: usize, error: Option<&io::Error>) {
+        if self.settings.log.disconnections
+            && let Some(client) = self.clients.get(index)
+        {
+            let reason =
+                error.map_or_else(|| "closed by the client".to_owned(), ToString::to_string);
+            tracing::info!(client = %client.rare.peer, reason, "client disconnected");
+        }
+        self.detach(index);
+        self.remove_client(index);
+    }
+
+    /// After a panic: the client is closed without a word, its server with it.
+    pub(super) fn drop_client(&mut self, index: usize, why: &str) {
+        let Some(client) = self.clients.get(index) else { return };
+        tracing::error!(client = %client.rare.peer, "closing a client: {why}");
+        if let ClientState::Leased(server) | ClientState::Replaying(server) = client.state {
+            self.retire(server);
+        }
+        if let Some(client) = self.clients.get_mut(index) {
+            client.state = ClientState::Idle;
+        }
+        self.detach(index);
+        self.remove_client(index);
+    }
+
+    /// Takes the client out of its queue, or away from its server.
+    fn detach(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        let state = std::mem::replace(&mut client.state, ClientState::Closing);
+        let (pool_index, mode) = (client.pool, client.session.mode());
+        let pinned = !client.session.pins().is_empty();
+        let mid_message = client.stream.remaining > 0 && client.stream.forward;
+        match state {
+            ClientState::Welcoming | ClientState::Waiting => {
+                if let Some(pool) = self.pools.get_mut(pool_index) {
+                    pool.forget(index);
+                    pool.publish(self.index);
+                }
+            }
+            ClientState::Leased(server_index) => {
+                if let Some(server) = self.servers.get_mut(server_index) {
+                    client.session.leave(&mut server.session);
+                }
+                self.abandon(server_index, mode, pinned, mid_message);
+            }
+            ClientState::Replaying(server_index) => self.retire(server_index),
+            ClientState::Idle | ClientState::Closing => {}
+        }
+    }
+
+    /// Forgets the client; its socket closes.
+    pub(super) fn remove_client(&mut self, index: usize) {
+        let Some(mut client) = self.clients.try_remove(index) else { return };
+        client.link.close_notify();
+        client.link.deregister(self.poll.registry());
+        if let Some(pool) = self.pools.get_mut(client.pool) {
+            pool.clients = pool.clients.saturating_sub(1);
+        }
+    }
+
+    /// A client that has just become idle may have to go: the loop drains, or its database was removed.
+    pub(super) fn rest_client(&mut self, index: usize) {
+        let Some(client) = self.clients.get(index) else { return };
+        let removed = self.pools.get(client.pool).is_some_and(|pool| pool.family.is_removed());
+        if (self.draining || removed) && client.state == ClientState::Idle {
+            self.farewell(index);
+        }
+    }
+
+    /// Makes sure the wheel calls when the client's next deadline comes. Ordinary traffic only stores times: an entry
+    /// that is already armed for an earlier moment stays.
+    pub(super) fn arm_client(&mut self, index: usize) {
+        let Some((due, _)) = self.client_deadline(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if client.armed != 0 && client.armed <= due {
+            return;
+        }
+        client.armed = due;
+        self.wheel.arm(index, due);
+    }
+
+    /// The client's entry in the wheel has fired.
+    pub(super) fn client_timer(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if client.armed == 0 || client.armed > self.now {
+            return;
+        }
+        client.armed = 0;
+        match self.client_deadline(index) {
+            Some((due, why)) if due <= self.now => self.client_expired(index, why),
+            Some(_) => self.arm_client(index),
+            None => {}
+        }
+    }
+
+    /// The next deadline of the client, in microseconds, and what it is.
+    fn client_deadline(&self, index: usize) -> Option<(u64, Expiry)> {
+        let client = self.clients.get(index)?;
+        let limits = &self.settings.timeouts;
+        let after = |since: u64, limit: std::time::Duration, why| {
+            (!limit.is_zero() && since != 0).then(|| (since.saturating_add(us(limit)), why))
+        };
+        match client.state {
+            ClientState::Closing => {
+                Some((client.since.saturating_add(FAREWELL_US), Expiry::Farewell))
+            }
+            ClientState::Idle => after(client.active_at, limits.client_idle, Expiry::Idle),
+            ClientState::Leased(_) => {
+                let running = after(client.query_since, limits.query, Expiry::Query);
+                let whole =
+                    after(client.transaction_since, limits.transaction, Expiry::Transaction);
+                let idle = if client.query_since == 0 {
+                    let in_transaction = after(
+                        client.active_at,
+                        limits.idle_in_transaction,
+                        Expiry::IdleInTransaction,
+                    );
+                    if client.transaction_since == 0 {
+                        after(client.active_at, limits.client_idle, Expiry::Idle)
+                    } else {
+                        in_transaction
+                    }
+                } else {
+                    None
+                };
+                [running, whole, idle].into_iter().flatten().min_by_key(|(due, _)| *due)
+            }
+            // The queue's own deadline is looked after with the pool.
+            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => None,
+        }
+    }
+
+    fn client_expired(&mut self, index: usize, why: Expiry) {
+        if let Some(pool) = self
+            .clients
+            .get(index)
+            .map(|client| client.pool)
+            .and_then(|pool| self.pools.get_mut(pool))
+        {
+            pool.stats.timeouts = pool.stats.timeouts.wrapping_add(1);
+        }
+        let (code, message) = match why {
+            Expiry::Farewell => {
+                self.remove_client(index);
+                return;
+            }
+            Expiry::Idle => (
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to idle-session timeout (timeouts.client_idle)",
+            ),
+            Expiry::IdleInTransaction => (
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout (timeouts.idle_in_transaction)",
+            ),
+            Expiry::Query => (
+                SqlState::QUERY_CANCELED,
+                "terminating connection because a statement ran longer than timeouts.query",
+            ),
+            Expiry::Transaction => (
+                SqlState::TRANSACTION_TIMEOUT,
+                "terminating connection due to transaction timeout (timeouts.transaction)",
+            ),
+        };
+        self.fatal(index, code, message);
+    }
+}
+
+/// Which deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    Farewell,
+    Idle,
+    IdleInTransaction,
+    Query,
+    Transaction,
+}

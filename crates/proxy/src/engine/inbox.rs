@@ -1,0 +1,275 @@
+//! What a loop does with what reaches it from outside.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+use trunkline_session::PinReason;
+use trunkline_settings::Settings;
+use trunkline_wire::{SqlState, backend::Report};
+
+use super::{
+    local::LocalPool,
+    message::Message,
+    report::{ClientReport, LoopReport, PoolReport, ServerReport},
+    slot::{Client, ClientState, Server, ServerState},
+    worker::Worker,
+};
+use crate::cluster::NodeId;
+
+impl Worker {
+    /// Takes all messages that are there.
+    pub(super) fn on_inbox(&mut self) {
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Client(arrival) => self.arrive(*arrival),
+                Message::Opened(opened) => self.opened(*opened),
+                Message::Moved(moving) => self.moved_in(moving),
+                Message::Wanted { family, by } => {
+                    if let Some(pool) = self.by_family.get(&family).copied() {
+                        self.give_away(pool, by);
+                    }
+                }
+                Message::Evict(cap) => {
+                    self.evict(&cap, usize::MAX);
+                }
+                Message::Cancel { slot, pid, key } => self.cancel(slot, pid, &key),
+                Message::CancelDone { serial } => self.cancel_done(serial),
+                Message::Primary(primary) => self.on_primary(primary),
+                Message::Settings(settings) => self.on_settings(settings),
+                Message::Recheck => self.recheck(),
+                Message::Report(answer) => drop(answer.send(self.report())),
+                Message::Drain => self.drain(),
+                Message::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    /// Somebody has sent a cancel request that names this slot.
+    fn cancel(&mut self, slot: usize, pid: i32, key: &[u8]) {
+        let Some(client) = self.clients.get(slot) else { return };
+        let right = client.key.pid == pid && key_matches(client, key);
+        if !right {
+            tracing::debug!(pid, "a cancel request with a wrong key");
+            return;
+        }
+        match client.state {
+            ClientState::Leased(server_index) => {
+                let Some(server) = self.servers.get_mut(server_index) else { return };
+                // A cancel for a statement that has ended would hit the next one.
+                if server.session.is_busy() {
+                    server.cancels = server.cancels.saturating_add(1);
+                    self.shared.cancel_at_server(&server.about, Some(self.index));
+                }
+            }
+            ClientState::Waiting => {
+                if let Some(pool) = self.pools.get_mut(client.pool) {
+                    pool.forget(slot);
+                    pool.publish(self.index);
+                }
+                self.refuse_statement(
+                    slot,
+                    &Report::error(
+                        SqlState::QUERY_CANCELED,
+                        "canceling statement due to user request",
+                    ),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// The server has closed the socket of a cancel request: nothing can be cancelled by it any more.
+    fn cancel_done(&mut self, serial: u64) {
+        let Some(index) = self
+            .servers
+            .iter()
+            .find(|(_, server)| server.about.serial == serial)
+            .map(|(index, _)| index)
+        else {
+            return;
+        };
+        let Some(server) = self.servers.get_mut(index) else { return };
+        server.cancels = server.cancels.saturating_sub(1);
+        if server.cancels == 0 && server.state == ServerState::Withheld {
+            self.park(index);
+        }
+    }
+
+    fn on_primary(&mut self, primary: Option<NodeId>) {
+        self.primary = primary;
+        self.recheck();
+    }
+
+    fn on_settings(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+        let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
+        for index in clients {
+            // A timeout may have become shorter than the one that is armed.
+            if let Some(client) = self.clients.get_mut(index) {
+                client.armed = 0;
+            }
+            self.arm_client(index);
+        }
+        self.recheck();
+    }
+
+    /// Parked connections that are not wanted any more retire, clients of removed families are told, paused queues
+    /// are served when they go on.
+    fn recheck(&mut self) {
+        let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
+        for index in clients {
+            self.rest_client(index);
+        }
+        self.maintain_pools();
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        self.recheck();
+    }
+
+    fn report(&self) -> LoopReport {
+        LoopReport {
+            index: self.index,
+            pools: self.pools.iter().map(|(index, pool)| self.report_pool(index, pool)).collect(),
+            clients: self.clients.iter().map(|(_, client)| self.report_client(client)).collect(),
+            servers: self.servers.iter().map(|(_, server)| self.report_server(server)).collect(),
+            panics: self.panics,
+            buffered: self
+                .clients
+                .iter()
+                .map(|(_, c)| c.link.backlog().saturating_add(c.held.len()))
+                .sum::<usize>()
+                + self
+                    .servers
+                    .iter()
+                    .map(|(_, s)| s.link.backlog().saturating_add(s.held.len()))
+                    .sum::<usize>(),
+        }
+    }
+
+    fn report_pool(&self, index: usize, pool: &LocalPool) -> PoolReport {
+        let count = |wanted: fn(&ClientState) -> bool| {
+            self.clients.iter().filter(|(_, c)| c.pool == index && wanted(&c.state)).count()
+        };
+        let servers = |wanted: fn(&ServerState) -> bool| {
+            self.servers.iter().filter(|(_, s)| s.pool == index && wanted(&s.state)).count()
+        };
+        PoolReport {
+            family: pool.family.id,
+            database: Arc::clone(&pool.family.database),
+            user: Arc::clone(&pool.family.user),
+            clients_active: count(|state| {
+                matches!(state, ClientState::Leased(_) | ClientState::Replaying(_))
+            }),
+            clients_waiting: count(|state| {
+                matches!(state, ClientState::Waiting | ClientState::Welcoming)
+            }),
+            clients_idle: count(|state| *state == ClientState::Idle),
+            servers_active: servers(|state| matches!(state, ServerState::Leased(_))),
+            servers_idle: servers(|state| *state == ServerState::Idle),
+            servers_busy: servers(|state| {
+                matches!(state, ServerState::Housekeeping | ServerState::Withheld)
+            }),
+            servers_opening: pool.opening,
+            pinned: self
+                .clients
+                .iter()
+                .filter(|(_, c)| c.pool == index && !c.session.pins().is_empty())
+                .count(),
+            oldest_wait_us: pool
+                .waiters
+                .front()
+                .map_or(0, |waiter| self.now.saturating_sub(waiter.since)),
+            paused: pool.family.is_paused(),
+            last_error: pool.attempt.failure.as_ref().map(|failure| Arc::clone(&failure.message)),
+            stats: pool.stats,
+        }
+    }
+
+    fn report_client(&self, client: &Client) -> ClientReport {
+        let server = match client.state {
+            ClientState::Leased(server) | ClientState::Replaying(server) => {
+                self.servers.get(server)
+            }
+            _ => None,
+        };
+        let family = self.pools.get(client.pool).map(|pool| Arc::clone(&pool.family));
+        ClientReport {
+            pid: client.key.pid,
+            family: family.as_ref().map_or(0, |family| family.id),
+            database: family
+                .as_ref()
+                .map_or_else(|| Arc::from(""), |family| Arc::clone(&family.database)),
+            user: family.as_ref().map_or_else(|| Arc::from(""), |family| Arc::clone(&family.user)),
+            state: match client.state {
+                ClientState::Welcoming => "login",
+                ClientState::Idle => "idle",
+                ClientState::Waiting => "waiting",
+                ClientState::Leased(_) | ClientState::Replaying(_) => "active",
+                ClientState::Closing => "closing",
+            },
+            peer: client.rare.peer,
+            connected_us: self.now.saturating_sub(client.rare.connected_at),
+            silent_us: self.now.saturating_sub(client.active_at),
+            wait_us: if client.state == ClientState::Waiting {
+                self.now.saturating_sub(client.since)
+            } else {
+                0
+            },
+            pins: client.session.pins().iter().collect::<Vec<PinReason>>(),
+            server_pid: server.map(|server| server.about.pid),
+            statements: client.session.name_count(),
+            tls: client.link.is_tls(),
+            application_name: client
+                .rare
+                .startup
+                .application_name
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    }
+
+    fn report_server(&self, server: &Server) -> ServerReport {
+        ServerReport {
+            serial: server.about.serial,
+            family: server.about.family.id,
+            database: Arc::clone(&server.about.family.database),
+            user: Arc::clone(&server.about.family.user),
+            node: server.about.node,
+            state: match server.state {
+                ServerState::Idle => "idle",
+                ServerState::Leased(_) => "active",
+                ServerState::Housekeeping => "tested",
+                ServerState::Withheld => "cancel",
+            },
+            pid: server.about.pid,
+            age_us: self.now.saturating_sub(server.about.opened_at),
+            since_us: self.now.saturating_sub(server.since),
+            client_pid: match server.state {
+                ServerState::Leased(client) => {
+                    self.clients.get(client).map(|client| client.key.pid)
+                }
+                _ => None,
+            },
+            statements: server.session.statement_count(),
+            tls: server.link.is_tls(),
+        }
+    }
+}
+
+/// Compares in constant time; protocol 3.0 gave the client only the first 4 bytes.
+fn key_matches(client: &Client, key: &[u8]) -> bool {
+    let whole = bool::from(client.key.secret.as_slice().ct_eq(key));
+    let short = client
+        .key
+        .secret
+        .first_chunk::<4>()
+        .is_some_and(|first| bool::from(first.as_slice().ct_eq(key)));
+    if client.rare.protocol >= trunkline_wire::startup::ProtocolVersion::V3_2 {
+        whole
+    } else {
+        short
+    }
+}

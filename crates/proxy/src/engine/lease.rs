@@ -1,0 +1,365 @@
+//! Giving servers to clients, and taking them back.
+
+use trunkline_session::{LeaseStart, PoolMode, Purpose};
+use trunkline_wire::{
+    SqlState,
+    backend::{self, Report},
+    frame::peek,
+};
+
+use super::{
+    local::Waiter,
+    message::Message,
+    slot::{ClientState, Moving, ServerState},
+    worker::{Again, Worker, server_token},
+};
+
+impl Worker {
+    /// Gives the client a parked server, or puts it into the queue.
+    pub(super) fn lease_or_wait(&mut self, client_index: usize) {
+        let Some(pool_index) = self.clients.get(client_index).map(|client| client.pool) else {
+            return;
+        };
+        let free = self
+            .pools
+            .get(pool_index)
+            .is_some_and(|pool| pool.waiters.is_empty() && !pool.family.is_paused());
+        if free && let Some(server) = self.take_idle(pool_index) {
+            self.grant(client_index, server);
+            return;
+        }
+        self.enqueue(client_index, pool_index);
+    }
+
+    /// The parked server that was used last, if it may be used without asking it first.
+    fn take_idle(&mut self, pool_index: usize) -> Option<usize> {
+        loop {
+            let pool = self.pools.get_mut(pool_index)?;
+            let index = pool.idle.pop()?;
+            pool.publish(self.index);
+            let server = self.servers.get_mut(index)?;
+            let silent = self.now.saturating_sub(server.since);
+            if !pool.wants(server.about.node, server.about.generation, self.primary) {
+                self.retire(index);
+            } else if self.settings.pool.server_check.is_zero()
+                || silent < us(self.settings.pool.server_check)
+            {
+                return Some(index);
+            } else {
+                self.housekeep(index, Purpose::Check, b"");
+            }
+        }
+    }
+
+    /// Puts the client at the end of the queue.
+    fn enqueue(&mut self, client_index: usize, pool_index: usize) {
+        let most = self.settings.pool.max_waiting;
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        if pool.waiters.len() >= most {
+            let text = format!(
+                "too many clients wait for a server connection of pool \"{}\"/\"{}\"",
+                pool.family.database, pool.family.user
+            );
+            let hint = format!("{most} clients wait already, as many as pool.max_waiting allows.");
+            self.refuse_statement(
+                client_index,
+                &Report::error(SqlState::TOO_MANY_CONNECTIONS, &text).with_hint(&hint),
+            );
+            return;
+        }
+        let Some(client) = self.clients.get_mut(client_index) else { return };
+        client.state = ClientState::Waiting;
+        client.since = self.now;
+        pool.waiters.push_back(Waiter { client: client_index, since: self.now });
+        pool.publish(self.index);
+        let (id, spread) = (pool.family.id, pool.family.is_spread());
+        if spread && let Some(other) = pool.family.idle_elsewhere(self.index) {
+            self.shared.send(other, Message::Wanted { family: id, by: self.index });
+        }
+        self.open_more(pool_index);
+        self.hasten_maintenance();
+    }
+
+    /// Lets the server serve the client.
+    fn grant(&mut self, client_index: usize, server_index: usize) {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(client_index), self.servers.get_mut(server_index))
+        else {
+            return;
+        };
+        self.splice.clear();
+        self.reply.clear();
+        let start =
+            client.session.begin_lease(&mut server.session, &mut self.splice, &mut self.reply);
+        client.state = match start {
+            LeaseStart::Ready => ClientState::Leased(server_index),
+            LeaseStart::Await => ClientState::Replaying(server_index),
+        };
+        server.state = ServerState::Leased(client_index);
+        server.since = self.now;
+        if let Some(pool) = self.pools.get_mut(client.pool) {
+            pool.stats.leases = pool.stats.leases.wrapping_add(1);
+        }
+        if !self.reply.is_empty() {
+            self.send_reply(client_index);
+        }
+        if start == LeaseStart::Await {
+            self.flush_splice(server_index);
+        }
+        // Otherwise what is in the splice goes before the client's bytes, in the same write.
+    }
+
+    /// Writes `self.splice` to the server.
+    pub(super) fn flush_splice(&mut self, server_index: usize) {
+        let splice = std::mem::take(&mut self.splice);
+        if let Some(server) = self.servers.get_mut(server_index) {
+            let sent = server.link.send(&splice).and_then(|()| {
+                server.link.update_interest(self.poll.registry(), server_token(server_index))
+            });
+            if sent.is_err() {
+                // The read that follows tells why.
+                self.again.push_back(Again::Server(server_index));
+            }
+        }
+        self.splice = splice;
+        self.splice.clear();
+    }
+
+    /// The client's transaction is over: the server goes to whoever is next.
+    pub(super) fn release(&mut self, client_index: usize, server_index: usize) {
+        if let (Some(client), Some(server)) =
+            (self.clients.get_mut(client_index), self.servers.get_mut(server_index))
+        {
+            client.session.end_lease(&mut server.session);
+            client.state = ClientState::Idle;
+            let goes_on = client.readable || !client.held.is_empty();
+            if goes_on {
+                self.again.push_back(Again::Client(client_index));
+            } else {
+                self.arm_client(client_index);
+            }
+        }
+        self.rest_client(client_index);
+        self.park(server_index);
+    }
+
+    /// A server at rest: to the next who waits, into the pool, or away.
+    pub(super) fn park(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        if server.cancels > 0 {
+            server.state = ServerState::Withheld;
+            server.since = self.now;
+            return;
+        }
+        let Some(pool) = self.pools.get_mut(server.pool) else { return };
+        let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
+        let surplus = server.about.permit.is_surplus();
+        if aged || surplus || !pool.wants(server.about.node, server.about.generation, self.primary)
+        {
+            self.retire(index);
+            return;
+        }
+        server.state = ServerState::Idle;
+        server.since = self.now;
+        let paused = pool.family.is_paused();
+        let own = pool.waiters.front().map(|waiter| waiter.since);
+        if pool.family.is_spread()
+            && !paused
+            && let Some((other, since)) = pool.family.oldest_elsewhere(self.index)
+            && own
+                .is_none_or(|own| since.saturating_add(us(self.settings.pool.fairness_slack)) < own)
+        {
+            self.move_to(index, other);
+            return;
+        }
+        if own.is_some() && !paused {
+            let pool_index = server.pool;
+            self.serve_next(pool_index, index);
+            return;
+        }
+        pool.idle.push(index);
+        pool.publish(self.index);
+        // A waiter that another loop enqueued while this one parked is seen now, or has seen the parked connection.
+        if pool.family.is_spread()
+            && !paused
+            && let Some((other, _)) = pool.family.oldest_elsewhere(self.index)
+        {
+            pool.idle.pop();
+            pool.publish(self.index);
+            self.move_to(index, other);
+        }
+    }
+
+    /// Gives the server to the first in the queue.
+    fn serve_next(&mut self, pool_index: usize, server_index: usize) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let Some(waiter) = pool.waiters.pop_front() else { return };
+        pool.stats.wait_us = pool.stats.wait_us.wrapping_add(self.now.saturating_sub(waiter.since));
+        pool.publish(self.index);
+        self.grant(waiter.client, server_index);
+        // The burst that waited goes now, with the replay of its settings before it.
+        if self.client_is(waiter.client, ClientState::Leased(server_index)) {
+            self.client_resume_held(waiter.client, server_index);
+        }
+    }
+
+    /// Serves the queue of a pool from its parked connections, after a pause or a change of settings.
+    pub(super) fn serve_queue(&mut self, pool_index: usize) {
+        loop {
+            let ready = self
+                .pools
+                .get(pool_index)
+                .is_some_and(|p| !p.waiters.is_empty() && !p.family.is_paused());
+            if !ready {
+                return;
+            }
+            let Some(server) = self.take_idle(pool_index) else {
+                self.open_more(pool_index);
+                return;
+            };
+            self.serve_next(pool_index, server);
+        }
+    }
+
+    /// Sends a server at rest to another loop.
+    fn move_to(&mut self, index: usize, other: usize) {
+        let Some(mut server) = self.servers.try_remove(index) else { return };
+        if let Some(pool) = self.pools.get_mut(server.pool) {
+            pool.servers = pool.servers.saturating_sub(1);
+        }
+        server.link.deregister(self.poll.registry());
+        self.shared.send(
+            other,
+            Message::Moved(Moving {
+                link: server.link,
+                session: server.session,
+                about: server.about,
+            }),
+        );
+    }
+
+    /// Another loop has waiters and none idle.
+    pub(super) fn give_away(&mut self, pool_index: usize, other: usize) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        if pool.waiters.is_empty()
+            && let Some(index) = pool.idle.pop()
+        {
+            pool.publish(self.index);
+            self.move_to(index, other);
+        }
+    }
+
+    /// Asks a server something of ours; it is parked when it has answered.
+    pub(super) fn housekeep(&mut self, index: usize, purpose: Purpose, text: &[u8]) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        server.state = ServerState::Housekeeping;
+        server.since = self.now;
+        self.splice.clear();
+        server.session.ask(purpose, text, &mut self.splice);
+        self.flush_splice(index);
+        self.hasten_maintenance();
+    }
+
+    /// The client has left, or was thrown out, while this server served it.
+    pub(super) fn abandon(
+        &mut self,
+        server_index: usize,
+        mode: PoolMode,
+        pinned: bool,
+        mid_message: bool,
+    ) {
+        let Some(server) = self.servers.get_mut(server_index) else { return };
+        let clean = server.session.at_rest() && !pinned && mode != PoolMode::Session;
+        let half = mid_message || server.stream.remaining > 0 || !server.held.is_empty();
+        if half || server.session.is_ending() {
+            self.cancel_and_retire(server_index);
+        } else if clean {
+            self.park(server_index);
+        } else if server.session.at_rest() {
+            let text = self.settings.pool.reset_query.clone();
+            self.housekeep(server_index, Purpose::Reset, text.as_bytes());
+        } else if server.session.needs_only_rollback() && !pinned && mode != PoolMode::Session {
+            self.housekeep(server_index, Purpose::Rollback, b"ROLLBACK");
+        } else {
+            self.cancel_and_retire(server_index);
+        }
+    }
+
+    /// Stops what the server is doing for nobody, and closes the connection.
+    fn cancel_and_retire(&mut self, index: usize) {
+        if let Some(server) = self.servers.get(index)
+            && server.session.is_busy()
+            && !server.session.is_ending()
+        {
+            self.shared.cancel_at_server(&server.about, None);
+        }
+        self.retire(index);
+    }
+
+    /// The awaited replay of settings has failed: the client is told, the server is reset.
+    pub(super) fn replay_failed(&mut self, client_index: usize, server_index: usize) {
+        let report = Report::error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "the settings of this session could not be applied to a server connection")
+            .with_hint("A role, right or extension that a SET of this session needs may be gone; RESET the setting.");
+        if let Some(client) = self.clients.get_mut(client_index) {
+            client.state = ClientState::Idle;
+        }
+        self.refuse_statement(client_index, &report);
+        self.retire(server_index);
+    }
+
+    /// Answers the statement the client is waiting with by an error of ours, as PostgreSQL would: the session goes
+    /// on, and in the extended protocol everything up to the Sync is skipped.
+    pub(super) fn refuse_statement(&mut self, client_index: usize, report: &Report<'_>) {
+        let Some(client) = self.clients.get_mut(client_index) else { return };
+        let first = peek(&client.held).ok().flatten();
+        client.state = ClientState::Idle;
+        self.reply.clear();
+        backend::error_response(&mut self.reply, report);
+        match first {
+            Some(header) if matches!(header.tag, b'Q' | b'F') => {
+                backend::ready_for_query(&mut self.reply, b'I');
+                let here = header.len.min(client.held.len());
+                drop(client.held.split_to(here));
+                client.stream.remaining = header.len.saturating_sub(here);
+                client.stream.forward = false;
+            }
+            _ => client.skipping = true,
+        }
+        if let Some(pool) = self.pools.get_mut(client.pool) {
+            pool.stats.errors = pool.stats.errors.wrapping_add(1);
+        }
+        self.send_reply(client_index);
+        self.again.push_back(Again::Client(client_index));
+    }
+
+    /// Counts what has just been answered.
+    pub(super) fn count_query(&mut self, client_index: usize, server_index: usize) {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(client_index), self.servers.get(server_index))
+        else {
+            return;
+        };
+        let Some(pool) = self.pools.get_mut(client.pool) else { return };
+        if client.query_since != 0 {
+            pool.stats.queries = pool.stats.queries.wrapping_add(1);
+            pool.stats.query_us =
+                pool.stats.query_us.wrapping_add(self.now.saturating_sub(client.query_since));
+            client.query_since = 0;
+        }
+        if client.transaction_since != 0
+            && server.session.status() == trunkline_session::TxStatus::Idle
+        {
+            pool.stats.transactions = pool.stats.transactions.wrapping_add(1);
+            pool.stats.transaction_us = pool
+                .stats
+                .transaction_us
+                .wrapping_add(self.now.saturating_sub(client.transaction_since));
+            client.transaction_since = 0;
+        }
+    }
+}
+
+/// A duration in the engine's microseconds.
+pub(super) fn us(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,203 @@
+//! A socket of the data path with its TLS state and what could not be written yet.
+
+use std::{
+    io::{self, Read, Write},
+    os::fd::AsRawFd,
+};
+
+use bytes::{Buf, BytesMut};
+use mio::{Interest, Registry, Token, unix::SourceFd};
+
+use crate::{
+    net::Socket,
+    tls::{Progress, TlsCodec},
+};
+
+/// Size of the read buffer that all connections of a loop share. A buffer smaller than the reply costs a system call
+/// per reply.
+pub(crate) const READ_BUFFER: usize = 64 << 10;
+
+/// The buffers of a loop into which every connection is read.
+#[derive(Debug, Default)]
+pub(crate) struct Inflow {
+    raw: Vec<u8>,
+    /// Decrypted bytes of TLS connections.
+    plain: BytesMut,
+    /// Where the bytes of the last read are.
+    from: Source,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Source {
+    #[default]
+    Nowhere,
+    Raw(usize),
+    Plain,
+}
+
+impl Inflow {
+    /// Buffers for one loop.
+    pub(crate) fn new() -> Self {
+        Self { raw: vec![0; READ_BUFFER], plain: BytesMut::new(), from: Source::Nowhere }
+    }
+
+    /// The bytes of the last read.
+    pub(crate) fn data(&self) -> &[u8] {
+        match self.from {
+            Source::Nowhere => &[],
+            Source::Raw(len) => self.raw.get(..len).unwrap_or_default(),
+            Source::Plain => &self.plain,
+        }
+    }
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Bytes are in the inflow; `drained` when the socket has no more for now.
+    Bytes {
+        /// The read was shorter than the buffer.
+        drained: bool,
+    },
+    /// Nothing is there for now.
+    Blocked,
+    /// The other side has closed.
+    Closed,
+}
+
+/// A socket of the data path.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: Socket,
+    tls: Option<Box<TlsCodec>>,
+    /// Bytes (ciphertext under TLS) that the socket has not taken yet. No memory when empty.
+    out: BytesMut,
+    /// Whether the poll was asked to tell of writability.
+    wants_write: bool,
+}
+
+impl Link {
+    /// Takes over a socket.
+    pub(crate) fn new(socket: Socket, tls: Option<Box<TlsCodec>>) -> Self {
+        Self { socket, tls, out: BytesMut::new(), wants_write: false }
+    }
+
+    /// Registers with a loop, edge-triggered for reading.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.wants_write = false;
+        let interest = if self.out.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
+        self.wants_write = !self.out.is_empty();
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
+    }
+
+    /// Leaves its loop.
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        // Closing the descriptor would do the same; an error leaves nothing behind.
+        drop(registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())));
+    }
+
+    /// Asks the poll to tell of writability exactly while something is unwritten.
+    pub(crate) fn update_interest(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let wants = !self.out.is_empty();
+        if wants == self.wants_write {
+            return Ok(());
+        }
+        self.wants_write = wants;
+        let interest =
+            if wants { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Bytes not written yet.
+    #[inline]
+    pub(crate) fn backlog(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Reads once into the inflow.
+    pub(crate) fn receive(&mut self, inflow: &mut Inflow) -> io::Result<Received> {
+        let len = loop {
+            match (&self.socket).read(&mut inflow.raw) {
+                Ok(0) => return Ok(Received::Closed),
+                Ok(len) => break len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Received::Blocked);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let drained = len < inflow.raw.len();
+        let Some(tls) = &mut self.tls else {
+            inflow.from = Source::Raw(len);
+            return Ok(Received::Bytes { drained });
+        };
+        inflow.from = Source::Plain;
+        inflow.plain.clear();
+        let cipher = inflow.raw.get_mut(..len).unwrap_or_default();
+        let progress = tls.decrypt(cipher, &mut inflow.plain).map_err(io::Error::other)?;
+        if tls.has_owed() {
+            tls.take_owed(&mut self.out);
+            self.flush()?;
+        }
+        match progress {
+            Progress::PeerClosed if inflow.plain.is_empty() => Ok(Received::Closed),
+            _ => Ok(Received::Bytes { drained }),
+        }
+    }
+
+    /// Writes at once what the socket takes; the rest is kept for [`Link::flush`].
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.encrypt(bytes, &mut self.out).map_err(io::Error::other)?;
+            return self.flush();
+        }
+        let mut rest = bytes;
+        if self.out.is_empty() {
+            while !rest.is_empty() {
+                match (&self.socket).write(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(len) => rest = rest.get(len..).unwrap_or_default(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.out.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// Writes what was kept, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            match (&self.socket).write(&self.out) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => self.out.advance(len),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out = BytesMut::new();
+        Ok(())
+    }
+
+    /// Says goodbye on the TLS layer, as far as the socket takes it.
+    pub(crate) fn close_notify(&mut self) {
+        if let Some(tls) = &mut self.tls
+            && tls.close_notify(&mut self.out).is_ok()
+        {
+            drop(self.flush());
+        }
+    }
+}

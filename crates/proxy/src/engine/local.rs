@@ -1,0 +1,103 @@
+//! A loop's own part of a pool.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::report::PoolStats;
+use crate::{
+    cluster::NodeId,
+    pool::{Cap, Family},
+};
+
+/// A client that waits, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiter {
+    pub(super) client: usize,
+    pub(super) since: u64,
+}
+
+/// A loop's own part of a family's pool on the primary.
+#[derive(Debug)]
+pub(super) struct LocalPool {
+    pub(super) family: Arc<Family>,
+    /// Parked connections, the last used at the end.
+    pub(super) idle: Vec<usize>,
+    /// Clients that wait, in order of arrival.
+    pub(super) waiters: VecDeque<Waiter>,
+    /// Clients that wait for what a first server reports.
+    pub(super) welcoming: Vec<usize>,
+    /// Connections of this loop, whatever they are doing.
+    pub(super) servers: usize,
+    pub(super) clients: usize,
+    pub(super) pinned: usize,
+    pub(super) opening: usize,
+    pub(super) attempt: Attempt,
+    pub(super) stats: PoolStats,
+}
+
+/// How attempts to open connections stand.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// No attempt before this time, in microseconds.
+    pub(super) not_before: u64,
+    /// The wait after the next failure.
+    pub(super) backoff_us: u64,
+    /// The cap that was full at the last attempt.
+    pub(super) full: Option<Arc<Cap>>,
+    /// Why the last attempt failed; none after a success.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) message: Arc<str>,
+    /// The body of an ErrorResponse for those who must be told now; none if waiting may help.
+    pub(super) body: Option<bytes::Bytes>,
+}
+
+impl LocalPool {
+    /// The empty pool of a family.
+    pub(super) fn new(family: Arc<Family>) -> Self {
+        Self {
+            family,
+            idle: Vec::new(),
+            waiters: VecDeque::new(),
+            welcoming: Vec::new(),
+            servers: 0,
+            clients: 0,
+            pinned: 0,
+            opening: 0,
+            attempt: Attempt::default(),
+            stats: PoolStats::default(),
+        }
+    }
+
+    /// Takes a client out of the queue.
+    pub(super) fn forget(&mut self, client: usize) {
+        self.waiters.retain(|waiter| waiter.client != client);
+        self.welcoming.retain(|other| *other != client);
+    }
+
+    /// Publishes queue and idle connections to the other loops.
+    pub(super) fn publish(&self, own: usize) {
+        if self.family.is_spread()
+            && let Some(face) = self.family.face(own)
+        {
+            face.publish_waiting(self.waiters.front().map_or(0, |waiter| waiter.since));
+            face.publish_idle(self.idle.len());
+        }
+    }
+
+    /// How many more connections those who wait call for.
+    pub(super) fn lacking(&self) -> usize {
+        let first = usize::from(!self.welcoming.is_empty() && self.servers == 0);
+        let wanted = self.waiters.len().max(first);
+        let spare = self.family.policy.load().min_idle.saturating_sub(self.servers);
+        wanted.max(spare).saturating_sub(self.opening)
+    }
+
+    /// Whether connections to `node` of this generation may be parked.
+    pub(super) fn wants(&self, node: NodeId, generation: u64, primary: Option<NodeId>) -> bool {
+        primary == Some(node) && generation == self.family.generation()
+    }
+}

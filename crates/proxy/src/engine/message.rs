@@ -1,0 +1,89 @@
+//! What reaches a loop from outside.
+
+use std::sync::{Arc, mpsc};
+
+use mio::Waker;
+use tokio::sync::oneshot;
+use trunkline_session::SettingSet;
+use trunkline_settings::Settings;
+
+use super::{report::LoopReport, slot::Moving};
+use crate::{
+    cluster::NodeId,
+    handover::{LoggedIn, NewServer, OpenError},
+    pool::{Cap, Family, FamilyId, Permit},
+};
+
+/// A message to a loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A client that has logged in.
+    Client(Box<Arrival>),
+    /// A server connection that was asked for.
+    Opened(Box<Opened>),
+    /// A server connection from another loop.
+    Moved(Moving),
+    /// Another loop has waiters of this family and none idle.
+    Wanted { family: FamilyId, by: usize },
+    /// A pool at a full cap needs a place that an idle connection of another pool holds.
+    Evict(Arc<Cap>),
+    /// Somebody asks to cancel what the client in this slot is doing.
+    Cancel { slot: usize, pid: i32, key: Box<[u8]> },
+    /// The cancel request for this server is finished.
+    CancelDone { serial: u64 },
+    /// Another primary, or none.
+    Primary(Option<NodeId>),
+    /// New settings.
+    Settings(Arc<Settings>),
+    /// Generation, pause or removal of families has changed.
+    Recheck,
+    /// Asks what the loop is doing.
+    Report(oneshot::Sender<LoopReport>),
+    /// Close clients as soon as they are between transactions.
+    Drain,
+    /// Close everything now.
+    Stop,
+}
+
+/// A client on its way into a loop.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) login: LoggedIn,
+    pub(crate) family: Arc<Family>,
+    /// What the client set in its startup packet that its family's servers do not have.
+    pub(crate) base: Arc<SettingSet>,
+    pub(crate) secret: [u8; 32],
+}
+
+/// The outcome of opening a server connection.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) family: FamilyId,
+    pub(crate) node: NodeId,
+    pub(crate) generation: u64,
+    pub(crate) permit: Permit,
+    pub(crate) result: Result<NewServer, OpenError>,
+}
+
+/// The sending end of a loop's inbox.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailbox {
+    sender: mpsc::Sender<Message>,
+    waker: Arc<Waker>,
+}
+
+impl Mailbox {
+    /// An inbox whose loop is woken by `waker`.
+    pub(crate) fn new(waker: Waker) -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self { sender, waker: Arc::new(waker) }, receiver)
+    }
+
+    /// Sends a message and wakes the loop. A loop that has ended takes no more; the message is dropped, and with it
+    /// the sockets and permits it holds.
+    pub(crate) fn send(&self, message: Message) {
+        if self.sender.send(message).is_ok() && self.waker.wake().is_err() {
+            tracing::error!("a worker loop could not be woken");
+        }
+    }
+}

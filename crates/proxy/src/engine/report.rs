@@ -1,0 +1,171 @@
+//! What a loop tells of itself when asked.
+
+use std::sync::Arc;
+
+use trunkline_session::PinReason;
+
+use crate::cluster::NodeId;
+
+/// Counters of one pool on one loop. Times are in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Times a server connection was given to a client.
+    pub leases: u64,
+    /// Transactions finished.
+    pub transactions: u64,
+    /// Queries (simple, or up to a Sync) finished.
+    pub queries: u64,
+    /// Bytes from clients.
+    pub received: u64,
+    /// Bytes to clients.
+    pub sent: u64,
+    /// Time in transactions.
+    pub transaction_us: u64,
+    /// Time in queries.
+    pub query_us: u64,
+    /// Time clients waited for a server.
+    pub wait_us: u64,
+    /// Clients that logged in.
+    pub logins: u64,
+    /// Server connections opened.
+    pub opened: u64,
+    /// Server connections closed.
+    pub closed: u64,
+    /// Clients refused or failed by us, by errors of our own.
+    pub errors: u64,
+    /// Transactions that ran into a timeout of ours.
+    pub timeouts: u64,
+}
+
+impl PoolStats {
+    /// Adds another loop's counters.
+    pub fn add(&mut self, other: &Self) {
+        self.leases = self.leases.wrapping_add(other.leases);
+        self.transactions = self.transactions.wrapping_add(other.transactions);
+        self.queries = self.queries.wrapping_add(other.queries);
+        self.received = self.received.wrapping_add(other.received);
+        self.sent = self.sent.wrapping_add(other.sent);
+        self.transaction_us = self.transaction_us.wrapping_add(other.transaction_us);
+        self.query_us = self.query_us.wrapping_add(other.query_us);
+        self.wait_us = self.wait_us.wrapping_add(other.wait_us);
+        self.logins = self.logins.wrapping_add(other.logins);
+        self.opened = self.opened.wrapping_add(other.opened);
+        self.closed = self.closed.wrapping_add(other.closed);
+        self.errors = self.errors.wrapping_add(other.errors);
+        self.timeouts = self.timeouts.wrapping_add(other.timeouts);
+    }
+}
+
+/// A pool, as one loop sees it.
+#[derive(Debug, Clone)]
+pub struct PoolReport {
+    /// The family's number, the same on all loops.
+    pub family: u32,
+    /// Database, as clients call it.
+    pub database: Arc<str>,
+    /// User.
+    pub user: Arc<str>,
+    /// Clients that hold a server.
+    pub clients_active: usize,
+    /// Clients that wait for a server.
+    pub clients_waiting: usize,
+    /// Clients that hold none and want none.
+    pub clients_idle: usize,
+    /// Servers that serve a client.
+    pub servers_active: usize,
+    /// Servers parked.
+    pub servers_idle: usize,
+    /// Servers that answer a query of ours, or are withheld for a cancel request.
+    pub servers_busy: usize,
+    /// Servers being opened.
+    pub servers_opening: usize,
+    /// Clients pinned to their server.
+    pub pinned: usize,
+    /// How long the oldest waiter has waited, in microseconds.
+    pub oldest_wait_us: u64,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Why the last attempt to open a server failed.
+    pub last_error: Option<Arc<str>>,
+    /// Counters since the start.
+    pub stats: PoolStats,
+}
+
+/// A client, for the console.
+#[derive(Debug, Clone)]
+pub struct ClientReport {
+    /// The process id it was told.
+    pub pid: i32,
+    /// The family of its pool.
+    pub family: u32,
+    /// Database, as it calls it.
+    pub database: Arc<str>,
+    /// User.
+    pub user: Arc<str>,
+    /// What it is doing, in one word: `active`, `waiting`, `idle`, `login`, `closing`.
+    pub state: &'static str,
+    /// Where it connected from.
+    pub peer: crate::net::Peer,
+    /// How long ago it connected, in microseconds.
+    pub connected_us: u64,
+    /// How long ago it last did anything, in microseconds.
+    pub silent_us: u64,
+    /// How long it has been waiting for a server, in microseconds.
+    pub wait_us: u64,
+    /// Why it is pinned.
+    pub pins: Vec<PinReason>,
+    /// The server's process id, while it holds one.
+    pub server_pid: Option<i32>,
+    /// Named prepared statements.
+    pub statements: usize,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// Its application_name from the startup packet.
+    pub application_name: String,
+}
+
+/// A server connection, for the console.
+#[derive(Debug, Clone)]
+pub struct ServerReport {
+    /// Number of the connection, unique in this process.
+    pub serial: u64,
+    /// The family of its pool.
+    pub family: u32,
+    /// Database, as clients call it.
+    pub database: Arc<str>,
+    /// User.
+    pub user: Arc<str>,
+    /// The node it leads to.
+    pub node: NodeId,
+    /// `active`, `idle`, `tested` (answers a query of ours) or `cancel` (withheld for a cancel request).
+    pub state: &'static str,
+    /// The server's process id.
+    pub pid: i32,
+    /// How long ago it was opened, in microseconds.
+    pub age_us: u64,
+    /// How long it has been in this state, in microseconds.
+    pub since_us: u64,
+    /// The client it serves, by the process id that client was told.
+    pub client_pid: Option<i32>,
+    /// Prepared statements of ours on it.
+    pub statements: usize,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// Everything a loop tells.
+#[derive(Debug, Clone, Default)]
+pub struct LoopReport {
+    /// Its number.
+    pub index: usize,
+    /// Its pools.
+    pub pools: Vec<PoolReport>,
+    /// Its clients.
+    pub clients: Vec<ClientReport>,
+    /// Its servers.
+    pub servers: Vec<ServerReport>,
+    /// Panics caught while serving a client.
+    pub panics: u64,
+    /// Bytes kept for slow readers and waiting clients.
+    pub buffered: usize,
+}

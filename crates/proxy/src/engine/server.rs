@@ -1,0 +1,481 @@
+//! Servers of a loop: how they are opened, arrive, and go.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use trunkline_session::ServerSession;
+use trunkline_wire::{SqlState, backend::Report};
+
+use super::{
+    lease::us,
+    link::Link,
+    local::Failure,
+    message::{Message, Opened},
+    slot::{ClientState, Moving, Server, ServerAbout, ServerState, Stream},
+    worker::{Worker, server_token},
+};
+use crate::{
+    cluster::NodeId,
+    handover::{NewServer, OpenError},
+    pool::{Family, Permit},
+};
+
+/// Connections of one pool that one loop opens at a time.
+const OPENING_MAX: usize = 16;
+
+impl Worker {
+    /// The loop's own part of a family's pool.
+    pub(super) fn pool_of(&mut self, family: &Arc<Family>) -> usize {
+        if let Some(index) = self.by_family.get(&family.id) {
+            return *index;
+        }
+        let index = self.pools.insert(super::local::LocalPool::new(Arc::clone(family)));
+        self.by_family.insert(family.id, index);
+        index
+    }
+
+    /// Opens as many connections as those who wait call for and the caps allow.
+    pub(super) fn open_more(&mut self, pool_index: usize) {
+        let Some(node) = self.primary else { return };
+        loop {
+            let Some(pool) = self.pools.get_mut(pool_index) else { return };
+            if pool.lacking() == 0
+                || pool.opening >= OPENING_MAX
+                || self.now < pool.attempt.not_before
+                || pool.family.is_paused()
+            {
+                return;
+            }
+            let caps = self.shared.caps_of(&pool.family, node);
+            match Permit::take(&caps) {
+                Ok(permit) => {
+                    pool.opening = pool.opening.saturating_add(1);
+                    pool.attempt.full = None;
+                    self.shared.open(&pool.family, node, permit, self.index);
+                }
+                Err(cap) => {
+                    // Somebody's idle connection may hold the place: it is asked for, at this loop first.
+                    pool.attempt.full = Some(Arc::clone(&cap));
+                    if !pool.waiters.is_empty() && !self.evict(&cap, pool_index) {
+                        return;
+                    }
+                    if self.pools.get(pool_index).is_none_or(|pool| pool.waiters.is_empty()) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes an idle connection of another pool that counts against `cap`, the longest idle first.
+    pub(super) fn evict(&mut self, cap: &Arc<crate::pool::Cap>, but: usize) -> bool {
+        let found = self
+            .pools
+            .iter()
+            .filter(|(index, pool)| *index != but && pool.waiters.is_empty())
+            .filter_map(|(_, pool)| pool.idle.first().copied())
+            .filter(|index| {
+                self.servers.get(*index).is_some_and(|server| server.about.permit.is_under(cap))
+            })
+            .min_by_key(|index| self.servers.get(*index).map_or(u64::MAX, |server| server.since));
+        let Some(index) = found else { return false };
+        self.unpark(index);
+        self.retire(index);
+        true
+    }
+
+    /// Takes a parked connection out of its pool's list.
+    fn unpark(&mut self, index: usize) {
+        let Some(pool_index) = self.servers.get(index).map(|server| server.pool) else { return };
+        if let Some(pool) = self.pools.get_mut(pool_index) {
+            pool.idle.retain(|other| *other != index);
+            pool.publish(self.index);
+        }
+    }
+
+    /// A connection that was asked for is there, or not.
+    pub(super) fn opened(&mut self, opened: Opened) {
+        let Opened { family, node, generation, permit, result } = opened;
+        let Some(pool_index) = self.by_family.get(&family).copied() else { return };
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        pool.opening = pool.opening.saturating_sub(1);
+        match result {
+            Ok(new) => {
+                pool.attempt.backoff_us = 0;
+                pool.attempt.failure = None;
+                let about = self.about(pool_index, node, generation, permit, &new);
+                self.settle_server(pool_index, new, about);
+            }
+            Err(error) => {
+                drop(permit);
+                self.open_failed(pool_index, &error);
+            }
+        }
+        self.open_more(pool_index);
+    }
+
+    fn about(
+        &self,
+        pool: usize,
+        node: NodeId,
+        generation: u64,
+        permit: Permit,
+        new: &NewServer,
+    ) -> Option<Box<ServerAbout>> {
+        let family = Arc::clone(&self.pools.get(pool)?.family);
+        let max_age = us(self.settings.pool.max_age);
+        let serial = self.shared.next_serial();
+        // Spreads the ends of connections that were opened together; the serial number is spread evenly enough.
+        let share = (serial.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) & 0xFFFF;
+        let jitter = self.shared.jitter_us(max_age, self.settings.pool.max_age_jitter, share);
+        Some(Box::new(ServerAbout {
+            serial,
+            node,
+            pid: new.pid,
+            cancel_key: new.cancel_key.clone(),
+            generation,
+            opened_at: self.now,
+            expires_at: if max_age == 0 {
+                0
+            } else {
+                self.now.saturating_add(max_age).saturating_sub(jitter)
+            },
+            permit,
+            family,
+        }))
+    }
+
+    fn settle_server(
+        &mut self,
+        pool_index: usize,
+        new: NewServer,
+        about: Option<Box<ServerAbout>>,
+    ) {
+        let Some(about) = about else { return };
+        let reported = about.family.share_reported(Arc::new(new.reported));
+        about.family.learn_welcome(&reported);
+        let session = Box::new(ServerSession::new(reported));
+        let link = Link::new(new.socket, new.tls);
+        let Some(index) = self.adopt(pool_index, link, session, about) else { return };
+        if let Some(server) = self.servers.get_mut(index) {
+            server.held = if new.early.is_empty() { BytesMut::new() } else { new.early };
+        }
+        if let Some(pool) = self.pools.get_mut(pool_index) {
+            pool.stats.opened = pool.stats.opened.wrapping_add(1);
+        }
+        self.welcome_all(pool_index);
+        self.park(index);
+    }
+
+    fn adopt(
+        &mut self,
+        pool_index: usize,
+        mut link: Link,
+        session: Box<ServerSession>,
+        about: Box<ServerAbout>,
+    ) -> Option<usize> {
+        let entry = self.servers.vacant_entry();
+        let index = entry.key();
+        if let Err(error) = link.register(self.poll.registry(), server_token(index)) {
+            tracing::warn!(%error, "a server connection could not be registered");
+            return None;
+        }
+        entry.insert(Server {
+            link,
+            state: ServerState::Idle,
+            session,
+            pool: pool_index,
+            held: BytesMut::new(),
+            stream: Stream::default(),
+            readable: true,
+            about,
+            since: self.now,
+            cancels: 0,
+        });
+        if let Some(pool) = self.pools.get_mut(pool_index) {
+            pool.servers = pool.servers.saturating_add(1);
+        }
+        Some(index)
+    }
+
+    /// A connection from another loop.
+    pub(super) fn moved_in(&mut self, moving: Moving) {
+        let pool_index = self.pool_of(&Arc::clone(&moving.about.family));
+        if let Some(index) = self.adopt(pool_index, moving.link, moving.session, moving.about) {
+            self.park(index);
+        }
+    }
+
+    fn welcome_all(&mut self, pool_index: usize) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let Some(reported) = pool.family.welcome.load_full() else { return };
+        for client in std::mem::take(&mut pool.welcoming) {
+            if self.client_is(client, ClientState::Welcoming) {
+                self.welcome(client, &reported);
+            }
+        }
+    }
+
+    fn open_failed(&mut self, pool_index: usize, error: &OpenError) {
+        let (least, most) =
+            (us(self.settings.pool.retry_backoff_min), us(self.settings.pool.retry_backoff_max));
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let body = match error {
+            OpenError::Final(report) => Some(report.body.clone()),
+            OpenError::NodeFull(_) | OpenError::Away(_) | OpenError::NoCredential(_) => None,
+        };
+        let told = error.to_string();
+        let news = pool.attempt.failure.as_ref().is_none_or(|failure| *failure.message != *told);
+        pool.attempt.backoff_us = pool.attempt.backoff_us.saturating_mul(2).clamp(least, most);
+        pool.attempt.not_before = self.now.saturating_add(pool.attempt.backoff_us);
+        pool.attempt.failure = Some(Failure { message: told.into(), body: body.clone() });
+        if news {
+            tracing::warn!(
+                database = %pool.family.database, user = %pool.family.user,
+                "no server connection could be opened: {error}"
+            );
+        }
+        let no_credential = matches!(error, OpenError::NoCredential(_));
+        if body.is_some() || no_credential {
+            self.fail_waiting(pool_index, body.as_deref(), &error.to_string());
+        }
+        self.hasten_maintenance();
+    }
+
+    /// Those who wait are told at once: waiting will not help.
+    fn fail_waiting(&mut self, pool_index: usize, body: Option<&[u8]>, message: &str) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        if pool.servers > 0 {
+            // Others of this pool work; their connections will serve the queue.
+            return;
+        }
+        let mut clients: Vec<usize> = pool.waiters.drain(..).map(|waiter| waiter.client).collect();
+        clients.append(&mut pool.welcoming);
+        pool.publish(self.index);
+        for index in clients {
+            match body {
+                Some(body) => self.fatal_body(index, body),
+                None => self.fatal(index, SqlState::INVALID_AUTHORIZATION, message),
+            }
+        }
+    }
+
+    /// Closes a connection that nobody uses.
+    pub(super) fn retire(&mut self, index: usize) {
+        let Some(mut server) = self.servers.try_remove(index) else { return };
+        if !server.session.is_ending() && !server.session.is_busy() {
+            self.splice.clear();
+            trunkline_wire::frontend::terminate(&mut self.splice);
+            // A goodbye that does not fit the socket is not worth waiting for.
+            drop(server.link.send(&self.splice));
+            self.splice.clear();
+            server.link.close_notify();
+        }
+        server.link.deregister(self.poll.registry());
+        if let Some(pool) = self.pools.get_mut(server.pool) {
+            pool.servers = pool.servers.saturating_sub(1);
+            pool.stats.closed = pool.stats.closed.wrapping_add(1);
+            if server.state == ServerState::Idle {
+                pool.idle.retain(|other| *other != index);
+                pool.publish(self.index);
+            }
+        }
+        self.hasten_maintenance();
+    }
+
+    /// The connection to a server is lost, or of no use any more; who it serves is told.
+    pub(super) fn drop_server(&mut self, index: usize, why: &str) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        let (state, said) = (server.state, server.session.is_ending());
+        server.session.end();
+        let pool_index = server.pool;
+        if let ServerState::Leased(client) = state {
+            self.retire(index);
+            self.server_lost(client, index, said, why);
+        } else {
+            tracing::debug!(pid = server.about.pid, "a server connection ended: {why}");
+            self.retire(index);
+        }
+        self.serve_queue(pool_index);
+    }
+
+    fn server_lost(&mut self, client_index: usize, server_index: usize, said: bool, why: &str) {
+        let Some(client) = self.clients.get_mut(client_index) else { return };
+        if !matches!(client.state, ClientState::Leased(s) | ClientState::Replaying(s) if s == server_index)
+        {
+            return;
+        }
+        client.state = ClientState::Idle;
+        client.session.lose_server();
+        if said {
+            // The server's own last words have been passed on.
+            self.part_silently(client_index);
+            return;
+        }
+        let report = Report::fatal(SqlState::CONNECTION_FAILURE, why).with_hint(
+            "The outcome of a statement that was running is not known. Connect again and check it.",
+        );
+        self.fatal_report(client_index, &report);
+    }
+
+    /// Looks after all pools; says whether something waits or is being opened.
+    pub(super) fn maintain_pools(&mut self) -> bool {
+        let mut busy = false;
+        let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
+        for pool_index in pools {
+            self.expire_waiters(pool_index);
+            self.expire_idle(pool_index);
+            self.serve_queue(pool_index);
+            self.open_more(pool_index);
+            self.ask_for_eviction(pool_index);
+            busy |= self.pools.get(pool_index).is_some_and(|pool| {
+                !pool.waiters.is_empty() || !pool.welcoming.is_empty() || pool.opening > 0
+            });
+        }
+        self.expire_housekeeping();
+        busy
+    }
+
+    /// A cap is full and others may hold idle connections under it, on other loops.
+    fn ask_for_eviction(&mut self, pool_index: usize) {
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        if let Some(cap) = &pool.attempt.full
+            && !pool.waiters.is_empty()
+        {
+            self.shared.send_others(self.index, || Message::Evict(Arc::clone(cap)));
+        }
+    }
+
+    fn expire_waiters(&mut self, pool_index: usize) {
+        let limit = us(self.settings.pool.wait_timeout);
+        loop {
+            let Some(pool) = self.pools.get_mut(pool_index) else { return };
+            let overdue = |since: u64| limit != 0 && self.now.saturating_sub(since) >= limit;
+            let Some(waiter) = pool.waiters.front().copied().filter(|waiter| overdue(waiter.since))
+            else {
+                break;
+            };
+            pool.waiters.pop_front();
+            pool.publish(self.index);
+            let text = self.wait_error(pool_index);
+            self.refuse_statement(waiter.client, &text.report());
+        }
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let clients = &self.clients;
+        let late: Vec<usize> = pool
+            .welcoming
+            .iter()
+            .copied()
+            .filter(|index| {
+                limit != 0
+                    && clients
+                        .get(*index)
+                        .is_none_or(|client| self.now.saturating_sub(client.since) >= limit)
+            })
+            .collect();
+        for index in late {
+            if let Some(pool) = self.pools.get_mut(pool_index) {
+                pool.welcoming.retain(|other| *other != index);
+            }
+            let text = self.wait_error(pool_index);
+            self.fatal_report(index, &text.fatal());
+        }
+    }
+
+    fn wait_error(&self, pool_index: usize) -> WaitError {
+        let limit = self.settings.pool.wait_timeout;
+        let Some(pool) = self.pools.get(pool_index) else { return WaitError::default() };
+        let policy = pool.family.policy.load();
+        let (code, why) = match (&pool.attempt.failure, self.primary) {
+            (_, None) => {
+                (SqlState::CANNOT_CONNECT_NOW, "no node is known to be the primary".to_owned())
+            }
+            (Some(failure), _) => (
+                SqlState::CANNOT_CONNECT_NOW,
+                format!("the last attempt to connect failed: {}", failure.message),
+            ),
+            (None, _) if pool.family.is_paused() => {
+                (SqlState::CANNOT_CONNECT_NOW, "the pool is paused".to_owned())
+            }
+            _ => (
+                SqlState::TOO_MANY_CONNECTIONS,
+                format!("all {} server connections of the pool are in use", policy.size),
+            ),
+        };
+        WaitError {
+            code,
+            message: format!(
+                "no server connection for pool \"{}\"/\"{}\" within {limit:?} (pool.wait_timeout)",
+                pool.family.database, pool.family.user
+            ),
+            detail: why,
+        }
+    }
+
+    fn expire_idle(&mut self, pool_index: usize) {
+        let limit = us(self.settings.pool.idle_timeout);
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        let least = pool.family.policy.load().min_idle;
+        let mut surplus = pool.servers.saturating_sub(least);
+        let mut old = Vec::new();
+        for index in &pool.idle {
+            let Some(server) = self.servers.get(*index) else { continue };
+            let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
+            let stale = !pool.wants(server.about.node, server.about.generation, self.primary)
+                || server.about.permit.is_surplus();
+            let idle = limit != 0 && surplus > 0 && self.now.saturating_sub(server.since) >= limit;
+            if aged || stale || idle {
+                surplus = surplus.saturating_sub(1);
+                old.push(*index);
+            }
+        }
+        for index in old {
+            self.unpark(index);
+            self.retire(index);
+        }
+    }
+
+    /// Queries of ours that are not answered in time cost the connection.
+    fn expire_housekeeping(&mut self) {
+        let limit = us(self.settings.pool.server_check_timeout);
+        let late: Vec<usize> = self
+            .servers
+            .iter()
+            .filter(|(_, server)| {
+                server.state == ServerState::Housekeeping
+                    && self.now.saturating_sub(server.since) >= limit
+            })
+            .map(|(index, _)| index)
+            .collect();
+        for index in late {
+            self.drop_server(
+                index,
+                "a query of the pooler was not answered within pool.server_check_timeout",
+            );
+        }
+    }
+}
+
+/// Why a client has waited in vain.
+#[derive(Debug)]
+struct WaitError {
+    code: SqlState,
+    message: String,
+    detail: String,
+}
+
+impl Default for WaitError {
+    fn default() -> Self {
+        Self { code: SqlState::CANNOT_CONNECT_NOW, message: String::new(), detail: String::new() }
+    }
+}
+
+impl WaitError {
+    fn report(&self) -> Report<'_> {
+        Report::error(self.code, &self.message).with_detail(&self.detail)
+    }
+
+    fn fatal(&self) -> Report<'_> {
+        Report::fatal(self.code, &self.message).with_detail(&self.detail)
+    }
+}

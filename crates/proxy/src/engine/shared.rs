@@ -1,0 +1,214 @@
+//! What all loops share.
+
+use std::{
+    hash::{BuildHasher, Hasher},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use foldhash::quality::SeedableRandomState;
+use trunkline_session::{StatementStore, Surroundings};
+
+use super::{
+    message::{Mailbox, Message},
+    slot::ServerAbout,
+    worker::Clock,
+};
+use crate::{
+    cluster::NodeId,
+    handover::{NewServer, OpenError},
+    pool::{Cap, Family, Permit, Registry},
+};
+
+/// What is called when an attempt to open a server connection has ended.
+pub(crate) type OnOpened = Box<dyn FnOnce(Result<NewServer, OpenError>) + Send>;
+
+/// What is called when a cancel request has ended, whether it reached the server or not.
+pub(crate) type OnCancelled = Box<dyn FnOnce() + Send>;
+
+/// Opens connections to servers, away from the loops.
+pub(crate) trait Opener: Send + Sync + std::fmt::Debug {
+    /// Opens a connection of the family to the node, in the background.
+    fn open(&self, family: Arc<Family>, node: NodeId, done: OnOpened);
+
+    /// Sends a cancel request to the node, in the background.
+    fn cancel(&self, node: NodeId, pid: i32, key: Box<[u8]>, done: OnCancelled);
+}
+
+/// What all loops share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    clock: Clock,
+    loops: OnceLock<Box<[Mailbox]>>,
+    statements: Mutex<StatementStore>,
+    hasher: SeedableRandomState,
+    unnamed: AtomicU64,
+    serials: AtomicU64,
+    pub(crate) registry: Arc<Registry>,
+    opener: Arc<dyn Opener>,
+}
+
+/// Bits of a cancel pid that name the slot; the bits above name the loop.
+const SLOT_BITS: u32 = 24;
+
+impl Shared {
+    /// What the loops of one engine share; the loops are set when they exist.
+    pub(crate) fn new(registry: Arc<Registry>, opener: Arc<dyn Opener>, seed: u64) -> Self {
+        Self {
+            clock: Clock::start(),
+            loops: OnceLock::new(),
+            statements: Mutex::new(StatementStore::default()),
+            hasher: SeedableRandomState::with_seed(seed, foldhash::SharedSeed::global_random()),
+            unnamed: AtomicU64::new(0),
+            serials: AtomicU64::new(0),
+            registry,
+            opener,
+        }
+    }
+
+    /// Sets the loops' mailboxes, once.
+    pub(crate) fn set_loops(&self, loops: Box<[Mailbox]>) {
+        drop(self.loops.set(loops));
+    }
+
+    /// The loops' mailboxes.
+    pub(crate) fn loops(&self) -> &[Mailbox] {
+        self.loops.get().map_or(&[], |loops| loops)
+    }
+
+    /// Microseconds since the start.
+    pub(crate) fn now_us(&self) -> u64 {
+        self.clock.now_us()
+    }
+
+    /// Sends to one loop.
+    pub(crate) fn send(&self, to: usize, message: Message) {
+        if let Some(mailbox) = self.loops().get(to) {
+            mailbox.send(message);
+        }
+    }
+
+    /// Sends to all loops but one.
+    pub(crate) fn send_others(&self, but: usize, message: impl Fn() -> Message) {
+        for (index, mailbox) in self.loops().iter().enumerate() {
+            if index != but {
+                mailbox.send(message());
+            }
+        }
+    }
+
+    /// Sends to all loops.
+    pub(crate) fn send_all(&self, message: impl Fn() -> Message) {
+        self.send_others(usize::MAX, message);
+    }
+
+    /// The caps a connection of the family to the node falls under.
+    pub(crate) fn caps_of(&self, family: &Family, node: NodeId) -> [Arc<Cap>; 5] {
+        self.registry.caps_of(family, node)
+    }
+
+    /// Opens a connection; the outcome reaches the loop as a message.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        family: &Arc<Family>,
+        node: NodeId,
+        permit: Permit,
+        to: usize,
+    ) {
+        let shared = Arc::clone(self);
+        let (id, generation) = (family.id, family.generation());
+        self.opener.open(
+            Arc::clone(family),
+            node,
+            Box::new(move |result| {
+                let opened =
+                    super::message::Opened { family: id, node, generation, permit, result };
+                shared.send(to, Message::Opened(Box::new(opened)));
+            }),
+        );
+    }
+
+    /// Sends a cancel request for what the server is doing; `to` is the loop that is told when it has ended.
+    pub(crate) fn cancel_at_server(self: &Arc<Self>, about: &ServerAbout, to: Option<usize>) {
+        let shared = Arc::clone(self);
+        let serial = about.serial;
+        self.opener.cancel(
+            about.node,
+            about.pid,
+            about.cancel_key.clone(),
+            Box::new(move || {
+                if let Some(to) = to {
+                    shared.send(to, Message::CancelDone { serial });
+                }
+            }),
+        );
+    }
+
+    /// A number for a server connection.
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serials.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// The process id told to the client in this slot: it names loop and slot, so that a cancel request finds both.
+    /// The sign bit stays clear, as in PostgreSQL.
+    pub(crate) fn cancel_pid(&self, index: usize, slot: usize) -> i32 {
+        let index = u32::try_from(index).unwrap_or(0) & 0x7F;
+        let slot = u32::try_from(slot).unwrap_or(0) & ((1 << SLOT_BITS) - 1);
+        // Never 0, which clients may take for "no key".
+        i32::try_from((index << SLOT_BITS | slot).wrapping_add(1) & 0x7FFF_FFFF).unwrap_or(1)
+    }
+
+    /// Loop and slot that a cancel pid names.
+    pub(crate) fn place_of_pid(pid: i32) -> Option<(usize, usize)> {
+        let bits = u32::try_from(pid).ok()?.checked_sub(1)?;
+        let slot = bits & ((1 << SLOT_BITS) - 1);
+        Some((usize::try_from(bits >> SLOT_BITS).ok()?, usize::try_from(slot).ok()?))
+    }
+
+    /// What a step of a session needs from outside.
+    pub(crate) fn surroundings(&self) -> Around<'_> {
+        Around { shared: self }
+    }
+
+    /// A part of `max_age`: `share` of 65,535 of the fraction `jitter`.
+    pub(crate) fn jitter_us(&self, max_age: u64, jitter: f64, share: u64) -> u64 {
+        let thousandths = thousandths(jitter);
+        max_age
+            .saturating_mul(thousandths)
+            .saturating_div(1000)
+            .saturating_mul(share)
+            .saturating_div(0xFFFF)
+    }
+}
+
+/// A fraction between 0 and 1 in thousandths.
+fn thousandths(fraction: f64) -> u64 {
+    (0..=1000_u32).rev().find(|n| f64::from(*n) <= fraction * 1000.0).map_or(0, u64::from)
+}
+
+/// What a step of a session needs from outside.
+#[derive(Debug)]
+pub(crate) struct Around<'a> {
+    shared: &'a Shared,
+}
+
+impl Surroundings for Around<'_> {
+    fn hash(&self, text: &[u8], types: &[u8], environment: &[u8]) -> u64 {
+        let mut hasher = self.shared.hasher.build_hasher();
+        for part in [text, types, environment] {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        hasher.finish()
+    }
+
+    fn with_store<T>(&mut self, work: impl FnOnce(&mut StatementStore) -> T) -> T {
+        work(&mut self.shared.statements.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn unnamed_key(&mut self) -> u64 {
+        self.shared.unnamed.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+}

@@ -1,0 +1,146 @@
+//! The slots of a loop: a client, a server, and what each is doing.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use trunkline_session::{ClientSession, ServerSession};
+use trunkline_wire::startup::ProtocolVersion;
+
+use super::link::Link;
+use crate::{
+    cluster::NodeId,
+    frontend::ClientSlot,
+    handover::StartupParams,
+    net::Peer,
+    pool::{Family, Permit},
+};
+
+/// What a client is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientState {
+    /// Logged in; waits for a first server of its pool to say what to tell it.
+    Welcoming,
+    /// Holds no server.
+    Idle,
+    /// Has sent something that needs a server, and waits for one.
+    Waiting,
+    /// A server serves it.
+    Leased(usize),
+    /// Its settings are being replayed; its own bytes follow when that has succeeded.
+    Replaying(usize),
+    /// Has been told why, and is closed when that is written.
+    Closing,
+}
+
+/// A frame that is passed on before all of it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stream {
+    /// Bytes still to come.
+    pub(crate) remaining: usize,
+    /// Whether they go on, or are dropped.
+    pub(crate) forward: bool,
+}
+
+/// A client of the loop.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    pub(crate) state: ClientState,
+    pub(crate) session: ClientSession,
+    /// The place of its family among the loop's pools.
+    pub(crate) pool: usize,
+    /// Bytes read but not judged yet: an incomplete frame, or a burst that waits for a server.
+    pub(crate) held: BytesMut,
+    pub(crate) stream: Stream,
+    /// The socket has, or may have, more to read.
+    pub(crate) readable: bool,
+    /// The other side has closed its half.
+    pub(crate) hung_up: bool,
+    /// After an error of ours in the extended protocol: everything up to the Sync is dropped.
+    pub(crate) skipping: bool,
+    /// The pool's oldest-first order: when it began to wait, in microseconds.
+    pub(crate) since: u64,
+    /// When its transaction began, and its last statement; 0 while none is under way.
+    pub(crate) transaction_since: u64,
+    pub(crate) query_since: u64,
+    /// When it last did anything.
+    pub(crate) active_at: u64,
+    /// The time of its entry in the wheel; 0 for none.
+    pub(crate) armed: u64,
+    /// The cancel key: process id as told, and secret.
+    pub(crate) key: CancelKey,
+    pub(crate) rare: Box<ClientRare>,
+}
+
+/// What a client needs seldom.
+#[derive(Debug)]
+pub(crate) struct ClientRare {
+    pub(crate) peer: Peer,
+    pub(crate) protocol: ProtocolVersion,
+    pub(crate) startup: StartupParams,
+    pub(crate) connected_at: u64,
+    pub(crate) slot: ClientSlot,
+}
+
+/// The key a client was given to cancel its statements.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CancelKey {
+    pub(crate) pid: i32,
+    /// The first 4 bytes serve protocol 3.0.
+    pub(crate) secret: [u8; 32],
+}
+
+/// What a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerState {
+    /// Parked in its pool.
+    Idle,
+    /// Serves this client.
+    Leased(usize),
+    /// Answers a query of ours while no client holds it; then parked.
+    Housekeeping,
+    /// At rest, but a cancel request for it is under way.
+    Withheld,
+}
+
+/// A server connection of the loop.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) link: Link,
+    pub(crate) state: ServerState,
+    pub(crate) session: Box<ServerSession>,
+    pub(crate) pool: usize,
+    pub(crate) held: BytesMut,
+    pub(crate) stream: Stream,
+    pub(crate) readable: bool,
+    pub(crate) about: Box<ServerAbout>,
+    /// When it was parked or leased last.
+    pub(crate) since: u64,
+    /// Cancel requests for it that are not finished.
+    pub(crate) cancels: usize,
+}
+
+/// What is known of a server connection apart from its conversation; travels with it.
+#[derive(Debug)]
+pub(crate) struct ServerAbout {
+    /// Unique in this process.
+    pub(crate) serial: u64,
+    pub(crate) node: NodeId,
+    pub(crate) pid: i32,
+    pub(crate) cancel_key: Box<[u8]>,
+    pub(crate) generation: u64,
+    pub(crate) opened_at: u64,
+    /// When it is too old to be parked again; 0 for never.
+    pub(crate) expires_at: u64,
+    /// Its place under the caps.
+    pub(crate) permit: Permit,
+    pub(crate) family: Arc<Family>,
+}
+
+/// A server connection on its way to another loop.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    pub(crate) link: Link,
+    pub(crate) session: Box<ServerSession>,
+    pub(crate) about: Box<ServerAbout>,
+}

@@ -1,0 +1,306 @@
+//! From a server towards the client it serves.
+
+use trunkline_session::{Alone, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream};
+use trunkline_wire::frame::{HEADER, peek};
+
+use super::{
+    link::Received,
+    slot::{ClientState, ServerState},
+    worker::{Again, READS_PER_TURN, Worker, client_token},
+};
+
+/// The longest message of a server that is held until it is complete: none of these is long (see
+/// [`may_stream`]).
+const WHOLE_MAX: usize = 1 << 20;
+
+/// What came of a burst of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Outcome {
+    taken: usize,
+    ready: bool,
+    replayed: bool,
+    replay_failed: bool,
+    desync: Option<&'static str>,
+}
+
+impl Worker {
+    /// The server's socket has something to read.
+    pub(super) fn server_readable(&mut self, index: usize) {
+        let mut inflow = std::mem::take(&mut self.inflow);
+        for turn in 0..=READS_PER_TURN {
+            let Some(server) = self.servers.get_mut(index) else { break };
+            server.readable = true;
+            if turn == READS_PER_TURN {
+                self.again.push_back(Again::Server(index));
+                break;
+            }
+            if let ServerState::Leased(client) = server.state
+                && self
+                    .clients
+                    .get(client)
+                    .is_some_and(|c| c.link.backlog() >= self.settings.limits.client_buffer)
+            {
+                // The client reads slowly: the server has to wait, until the client's socket takes bytes again.
+                break;
+            }
+            match server.link.receive(&mut inflow) {
+                Ok(Received::Bytes { drained }) => {
+                    server.readable = !drained;
+                    self.server_bytes(index, inflow.data());
+                    if drained {
+                        break;
+                    }
+                }
+                Ok(Received::Blocked) => {
+                    server.readable = false;
+                    break;
+                }
+                Ok(Received::Closed) => {
+                    self.drop_server(index, "the server closed the connection unexpectedly");
+                    break;
+                }
+                Err(error) => {
+                    let reason = format!("the connection to the server broke: {error}");
+                    self.drop_server(index, &reason);
+                    break;
+                }
+            }
+        }
+        self.inflow = inflow;
+    }
+
+    fn server_bytes(&mut self, index: usize, data: &[u8]) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        if server.held.is_empty() {
+            let taken = self.server_burst(index, data);
+            if let (Some(server), Some(rest)) = (self.servers.get_mut(index), data.get(taken..))
+                && !rest.is_empty()
+            {
+                server.held.extend_from_slice(rest);
+            }
+            return;
+        }
+        server.held.extend_from_slice(data);
+        let mut held = std::mem::take(&mut server.held);
+        let taken = self.server_burst(index, &held);
+        if let Some(server) = self.servers.get_mut(index)
+            && taken < held.len()
+        {
+            drop(held.split_to(taken));
+            server.held = held;
+        }
+    }
+
+    /// Takes what it can of a burst, and says how many bytes that was.
+    fn server_burst(&mut self, index: usize, data: &[u8]) -> usize {
+        let Some(server) = self.servers.get(index) else { return data.len() };
+        let ServerState::Leased(client) = server.state else {
+            return self.alone_burst(index, data);
+        };
+        let outcome = self.relay(client, index, data);
+        if let Some(what) = outcome.desync {
+            self.drop_server(index, what);
+            return data.len();
+        }
+        if outcome.replay_failed {
+            self.replay_failed(client, index);
+        } else if outcome.replayed && self.client_is(client, ClientState::Replaying(index)) {
+            if let Some(slot) = self.clients.get_mut(client) {
+                slot.state = ClientState::Leased(index);
+            }
+            self.again.push_back(Again::Client(client));
+        }
+        if outcome.ready {
+            self.after_ready(client, index);
+        }
+        outcome.taken
+    }
+
+    /// Passes a burst on to the client.
+    fn relay(&mut self, client_index: usize, index: usize, data: &[u8]) -> Outcome {
+        let mut outcome = Outcome::default();
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(client_index), self.servers.get_mut(index))
+        else {
+            return Outcome { taken: data.len(), desync: Some("the client has gone"), ..outcome };
+        };
+        let mut splice = std::mem::take(&mut self.splice);
+        let mut out = Outgoing::new(data, &mut splice);
+        let mut taken = 0_usize;
+        if server.stream.remaining > 0 {
+            taken = server.stream.remaining.min(data.len());
+            server.stream.remaining = server.stream.remaining.saturating_sub(taken);
+            if server.stream.forward {
+                out.forward(0..taken);
+            }
+        }
+        loop {
+            let rest = data.get(taken..).unwrap_or_default();
+            let header = match peek(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(_) => {
+                    outcome.desync = Some("the server sent a message of impossible length");
+                    break;
+                }
+            };
+            let here = header.len.min(rest.len());
+            if here < header.len
+                && !(may_stream(header.tag) && here >= HEADER.saturating_add(JUDGE_PREFIX))
+            {
+                if header.len > WHOLE_MAX && !may_stream(header.tag) {
+                    outcome.desync =
+                        Some("the server sent a message that is too long for its kind");
+                }
+                break;
+            }
+            let body = rest.get(HEADER..here).unwrap_or_default();
+            let range = taken..taken.saturating_add(here);
+            let reply = client.session.on_server(
+                &mut server.session,
+                header.tag,
+                body,
+                range.clone(),
+                &mut out,
+            );
+            server.stream.remaining = header.len.saturating_sub(here);
+            server.stream.forward = out.ends_at(range.end);
+            taken = range.end;
+            match reply {
+                Reply::Next => {}
+                Reply::Ready => outcome.ready = true,
+                Reply::Replayed => outcome.replayed = true,
+                Reply::ReplayFailed => {
+                    outcome.replay_failed = true;
+                    break;
+                }
+                Reply::Desync(what) => {
+                    outcome.desync = Some(what);
+                    break;
+                }
+            }
+        }
+        outcome.taken = taken;
+        let parcel = out.finish();
+        let (len, sent) = match parcel {
+            Parcel::Nothing => (0, Ok(())),
+            Parcel::Direct(bytes) => (bytes.len(), client.link.send(bytes)),
+            Parcel::Spliced => (splice.len(), client.link.send(&splice)),
+        };
+        let sent = sent.and_then(|()| {
+            client.link.update_interest(self.poll.registry(), client_token(client_index))
+        });
+        if let Some(pool) = self.pools.get_mut(client.pool) {
+            pool.stats.sent = pool.stats.sent.wrapping_add(u64::try_from(len).unwrap_or(0));
+        }
+        splice.clear();
+        self.splice = splice;
+        if let Err(error) = sent {
+            self.client_gone(client_index, Some(&error));
+        }
+        outcome
+    }
+
+    /// The server has answered everything it was asked so far.
+    fn after_ready(&mut self, client_index: usize, index: usize) {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(client_index), self.servers.get_mut(index))
+        else {
+            return;
+        };
+        if client.state != ClientState::Leased(index) {
+            return;
+        }
+        if !server.session.is_busy() {
+            self.count_query(client_index, index);
+        }
+        let (Some(client), Some(server)) =
+            (self.clients.get(client_index), self.servers.get(index))
+        else {
+            return;
+        };
+        if server.session.is_ending() {
+            return;
+        }
+        if client.session.may_release(&server.session) && client.stream.remaining == 0 {
+            self.release(client_index, index);
+            return;
+        }
+        // Replies have come: a pipeline that had to stop may go on.
+        if client.readable || !client.held.is_empty() {
+            self.again.push_back(Again::Client(client_index));
+        } else {
+            self.arm_client(client_index);
+        }
+    }
+
+    /// A burst while no client holds the server.
+    fn alone_burst(&mut self, index: usize, data: &[u8]) -> usize {
+        let mut taken = 0_usize;
+        loop {
+            let Some(server) = self.servers.get_mut(index) else { return data.len() };
+            let rest = data.get(taken..).unwrap_or_default();
+            if server.stream.remaining > 0 {
+                let dropped = server.stream.remaining.min(rest.len());
+                server.stream.remaining = server.stream.remaining.saturating_sub(dropped);
+                taken = taken.saturating_add(dropped);
+                if server.stream.remaining > 0 {
+                    return taken;
+                }
+                continue;
+            }
+            let Ok(Some(header)) = peek(rest) else { return taken };
+            let here = header.len.min(rest.len());
+            if here < header.len
+                && !(may_stream(header.tag) && here >= HEADER.saturating_add(JUDGE_PREFIX))
+            {
+                return taken;
+            }
+            let body = rest.get(HEADER..here).unwrap_or_default();
+            server.stream.remaining = header.len.saturating_sub(here);
+            taken = taken.saturating_add(here);
+            match server.session.on_alone(header.tag, body) {
+                Alone::Nothing => {}
+                Alone::Answered(purpose) => self.answered(index, purpose),
+                Alone::Ended => {
+                    self.drop_server(index, "the server ended the connection");
+                    return data.len();
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, index: usize, purpose: Purpose) {
+        match purpose {
+            Purpose::Rollback | Purpose::Reset | Purpose::Check | Purpose::Replay => {
+                self.park(index)
+            }
+        }
+    }
+
+    /// The client's socket takes bytes again.
+    pub(super) fn client_writable(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if client.link.backlog() == 0 {
+            return;
+        }
+        let flushed = client
+            .link
+            .flush()
+            .and_then(|()| client.link.update_interest(self.poll.registry(), client_token(index)));
+        if let Err(error) = flushed {
+            self.client_gone(index, Some(&error));
+            return;
+        }
+        if client.link.backlog() > 0 {
+            return;
+        }
+        match client.state {
+            ClientState::Closing => self.remove_client(index),
+            ClientState::Leased(server) | ClientState::Replaying(server) => {
+                self.again.push_back(Again::Server(server));
+            }
+            _ => self.again.push_back(Again::Client(index)),
+        }
+    }
+}

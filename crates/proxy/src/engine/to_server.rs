@@ -1,0 +1,389 @@
+//! From a client towards its server.
+
+use trunkline_session::{
+    Long, OWED_MAX, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, unleased,
+};
+use trunkline_wire::{Frame, SqlState, frame::HEADER, frame::peek};
+
+use super::{
+    link::Received,
+    slot::{ClientState, Stream},
+    worker::{Again, READS_PER_TURN, Worker, server_token},
+};
+
+/// Longer messages are not held until they are complete, but passed on as they come.
+pub(super) const HOLD_MAX: usize = 1 << 20;
+
+/// How a burst of a client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Burst {
+    /// All complete frames were taken.
+    Taken,
+    /// The client goes.
+    Terminate,
+    /// The client has broken the protocol.
+    Refuse(SqlState, &'static str),
+}
+
+impl Worker {
+    /// The client's socket has something to read.
+    pub(super) fn client_readable(&mut self, index: usize) {
+        let mut inflow = std::mem::take(&mut self.inflow);
+        for turn in 0..=READS_PER_TURN {
+            let Some(client) = self.clients.get_mut(index) else { break };
+            client.readable = true;
+            if turn == READS_PER_TURN {
+                self.again.push_back(Again::Client(index));
+                break;
+            }
+            if self.client_must_wait(index) {
+                self.watch_waiting_client(index);
+                break;
+            }
+            let Some(client) = self.clients.get_mut(index) else { break };
+            match client.link.receive(&mut inflow) {
+                Ok(Received::Bytes { drained }) => {
+                    client.readable = !drained;
+                    client.active_at = self.now;
+                    self.client_bytes(index, inflow.data());
+                    if drained {
+                        break;
+                    }
+                }
+                Ok(Received::Blocked) => {
+                    client.readable = false;
+                    break;
+                }
+                Ok(Received::Closed) => {
+                    self.client_gone(index, None);
+                    break;
+                }
+                Err(error) => {
+                    self.client_gone(index, Some(&error));
+                    break;
+                }
+            }
+        }
+        self.inflow = inflow;
+    }
+
+    /// Whether nothing may be read from the client now: it waits for a server, its server has not taken what it
+    /// sent, too many replies are owed, or it is being closed.
+    fn client_must_wait(&self, index: usize) -> bool {
+        let Some(client) = self.clients.get(index) else { return true };
+        match client.state {
+            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => {
+                !client.held.is_empty()
+            }
+            ClientState::Closing => false,
+            ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
+            ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
+                server.link.backlog() >= self.settings.limits.client_buffer
+                    || server.session.owed_len() >= OWED_MAX
+            }),
+        }
+    }
+
+    /// A client that must wait is not read, but its departure is still noticed: by the hang-up event of its socket,
+    /// which a read of nothing would also show.
+    fn watch_waiting_client(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if matches!(client.state, ClientState::Waiting | ClientState::Replaying(_))
+            && client.hung_up
+        {
+            self.client_gone(index, None);
+        }
+    }
+
+    /// Sends on what was held while the client waited for the server it has now.
+    pub(super) fn client_resume_held(&mut self, index: usize, server_index: usize) {
+        self.client_bytes(index, &[]);
+        if !self.splice.is_empty() {
+            // Nothing was held, or nothing that could go: the replay goes alone.
+            self.flush_splice(server_index);
+        }
+        if self.clients.get(index).is_some_and(|client| client.readable) {
+            self.again.push_back(Again::Client(index));
+        }
+    }
+
+    /// Goes on with a client that had to wait: first what is held, then its socket.
+    pub(super) fn client_resume(&mut self, index: usize) {
+        self.client_bytes(index, &[]);
+        if self.clients.get(index).is_some_and(|client| client.readable) {
+            self.client_readable(index);
+        }
+    }
+
+    /// Takes bytes of the client, after those that are held.
+    fn client_bytes(&mut self, index: usize, data: &[u8]) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if let Some(pool) = self.pools.get_mut(client.pool) {
+            pool.stats.received =
+                pool.stats.received.wrapping_add(u64::try_from(data.len()).unwrap_or(0));
+        }
+        if client.held.is_empty() {
+            if data.is_empty() {
+                return;
+            }
+            let taken = self.client_burst(index, data);
+            if let (Some(client), Some(rest)) = (self.clients.get_mut(index), data.get(taken..))
+                && !rest.is_empty()
+            {
+                client.held.extend_from_slice(rest);
+            }
+            return;
+        }
+        client.held.extend_from_slice(data);
+        let mut held = std::mem::take(&mut client.held);
+        let taken = self.client_burst(index, &held);
+        if let Some(client) = self.clients.get_mut(index)
+            && taken < held.len()
+        {
+            drop(held.split_to(taken));
+            client.held = held;
+        }
+    }
+
+    /// Takes what it can of a burst, and says how many bytes that was.
+    fn client_burst(&mut self, index: usize, data: &[u8]) -> usize {
+        let mut taken = 0_usize;
+        loop {
+            let Some(client) = self.clients.get(index) else { return data.len() };
+            let rest = data.get(taken..).unwrap_or_default();
+            match client.state {
+                ClientState::Closing => return data.len(),
+                ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => {
+                    return taken;
+                }
+                ClientState::Leased(server) => {
+                    return taken.saturating_add(self.forward_burst(index, server, rest));
+                }
+                ClientState::Idle => {
+                    let before = taken;
+                    taken = taken.saturating_add(self.unleased_frame(index, rest));
+                    let idle = self.client_is(index, ClientState::Idle);
+                    if taken == before && idle {
+                        return taken;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Judges the first frame of a client that holds no server; says how many bytes were taken. When a server is
+    /// needed, none are, and the client's state says whether it has one.
+    fn unleased_frame(&mut self, index: usize, data: &[u8]) -> usize {
+        let Some(client) = self.clients.get_mut(index) else { return data.len() };
+        if client.stream.remaining > 0 {
+            let dropped = client.stream.remaining.min(data.len());
+            client.stream.remaining = client.stream.remaining.saturating_sub(dropped);
+            return dropped;
+        }
+        let header = match peek(data) {
+            Ok(Some(header)) => header,
+            Ok(None) => return 0,
+            Err(error) => {
+                self.fatal(index, error.sqlstate(), &error.to_string());
+                return data.len();
+            }
+        };
+        if header.len > self.settings.limits.max_message {
+            self.fatal(
+                index,
+                SqlState::PROTOCOL_VIOLATION,
+                "message is longer than limits.max_message allows",
+            );
+            return data.len();
+        }
+        if client.skipping {
+            // After an error of ours in the extended protocol, up to the Sync.
+            client.skipping = header.tag != b'S';
+        }
+        let verdict = if client.skipping && !matches!(header.tag, b'X') {
+            Unleased::Done
+        } else {
+            self.reply.clear();
+            unleased(header.tag, &mut self.reply)
+        };
+        match verdict {
+            Unleased::NeedsServer => {
+                // A server is not taken for half a message, unless it is too long to be held.
+                if data.len() < header.len && data.len() < HOLD_MAX {
+                    return 0;
+                }
+                self.lease_or_wait(index);
+                0
+            }
+            Unleased::Done => {
+                if !self.reply.is_empty() {
+                    self.send_reply(index);
+                }
+                let Some(client) = self.clients.get_mut(index) else { return data.len() };
+                client.stream.remaining = header.len.saturating_sub(data.len());
+                header.len.min(data.len())
+            }
+            Unleased::Terminate => {
+                self.client_gone(index, None);
+                data.len()
+            }
+            Unleased::Refuse(code, message) => {
+                self.fatal(index, code, &format!("{message} {}", header.tag));
+                data.len()
+            }
+        }
+    }
+
+    /// Writes `self.reply` to the client.
+    pub(super) fn send_reply(&mut self, index: usize) {
+        let reply = std::mem::take(&mut self.reply);
+        self.send_to_client(index, &reply);
+        self.reply = reply;
+        self.reply.clear();
+    }
+
+    /// Sends a burst to the server that serves the client; says how many bytes were taken.
+    fn forward_burst(&mut self, index: usize, server_index: usize, data: &[u8]) -> usize {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(index), self.servers.get_mut(server_index))
+        else {
+            return data.len();
+        };
+        let mut splice = std::mem::take(&mut self.splice);
+        let mut reply = std::mem::take(&mut self.reply);
+        let mut out = Outgoing::new(data, &mut splice);
+        let mut ways = Ways { server: &mut out, client: &mut reply };
+        let mut taken = 0_usize;
+        if client.stream.remaining > 0 {
+            taken = client.stream.remaining.min(data.len());
+            client.stream.remaining = client.stream.remaining.saturating_sub(taken);
+            if client.stream.forward {
+                ways.server.forward(0..taken);
+                client.session.on_client_more(data.get(..taken).unwrap_or_default());
+            }
+            if client.stream.remaining == 0 {
+                client.session.on_client_long_end(&mut server.session);
+            }
+        }
+        let mut around = self.shared.surroundings();
+        let mut end = Burst::Taken;
+        while server.session.owed_len() < OWED_MAX {
+            let rest = data.get(taken..).unwrap_or_default();
+            let header = match peek(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(error) => {
+                    end = Burst::Refuse(error.sqlstate(), "invalid message length");
+                    break;
+                }
+            };
+            if header.len > self.settings.limits.max_message {
+                end = Burst::Refuse(
+                    SqlState::PROTOCOL_VIOLATION,
+                    "message is longer than limits.max_message allows",
+                );
+                break;
+            }
+            if rest.len() < header.len {
+                if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
+                    break;
+                }
+                let shape = (header.tag, header.len);
+                let key = || around.unnamed_key();
+                match client.session.on_client_long(
+                    &mut server.session,
+                    shape,
+                    rest,
+                    taken,
+                    &mut ways,
+                    key,
+                ) {
+                    Long::Wait => {}
+                    Long::Stream { used, forward } => {
+                        client.stream =
+                            Stream { remaining: header.len.saturating_sub(used), forward };
+                        taken = taken.saturating_add(used);
+                    }
+                    Long::Refuse(code, message) => end = Burst::Refuse(code, message),
+                }
+                break;
+            }
+            let Some(bytes) = rest.get(..header.len) else { break };
+            let frame =
+                Frame { tag: header.tag, body: bytes.get(HEADER..).unwrap_or_default(), bytes };
+            match client.session.on_client(
+                &mut server.session,
+                frame,
+                taken,
+                &mut ways,
+                &mut around,
+            ) {
+                Step::Next => taken = taken.saturating_add(header.len),
+                Step::Terminate => {
+                    end = Burst::Terminate;
+                    break;
+                }
+                Step::Refuse(code, message) => {
+                    end = Burst::Refuse(code, message);
+                    break;
+                }
+            }
+        }
+        if client.query_since == 0 && taken > 0 {
+            client.query_since = self.now;
+            if client.transaction_since == 0 {
+                client.transaction_since = self.now;
+            }
+        }
+        let sent = match out.finish() {
+            Parcel::Nothing => Ok(()),
+            Parcel::Direct(bytes) => server.link.send(bytes),
+            Parcel::Spliced => server.link.send(&splice),
+        }
+        .and_then(|()| {
+            server.link.update_interest(self.poll.registry(), server_token(server_index))
+        });
+        splice.clear();
+        self.splice = splice;
+        self.reply = reply;
+        if !self.reply.is_empty() {
+            self.send_reply(index);
+        }
+        if let Err(error) = sent {
+            // What the server said before it closed is still to be read; the read tells the client.
+            tracing::debug!(%error, "writing to a server failed");
+            self.again.push_back(Again::Server(server_index));
+        }
+        self.end_burst(index, end);
+        taken
+    }
+
+    fn end_burst(&mut self, index: usize, end: Burst) {
+        match end {
+            Burst::Taken => self.arm_client(index),
+            Burst::Terminate => self.client_gone(index, None),
+            Burst::Refuse(code, message) => self.fatal(index, code, message),
+        }
+    }
+
+    /// The server's socket takes bytes again.
+    pub(super) fn server_writable(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        if server.link.backlog() == 0 {
+            return;
+        }
+        let flushed = server
+            .link
+            .flush()
+            .and_then(|()| server.link.update_interest(self.poll.registry(), server_token(index)));
+        if flushed.is_err() {
+            self.drop_server(index, "the connection to the server broke");
+            return;
+        }
+        if let super::slot::ServerState::Leased(client) = server.state
+            && server.link.backlog() == 0
+        {
+            self.again.push_back(Again::Client(client));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One coarse timer wheel per loop.
+
+/// Width of one step, in microseconds. Timeouts are accurate to about one step.
+pub(crate) const STEP_US: u64 = 10_000;
+
+/// Steps of one turn of the wheel; later deadlines are put back when their step comes.
+const STEPS: usize = 1024;
+
+/// Deadlines of slots. An entry is not moved when its deadline moves out: it fires at the old time, and the owner
+/// arms it again for what is left.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    steps: Vec<Vec<Entry>>,
+    /// The step that is looked at next.
+    at: u64,
+    entries: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    slot: usize,
+    due: u64,
+}
+
+impl Wheel {
+    /// A wheel that starts at `now` microseconds.
+    pub(crate) fn new(now: u64) -> Self {
+        Self { steps: (0..STEPS).map(|_| Vec::new()).collect(), at: now / STEP_US, entries: 0 }
+    }
+
+    /// Calls for `slot` at `due` microseconds, or shortly after.
+    pub(crate) fn arm(&mut self, slot: usize, due: u64) {
+        let step = due.div_ceil(STEP_US).max(self.at);
+        let place = Self::place(step.min(self.at.saturating_add(STEPS as u64 - 1)));
+        if let Some(entries) = self.steps.get_mut(place) {
+            entries.push(Entry { slot, due });
+            self.entries = self.entries.saturating_add(1);
+        }
+    }
+
+    /// Takes out the slots whose time has come by `now`.
+    pub(crate) fn expired(&mut self, now: u64, out: &mut Vec<usize>) {
+        let last = now / STEP_US;
+        if self.entries == 0 {
+            self.at = last;
+            return;
+        }
+        let end = last.min(self.at.saturating_add(STEPS as u64 - 1));
+        while self.at <= end {
+            let Some(entries) = self.steps.get_mut(Self::place(self.at)) else { break };
+            if entries.is_empty() {
+                if self.at == end {
+                    break;
+                }
+                self.at = self.at.saturating_add(1);
+                continue;
+            }
+            let due: Vec<Entry> = std::mem::take(entries);
+            self.entries = self.entries.saturating_sub(due.len());
+            let finished = self.at < end;
+            if finished {
+                self.at = self.at.saturating_add(1);
+            }
+            for entry in due {
+                if entry.due <= now {
+                    out.push(entry.slot);
+                } else {
+                    // Beyond one turn, or within the step that is not over.
+                    let step = entry.due.div_ceil(STEP_US).max(end.saturating_add(1));
+                    self.put(step, entry);
+                }
+            }
+            if !finished {
+                break;
+            }
+        }
+        self.at = self.at.max(last);
+    }
+
+    /// Microseconds of the next step that holds entries; none if the wheel is empty.
+    pub(crate) fn next(&self) -> Option<u64> {
+        if self.entries == 0 {
+            return None;
+        }
+        (0..STEPS as u64)
+            .map(|ahead| self.at.saturating_add(ahead))
+            .find(|step| {
+                self.steps.get(Self::place(*step)).is_some_and(|entries| !entries.is_empty())
+            })
+            .map(|step| step.saturating_mul(STEP_US))
+    }
+
+    fn put(&mut self, step: u64, entry: Entry) {
+        let step = step.min(self.at.saturating_add(STEPS as u64 - 1));
+        if let Some(entries) = self.steps.get_mut(Self::place(step)) {
+            entries.push(entry);
+            self.entries = self.entries.saturating_add(1);
+        }
+    }
+
+    fn place(step: u64) -> usize {
+        usize::try_from(step % STEPS as u64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fired(wheel: &mut Wheel, now: u64) -> Vec<usize> {
+        let mut out = Vec::new();
+        wheel.expired(now, &mut out);
+        out.sort_unstable();
+        out
+    }
+
+    #[test]
+    fn slots_fire_once_and_not_early() {
+        let mut wheel = Wheel::new(0);
+        wheel.arm(1, 25_000);
+        wheel.arm(2, 5_000);
+        assert!(fired(&mut wheel, 4_000).is_empty());
+        assert_eq!(fired(&mut wheel, 10_000), [2]);
+        assert!(fired(&mut wheel, 24_000).is_empty());
+        assert_eq!(fired(&mut wheel, 31_000), [1]);
+        assert!(fired(&mut wheel, 10_000_000).is_empty());
+        assert!(wheel.next().is_none());
+    }
+
+    #[test]
+    fn deadlines_beyond_a_turn_wait_their_time() {
+        let mut wheel = Wheel::new(1_000_000);
+        let far = 60_000_000;
+        wheel.arm(7, far);
+        let mut now = 1_000_000;
+        while now < far {
+            assert!(fired(&mut wheel, now).is_empty(), "early at {now}");
+            now += 7_000;
+        }
+        assert_eq!(fired(&mut wheel, far + STEP_US), [7]);
+    }
+
+    #[test]
+    fn a_long_sleep_fires_all() {
+        let mut wheel = Wheel::new(0);
+        for slot in 0..100 {
+            wheel.arm(slot, (slot as u64) * 100_000);
+        }
+        let mut all = fired(&mut wheel, 100_000_000);
+        all.extend(fired(&mut wheel, 100_010_000));
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn next_is_never_after_the_first_deadline_by_more_than_a_step() {
+        let mut wheel = Wheel::new(0);
+        wheel.arm(1, 123_456);
+        let next = wheel.next().expect("armed");
+        assert!(next >= 123_456 && next <= 123_456 + STEP_US);
+    }
+}

@@ -1,0 +1,272 @@
+//! A worker loop: its own clients, servers and pools, driven by readiness.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use mio::{Events, Poll, Token, event::Event};
+use slab::Slab;
+use tokio::time::Instant;
+use trunkline_settings::Settings;
+
+use super::{
+    link::Inflow,
+    local::LocalPool,
+    message::Message,
+    shared::Shared,
+    slot::{Client, ClientState, Server},
+    wheel::Wheel,
+};
+use crate::{cluster::NodeId, pool::FamilyId};
+
+/// Readiness events taken per system call.
+const EVENTS_PER_POLL: usize = 1024;
+
+/// Reads per connection and turn; a connection with more to read is queued again behind the others, so that a bulk
+/// COPY does not starve small queries.
+pub(super) const READS_PER_TURN: usize = 4;
+
+/// How often pools are looked after: deadlines of waiters, attempts to open, idle and aged connections.
+const MAINTENANCE_US: u64 = 20_000;
+
+/// The same while nothing waits and nothing is being opened.
+const MAINTENANCE_IDLE_US: u64 = 500_000;
+
+/// Token of the inbox.
+pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// Something to go on with in this or the next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    Client(usize),
+    Server(usize),
+}
+
+/// One event loop.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) poll: Poll,
+    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) clients: Slab<Client>,
+    pub(super) servers: Slab<Server>,
+    pub(super) pools: Slab<LocalPool>,
+    pub(super) by_family: BTreeMap<FamilyId, usize>,
+    pub(super) inflow: Inflow,
+    /// What goes to a server and could not be a range of the burst.
+    pub(super) splice: BytesMut,
+    /// What goes to a client beside the server's bytes.
+    pub(super) reply: BytesMut,
+    pub(super) again: VecDeque<Again>,
+    pub(super) wheel: Wheel,
+    pub(super) expired: Vec<usize>,
+    /// Microseconds since the engine started, read once per turn; never 0.
+    pub(super) now: u64,
+    pub(super) settings: Arc<Settings>,
+    pub(super) primary: Option<NodeId>,
+    pub(super) next_maintenance: u64,
+    pub(super) draining: bool,
+    pub(super) stopping: bool,
+    pub(super) panics: u64,
+}
+
+/// What a loop is made of.
+#[derive(Debug)]
+pub(crate) struct WorkerParts {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) poll: Poll,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) primary: Option<NodeId>,
+}
+
+impl Worker {
+    /// Makes a loop that runs when [`Worker::run`] is called.
+    pub(crate) fn new(parts: WorkerParts) -> Self {
+        let now = parts.shared.now_us();
+        Self {
+            index: parts.index,
+            shared: parts.shared,
+            poll: parts.poll,
+            inbox: parts.inbox,
+            clients: Slab::new(),
+            servers: Slab::new(),
+            pools: Slab::new(),
+            by_family: BTreeMap::new(),
+            inflow: Inflow::new(),
+            splice: BytesMut::new(),
+            reply: BytesMut::new(),
+            again: VecDeque::new(),
+            wheel: Wheel::new(now),
+            expired: Vec::new(),
+            now,
+            settings: parts.settings,
+            primary: parts.primary,
+            next_maintenance: now,
+            draining: false,
+            stopping: false,
+            panics: 0,
+        }
+    }
+
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_POLL);
+        while !self.stopping {
+            let timeout = self.sleep_for();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => result?,
+            }
+            self.now = self.shared.now_us();
+            for event in &events {
+                self.on_event(event);
+            }
+            self.go_on();
+            self.on_time();
+        }
+        self.close_all();
+        Ok(())
+    }
+
+    fn sleep_for(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let due =
+            self.wheel.next().map_or(self.next_maintenance, |next| next.min(self.next_maintenance));
+        // The poll counts in milliseconds and rounds up.
+        Some(Duration::from_micros(due.saturating_sub(self.now)))
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let (token, writable) = (event.token(), event.is_writable());
+        if token == WAKE {
+            self.on_inbox();
+            return;
+        }
+        let index = token.0 >> 1;
+        if token.0 & 1 == 0 {
+            if event.is_read_closed()
+                && let Some(client) = self.clients.get_mut(index)
+            {
+                client.hung_up = true;
+            }
+            self.guard_client(index, |worker| {
+                if writable {
+                    worker.client_writable(index);
+                }
+                worker.client_readable(index);
+            });
+        } else {
+            self.guard_server(index, |worker| {
+                if writable {
+                    worker.server_writable(index);
+                }
+                worker.server_readable(index);
+            });
+        }
+    }
+
+    /// Connections that had more to do than a turn allows.
+    fn go_on(&mut self) {
+        for _ in 0..self.again.len() {
+            match self.again.pop_front() {
+                Some(Again::Client(index)) => {
+                    self.guard_client(index, |worker| worker.client_resume(index))
+                }
+                Some(Again::Server(index)) => {
+                    self.guard_server(index, |worker| worker.server_readable(index))
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// A panic while serving a client must cost that client and its server, not the loop.
+    pub(super) fn guard_client(&mut self, index: usize, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.after_panic();
+            self.drop_client(index, "internal error while serving the client");
+        }
+    }
+
+    pub(super) fn guard_server(&mut self, index: usize, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.after_panic();
+            self.drop_server(index, "internal error while serving the client");
+        }
+    }
+
+    fn after_panic(&mut self) {
+        self.panics = self.panics.wrapping_add(1);
+        self.inflow = Inflow::new();
+        self.splice.clear();
+        self.reply.clear();
+    }
+
+    fn on_time(&mut self) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.wheel.expired(self.now, &mut expired);
+        for index in expired.drain(..) {
+            self.guard_client(index, |worker| worker.client_timer(index));
+        }
+        self.expired = expired;
+        if self.now >= self.next_maintenance {
+            let busy = self.maintain_pools();
+            self.next_maintenance =
+                self.now.saturating_add(if busy { MAINTENANCE_US } else { MAINTENANCE_IDLE_US });
+        }
+    }
+
+    /// Makes the next turn look after the pools soon.
+    pub(super) fn hasten_maintenance(&mut self) {
+        self.next_maintenance = self.next_maintenance.min(self.now.saturating_add(MAINTENANCE_US));
+    }
+
+    fn close_all(&mut self) {
+        let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
+        for index in clients {
+            self.farewell(index);
+        }
+        self.servers.clear();
+    }
+
+    /// Whether the client still has this state.
+    pub(super) fn client_is(&self, index: usize, state: ClientState) -> bool {
+        self.clients.get(index).is_some_and(|client| client.state == state)
+    }
+}
+
+/// The token of a client's socket.
+pub(super) const fn client_token(index: usize) -> Token {
+    Token(index << 1)
+}
+
+/// The token of a server's socket.
+pub(super) const fn server_token(index: usize) -> Token {
+    Token((index << 1) | 1)
+}
+
+/// The engine's clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    /// A clock that starts now.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Microseconds since the start; never 0, which means "none" in the slots.
+    pub(crate) fn now_us(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+}

@@ -1,0 +1,9 @@
+//! What the loops share of the pools: which families there are, their caps, and who waits where.
+
+mod cap;
+mod family;
+mod registry;
+
+pub(crate) use cap::{Cap, Permit};
+pub(crate) use family::{Family, FamilyId, Home};
+pub(crate) use registry::{Refusal, Registry};

@@ -1,0 +1,118 @@
+//! Limits of server connections, shared by all loops.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// A limit that several pools share: of a pool, a database, a user, a node or the process.
+#[derive(Debug)]
+pub(crate) struct Cap {
+    /// 0 means no limit.
+    limit: AtomicUsize,
+    used: AtomicUsize,
+}
+
+impl Cap {
+    /// A cap of `limit` connections; 0 for none.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) })
+    }
+
+    /// Changes the limit. Connections above a lowered limit stay until they are closed.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// The limit; 0 for none.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open or being opened.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether more are open than the limit allows, after it was lowered.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        let limit = self.limit();
+        limit != 0 && self.used() > limit
+    }
+
+    fn take(&self) -> bool {
+        self.used
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
+                let limit = self.limit();
+                (limit == 0 || used < limit).then(|| used.saturating_add(1))
+            })
+            .is_ok()
+    }
+
+    fn give_back(&self) {
+        self.used.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The right to hold one server connection, counted against every cap it falls under; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    caps: Box<[Arc<Cap>]>,
+}
+
+impl Permit {
+    /// Takes one place under all of `caps`, or names the first cap that is full.
+    pub(crate) fn take(caps: &[Arc<Cap>]) -> Result<Self, Arc<Cap>> {
+        for (taken, cap) in caps.iter().enumerate() {
+            if !cap.take() {
+                caps.iter().take(taken).for_each(|earlier| earlier.give_back());
+                return Err(Arc::clone(cap));
+            }
+        }
+        Ok(Self { caps: caps.into() })
+    }
+
+    /// Whether it counts against `cap`.
+    pub(crate) fn is_under(&self, cap: &Arc<Cap>) -> bool {
+        self.caps.iter().any(|own| Arc::ptr_eq(own, cap))
+    }
+
+    /// Whether a cap it counts against has been lowered below what is open.
+    pub(crate) fn is_surplus(&self) -> bool {
+        self.caps.iter().any(|cap| cap.is_exceeded())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        for cap in &self.caps {
+            cap.give_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_cap_gives_back_what_was_taken_before_it() {
+        let (wide, narrow) = (Cap::new(5), Cap::new(1));
+        let caps = [Arc::clone(&wide), Arc::clone(&narrow)];
+        let first = Permit::take(&caps).expect("both have room");
+        let full = Permit::take(&caps).expect_err("the narrow one is full");
+        assert!(Arc::ptr_eq(&full, &narrow));
+        assert_eq!((wide.used(), narrow.used()), (1, 1));
+        drop(first);
+        assert_eq!((wide.used(), narrow.used()), (0, 0));
+    }
+
+    #[test]
+    fn no_limit_is_zero() {
+        let cap = Cap::new(0);
+        let held: Vec<_> = (0..100).map(|_| Permit::take(&[Arc::clone(&cap)])).collect();
+        assert!(held.iter().all(Result::is_ok));
+        cap.set_limit(10);
+        assert!(held.iter().flatten().all(Permit::is_surplus));
+    }
+}

@@ -1,0 +1,213 @@
+//! A family: the pools of one database, user and set of startup parameters, on every node.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use trunkline_settings::PoolPolicy;
+use trunkline_wire::Reported;
+
+use super::cap::Cap;
+use crate::{cluster::NodeId, handover::StartupParams};
+
+/// Number of a family, never used again in this process.
+pub(crate) type FamilyId = u32;
+
+/// What all variants of a (database, user) share: the caps of its pools.
+#[derive(Debug)]
+pub(crate) struct PoolCaps {
+    per_node: Mutex<Vec<(NodeId, Arc<Cap>)>>,
+    size: AtomicUsize,
+    /// Over all users of the database.
+    pub(crate) database: Arc<Cap>,
+    /// Over all databases of the user.
+    pub(crate) user: Arc<Cap>,
+}
+
+impl PoolCaps {
+    /// Caps for a pool of `size` connections per node.
+    pub(crate) fn new(size: usize, database: Arc<Cap>, user: Arc<Cap>) -> Self {
+        Self { per_node: Mutex::new(Vec::new()), size: AtomicUsize::new(size), database, user }
+    }
+
+    /// The cap of the pool on `node`.
+    pub(crate) fn on(&self, node: NodeId) -> Arc<Cap> {
+        let mut known = self.per_node.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cap)) = known.iter().find(|(other, _)| *other == node) {
+            return Arc::clone(cap);
+        }
+        let cap = Cap::new(self.size.load(Ordering::Relaxed));
+        known.push((node, Arc::clone(&cap)));
+        cap
+    }
+
+    /// Changes the size of the pool on every node.
+    pub(crate) fn resize(&self, size: usize) {
+        self.size.store(size, Ordering::Relaxed);
+        for (_, cap) in self.per_node.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            cap.set_limit(size);
+        }
+    }
+}
+
+/// What the loops know of each other's part of a family.
+#[derive(Debug, Default)]
+pub(crate) struct Face {
+    /// When this loop's oldest waiter came, in microseconds of the engine's clock; 0 for none.
+    waiting_since: AtomicU64,
+    /// Idle connections parked at this loop.
+    idle: AtomicUsize,
+}
+
+/// Where the clients of a family live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// On one loop: the pool is too small to be dealt out.
+    One(usize),
+    /// On all loops.
+    Spread,
+}
+
+/// The pools of one database, user and set of startup parameters.
+#[derive(Debug)]
+pub(crate) struct Family {
+    pub(crate) id: FamilyId,
+    pub(crate) database: Arc<str>,
+    pub(crate) user: Arc<str>,
+    /// Startup parameters its servers are opened with.
+    pub(crate) startup: StartupParams,
+    pub(crate) policy: ArcSwap<PoolPolicy>,
+    pub(crate) caps: Arc<PoolCaps>,
+    pub(crate) home: Home,
+    /// Connections of an older generation retire when they come back.
+    pub(crate) generation: AtomicU64,
+    pub(crate) paused: AtomicBool,
+    /// The database or user was removed from the settings: its clients are to be told at their next idle moment.
+    pub(crate) removed: AtomicBool,
+    /// What a server of this family reported at its login; told to clients at theirs.
+    pub(crate) welcome: ArcSwapOption<Reported>,
+    faces: Box<[Face]>,
+}
+
+/// What a new family is made of.
+#[derive(Debug)]
+pub(crate) struct FamilyParts {
+    pub(crate) id: FamilyId,
+    pub(crate) database: Arc<str>,
+    pub(crate) user: Arc<str>,
+    pub(crate) startup: StartupParams,
+    pub(crate) policy: PoolPolicy,
+    pub(crate) caps: Arc<PoolCaps>,
+    pub(crate) loops: usize,
+}
+
+/// A pool is dealt to all loops when each gets at least this many slots.
+const SLOTS_PER_LOOP: usize = 8;
+
+impl Family {
+    /// Makes a family and decides where it lives.
+    pub(crate) fn new(parts: FamilyParts) -> Self {
+        let FamilyParts { id, database, user, startup, policy, caps, loops } = parts;
+        let spread = loops > 1 && policy.size >= loops.saturating_mul(SLOTS_PER_LOOP);
+        let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
+        Self {
+            id,
+            database,
+            user,
+            startup,
+            policy: ArcSwap::from_pointee(policy),
+            caps,
+            home: if spread { Home::Spread } else { Home::One(home) },
+            generation: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+            welcome: ArcSwapOption::empty(),
+            faces: (0..loops).map(|_| Face::default()).collect(),
+        }
+    }
+
+    /// Whether its clients live on all loops.
+    pub(crate) fn is_spread(&self) -> bool {
+        self.home == Home::Spread
+    }
+
+    /// Whether no server is given to clients now.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Whether its database or user is gone from the settings.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// The generation that connections opened now belong to.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Keeps what the first server of the family reported, for the logins that follow.
+    pub(crate) fn learn_welcome(&self, reported: &Arc<Reported>) {
+        self.welcome.store(Some(Arc::clone(reported)));
+    }
+
+    /// The set itself, or the one known already if it says the same, so that clients and servers share memory and
+    /// compare by address.
+    pub(crate) fn share_reported(&self, reported: Arc<Reported>) -> Arc<Reported> {
+        match self.welcome.load_full() {
+            Some(known) if known == reported => known,
+            _ => reported,
+        }
+    }
+
+    /// The loop's own face.
+    pub(crate) fn face(&self, own: usize) -> Option<&Face> {
+        self.faces.get(own)
+    }
+
+    /// The loop, other than `own`, whose oldest waiter came first, and when that was.
+    pub(crate) fn oldest_elsewhere(&self, own: usize) -> Option<(usize, u64)> {
+        self.faces
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != own)
+            .filter_map(|(index, face)| face.waiting().map(|since| (index, since)))
+            .min_by_key(|(_, since)| *since)
+    }
+
+    /// A loop other than `own` with an idle connection parked.
+    pub(crate) fn idle_elsewhere(&self, own: usize) -> Option<usize> {
+        self.faces
+            .iter()
+            .enumerate()
+            .find(|(index, face)| *index != own && face.idle.load(Ordering::SeqCst) > 0)
+            .map(|(index, _)| index)
+    }
+}
+
+impl Face {
+    /// Publishes the arrival of the oldest waiter (0: none), before the loop looks for idle connections elsewhere.
+    ///
+    /// Together with [`Face::publish_idle`] this is a store-then-load on both sides with sequential consistency: of a
+    /// loop that parks a connection and one that enqueues a waiter, at least one sees the other, so no connection is
+    /// left idle beside a waiter.
+    pub(crate) fn publish_waiting(&self, since: u64) {
+        self.waiting_since.store(since, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Publishes the number of idle connections, before the loop looks for waiters elsewhere.
+    pub(crate) fn publish_idle(&self, idle: usize) {
+        self.idle.store(idle, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    fn waiting(&self) -> Option<u64> {
+        match self.waiting_since.load(Ordering::SeqCst) {
+            0 => None,
+            since => Some(since),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! One client's conversation: what it has prepared, set and pinned, whichever server it talks to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::BytesMut;
+use trunkline_wire::{Reported, backend};
+
+use crate::{
+    effect::Effects,
+    expect::{Ours, Owed, Purpose},
+    long::Follow,
+    outgoing::Outgoing,
+    pin::{PinReason, Pins},
+    server::{ServerSession, TxStatus},
+    setting::{Replay, SettingSet},
+    statement::{Statement, StatementLimits, StatementStore},
+    track::SettingsTrack,
+};
+
+/// How long a client keeps a server connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Until the end of each transaction.
+    #[default]
+    Transaction,
+    /// Until the client leaves.
+    Session,
+    /// Until the end of each statement; transaction blocks are refused.
+    Statement,
+}
+
+/// Limits of one session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Prepared statements per server connection.
+    pub server_statements: StatementLimits,
+    /// Statement names per client; a client with more is pinned.
+    pub client_statements: usize,
+    /// Bytes of an unnamed statement that are kept for another server; a longer one pins until it is replaced.
+    pub unnamed_bytes: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            server_statements: StatementLimits { count: 500, bytes: 4 << 20 },
+            client_statements: 10_000,
+            unnamed_bytes: 16 << 10,
+        }
+    }
+}
+
+/// What the session needs from outside for a step.
+pub trait Surroundings {
+    /// A keyed hash of the parts of a statement.
+    fn hash(&self, text: &[u8], types: &[u8], environment: &[u8]) -> u64;
+    /// Runs `work` on the statements of the process.
+    fn with_store<T>(&mut self, work: impl FnOnce(&mut StatementStore) -> T) -> T;
+    /// A number that no other unnamed statement of the process has had.
+    fn unnamed_key(&mut self) -> u64;
+}
+
+/// The client's unnamed statement.
+#[derive(Debug, Default)]
+pub(crate) enum Unnamed {
+    /// There is none.
+    #[default]
+    None,
+    /// Kept, so that it can be given to another server.
+    Kept {
+        key: u64,
+        /// The body of the Parse message: empty name, text, types.
+        body: Box<BytesMut>,
+        effects: Effects,
+    },
+    /// Too long to keep: lives on the server under this key only.
+    OnServer { key: u64, effects: Effects },
+}
+
+/// One client's conversation.
+#[derive(Debug)]
+pub struct ClientSession {
+    pub(crate) mode: PoolMode,
+    pub(crate) settings: SettingsTrack,
+    pub(crate) names: BTreeMap<Box<[u8]>, Arc<Statement>>,
+    pub(crate) unnamed: Unnamed,
+    /// Portals bound to a statement that leaves something behind when executed. Empty in the ordinary case.
+    pub(crate) portals: Vec<(Box<[u8]>, Effects)>,
+    pub(crate) pins: Pins,
+    /// An error has come in the transaction that is open or ending.
+    pub(crate) errored: bool,
+    /// The parameters as this client was told them.
+    pub(crate) seen: Arc<Reported>,
+    pub(crate) limits: SessionLimits,
+    /// The text of a long message that is streaming by.
+    pub(crate) follow: Option<Box<Follow>>,
+}
+
+/// How a lease begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseStart {
+    /// The client's frames may follow at once.
+    Ready,
+    /// Settings are being replayed whose reply must be awaited first. Their names are for the hint of an error.
+    Await,
+}
+
+impl ClientSession {
+    /// A client that has just logged in and was told `seen`; `base` is what its startup packet set beyond what the
+    /// server connections of its pool have.
+    pub fn new(
+        mode: PoolMode,
+        base: Arc<SettingSet>,
+        seen: Arc<Reported>,
+        limits: SessionLimits,
+    ) -> Self {
+        Self {
+            mode,
+            settings: SettingsTrack::new(base),
+            names: BTreeMap::new(),
+            unnamed: Unnamed::None,
+            portals: Vec::new(),
+            pins: Pins::default(),
+            errored: false,
+            seen,
+            limits,
+            follow: None,
+        }
+    }
+
+    /// Tells the client, once after its login, the parameters of its pool.
+    pub fn welcome(&mut self, reported: &Arc<Reported>, to_client: &mut BytesMut) {
+        reported.write(to_client);
+        self.seen = Arc::clone(reported);
+    }
+
+    /// The client goes while `server` serves it: what is known of the server's settings is kept for the next client.
+    pub fn leave(&mut self, server: &mut ServerSession) {
+        if server.status != TxStatus::Idle || self.errored {
+            self.settings.rollback();
+        }
+        self.end_lease(server);
+    }
+
+    /// Its pooling mode.
+    pub fn mode(&self) -> PoolMode {
+        self.mode
+    }
+
+    /// Why it keeps its server between transactions.
+    pub fn pins(&self) -> Pins {
+        self.pins
+    }
+
+    /// Pins it for a reason seen outside.
+    pub fn pin(&mut self, reason: PinReason) {
+        self.pins.add(reason);
+    }
+
+    /// Number of statement names it holds.
+    pub fn name_count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether the server may go back to the pool now.
+    #[inline]
+    pub fn may_release(&self, server: &ServerSession) -> bool {
+        self.mode != PoolMode::Session
+            && self.pins.is_empty()
+            && server.at_rest()
+            && !self.unnamed_holds(server)
+    }
+
+    fn unnamed_holds(&self, server: &ServerSession) -> bool {
+        matches!(&self.unnamed, Unnamed::OnServer { key, .. } if *key == server.unnamed)
+    }
+
+    /// Begins a lease: writes to the server what makes its state the client's, and to the client what it has not been
+    /// told yet.
+    pub fn begin_lease(
+        &mut self,
+        server: &mut ServerSession,
+        to_server: &mut BytesMut,
+        to_client: &mut BytesMut,
+    ) -> LeaseStart {
+        self.errored = false;
+        let wanted = self.settings.current();
+        if !Arc::ptr_eq(wanted, &server.applied) {
+            if **wanted == *server.applied {
+                let shared = Arc::clone(&server.applied);
+                self.settings.unify(&shared);
+            } else {
+                let replay = Replay::between(&server.applied, wanted);
+                server.applied = Arc::clone(wanted);
+                server.ask(Purpose::Replay, &replay.text, to_server);
+                return if replay.uncertain { LeaseStart::Await } else { LeaseStart::Ready };
+            }
+        }
+        self.tell_parameters(server, to_client);
+        LeaseStart::Ready
+    }
+
+    /// Tells the client the parameters in which this server differs from what it knows.
+    pub(crate) fn tell_parameters(&mut self, server: &ServerSession, to_client: &mut BytesMut) {
+        if Arc::ptr_eq(&self.seen, &server.reported) {
+            return;
+        }
+        for (name, value) in self.seen.diff(&server.reported) {
+            backend::parameter_status(to_client, name, value);
+        }
+        self.seen = Arc::clone(&server.reported);
+    }
+
+    /// Ends a lease with a server at rest: what the server has is now what the client has committed.
+    pub fn end_lease(&mut self, server: &mut ServerSession) {
+        let committed = self.settings.current();
+        if server.base_lost {
+            server.base_lost = false;
+            let mut left = SettingSet::clone(committed);
+            for entry in self.settings.base().iter() {
+                left.remove(&entry.name);
+            }
+            server.applied = Arc::new(left);
+        } else if !Arc::ptr_eq(&server.applied, committed) {
+            server.applied = Arc::clone(committed);
+        }
+        server.owed.shrink();
+    }
+
+    /// The server that held this client's state is gone; what lived only there is gone with it.
+    pub fn lose_server(&mut self) {
+        self.pins.clear();
+        self.portals.clear();
+        self.settings.rollback();
+        if matches!(self.unnamed, Unnamed::OnServer { .. }) {
+            self.unnamed = Unnamed::None;
+        }
+    }
+
+    /// Makes sure the server has `statement`, before a message that names it.
+    pub(crate) fn give(
+        &self,
+        statement: &Arc<Statement>,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) {
+        if server.statements.touch(statement.id) {
+            return;
+        }
+        trunkline_wire::frontend::parse(
+            out.insert(),
+            &statement.name,
+            &statement.text,
+            &statement.types,
+        );
+        server.owed.push(Owed::Ours(Ours::Parse(Arc::clone(statement))));
+        self.hold(statement, server, out);
+    }
+
+    /// Notes that the server has been given `statement`, and closes what exceeds the limits.
+    pub(crate) fn hold(
+        &self,
+        statement: &Arc<Statement>,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) {
+        server.statements.add(statement);
+        while let Some(old) = server.statements.evict(self.limits.server_statements, statement.id) {
+            trunkline_wire::frontend::close(out.insert(), b'S', &old.name);
+            server.owed.push(Owed::Ours(Ours::Close(old)));
+        }
+    }
+
+    /// Whether a transaction of this client is open on `server`.
+    pub fn in_transaction(server: &ServerSession) -> bool {
+        server.status != TxStatus::Idle
+    }
+}

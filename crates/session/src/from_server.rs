@@ -1,0 +1,453 @@
+//! What a frame of the server means for the client it serves.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::BytesMut;
+use trunkline_wire::{SqlState, backend};
+
+use crate::{
+    client::{ClientSession, Unnamed},
+    effect::{Change, Effects, Transaction},
+    expect::{Ours, Owed, Purpose},
+    outgoing::Outgoing,
+    pin::PinReason,
+    server::{Intake, ServerSession, TxStatus},
+};
+
+/// What the shell does after a frame of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Goes on.
+    Next,
+    /// The server is at a ReadyForQuery that this client was given: ask whether it may be released.
+    Ready,
+    /// The awaited replay has succeeded: the client's frames may follow.
+    Replayed,
+    /// The replay has failed: nothing of the client's may be sent to this server.
+    ReplayFailed,
+    /// The server has broken the protocol, or we have lost count of its replies: it must be closed.
+    Desync(&'static str),
+}
+
+/// Bytes of a server frame that must be at hand before it is judged, when the whole frame is longer. Severity and
+/// SQLSTATE of an ErrorResponse come first and fit.
+pub const JUDGE_PREFIX: usize = 64;
+
+/// Whether a frame with this tag may be judged by its first [`JUDGE_PREFIX`] bytes and streamed on. All others are
+/// short and are judged whole.
+#[inline]
+pub const fn may_stream(tag: u8) -> bool {
+    matches!(tag, b'D' | b'd' | b'T' | b't' | b'V' | b'E' | b'N' | b'A')
+}
+
+impl ClientSession {
+    /// Takes a frame of the server that serves this client. `body` may be the first part of it when
+    /// [`may_stream`]; `range` is where the bytes at hand lie in the burst. Says whether the frame goes to the client
+    /// by forwarding the range or not; a streamed rest follows its head.
+    pub fn on_server(
+        &mut self,
+        server: &mut ServerSession,
+        tag: u8,
+        body: &[u8],
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        let ours = server.owed.front().is_some_and(Owed::is_ours);
+        match tag {
+            b'D' | b'd' | b't' | b'V' | b'H' | b'c' => pass(ours, range, out),
+            b'T' | b'n' => {
+                if matches!(
+                    server.owed.front(),
+                    Some(Owed::DescribeStatement | Owed::DescribePortal)
+                ) {
+                    server.owed.pop();
+                }
+                let reply = pass(ours, range, out);
+                self.settle_into(server, out);
+                reply
+            }
+            b'C' => self.on_complete(server, body, range, out),
+            b'Z' => self.on_ready(server, body, range, out),
+            b'1' | b'2' | b'3' => self.on_extended(server, tag, range, out),
+            b'I' | b's' => self.on_no_effect(server, range, out),
+            b'E' => self.on_error(server, body, range, out),
+            b'S' => self.on_parameter_status(server, body, ours, range, out),
+            b'N' => pass(ours, range, out),
+            b'A' => {
+                let listens = self.mode == crate::client::PoolMode::Session
+                    || self
+                        .pins
+                        .iter()
+                        .any(|reason| matches!(reason, PinReason::Listen | PinReason::HiddenState));
+                if listens {
+                    out.forward(range);
+                }
+                Reply::Next
+            }
+            b'G' | b'W' => {
+                server.intake = if server.owed.ignore_syncs_of_copy() {
+                    Intake::Unsynced
+                } else {
+                    Intake::CopyData
+                };
+                if matches!(server.owed.front(), Some(Owed::Query(..)))
+                    && server.intake == Intake::Unsynced
+                {
+                    server.intake = Intake::Messages;
+                }
+                pass(ours, range, out)
+            }
+            _ => desync(server, "the server sent a message that has no place here"),
+        }
+    }
+
+    fn on_complete(
+        &mut self,
+        server: &mut ServerSession,
+        body: &[u8],
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        match server.owed.front_mut() {
+            Some(Owed::Query(Effects::None, _)) => {
+                out.forward(range);
+                Reply::Next
+            }
+            Some(Owed::Query(effects, done)) => {
+                let (effects, place) = (effects.clone(), *done);
+                *done = done.saturating_add(1);
+                self.apply(server, &effects, place, command_tag(body));
+                out.forward(range);
+                Reply::Next
+            }
+            Some(Owed::Execute(_)) => {
+                if let Some(Owed::Execute(effects)) = server.owed.pop()
+                    && !effects.is_none()
+                {
+                    self.apply(server, &effects, 0, command_tag(body));
+                }
+                // A COPY in the extended protocol ends with the portal; the Sync is still to come.
+                out.forward(range);
+                self.settle_into(server, out);
+                Reply::Next
+            }
+            Some(Owed::Ours(Ours::Query(_))) => Reply::Next,
+            _ => desync(server, "a statement completed that was not asked for"),
+        }
+    }
+
+    fn on_no_effect(
+        &mut self,
+        server: &mut ServerSession,
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        match server.owed.front() {
+            Some(Owed::Query(..)) => {}
+            Some(Owed::Execute(_)) => {
+                server.owed.pop();
+            }
+            Some(Owed::Ours(Ours::Query(_))) => return Reply::Next,
+            _ => return desync(server, "an empty or suspended result that was not asked for"),
+        }
+        out.forward(range);
+        self.settle_into(server, out);
+        Reply::Next
+    }
+
+    fn on_extended(
+        &mut self,
+        server: &mut ServerSession,
+        tag: u8,
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        let forward = match (tag, server.owed.front()) {
+            (b'1', Some(Owed::ParseUnnamed | Owed::Parse(_)))
+            | (b'2', Some(Owed::Bind))
+            | (b'3', Some(Owed::Close)) => true,
+            (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::ParseUnnamed | Ours::Decoy)))
+            | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseOther))) => false,
+            _ => return desync(server, "a completion came in the wrong place"),
+        };
+        server.owed.pop();
+        if forward {
+            out.forward(range);
+        }
+        self.settle_into(server, out);
+        Reply::Next
+    }
+
+    fn on_parameter_status(
+        &mut self,
+        server: &mut ServerSession,
+        body: &[u8],
+        ours: bool,
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        server.on_parameter(body);
+        if !ours {
+            out.forward(range);
+            self.seen = Arc::clone(&server.reported);
+        }
+        Reply::Next
+    }
+
+    fn on_error(
+        &mut self,
+        server: &mut ServerSession,
+        body: &[u8],
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        if is_fatal(body) {
+            server.ending = true;
+            out.forward(range);
+            return Reply::Next;
+        }
+        match server.owed.front() {
+            None => {
+                out.forward(range);
+                return Reply::Next;
+            }
+            Some(Owed::Ours(Ours::Query(_) | Ours::Sync)) => {
+                server.ours_failed = true;
+                return Reply::Next;
+            }
+            Some(Owed::Query(..) | Owed::Function | Owed::Sync) => {
+                if server.intake == Intake::CopyData {
+                    server.intake = Intake::Messages;
+                }
+            }
+            Some(_) => self.discard(server),
+        }
+        self.errored = true;
+        out.forward(range);
+        Reply::Next
+    }
+
+    /// After an error in the extended protocol: what was sent up to the next Sync is void.
+    fn discard(&mut self, server: &mut ServerSession) {
+        let mut owed = std::mem::take(&mut server.owed);
+        let synced = owed.discard_to_sync(|entry| self.undo(server, entry));
+        server.owed = owed;
+        if !synced {
+            server.intake = Intake::Skipping;
+        } else if server.intake == Intake::CopyData {
+            server.intake = Intake::Messages;
+        }
+    }
+
+    fn undo(&mut self, server: &mut ServerSession, entry: Owed) {
+        match entry {
+            Owed::Parse(named) => {
+                server.statements.remove(named.statement.id);
+                self.names.remove(&named.name);
+            }
+            Owed::Parsed(named) => {
+                self.names.remove(&named.name);
+            }
+            Owed::Closed(named) => {
+                self.names.insert(named.name, named.statement);
+            }
+            Owed::ParseUnnamed => {
+                self.unnamed = Unnamed::None;
+                // Whatever the server holds now is not known to be anybody's.
+                server.unnamed = u64::MAX;
+            }
+            Owed::Ours(Ours::Parse(statement)) => server.statements.remove(statement.id),
+            Owed::Ours(Ours::ParseUnnamed) => server.unnamed = u64::MAX,
+            Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
+            _ => {}
+        }
+    }
+
+    fn on_ready(
+        &mut self,
+        server: &mut ServerSession,
+        body: &[u8],
+        range: Range<usize>,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        let Some(status) = body.first().copied().and_then(TxStatus::from_byte) else {
+            return desync(server, "a ReadyForQuery with an unknown status");
+        };
+        let Some(entry) = server.owed.pop().filter(Owed::ends_ready) else {
+            return desync(server, "a ReadyForQuery that was not owed");
+        };
+        server.status = status;
+        match entry {
+            Owed::Ours(Ours::Query(Purpose::Replay)) => {
+                if server.ours_failed || status != TxStatus::Idle {
+                    return Reply::ReplayFailed;
+                }
+                self.tell_parameters(server, out.insert());
+                self.settle_into(server, out);
+                return Reply::Replayed;
+            }
+            Owed::Ours(_) => {
+                self.settle_into(server, out);
+                return Reply::Ready;
+            }
+            Owed::Query(..) if server.intake == Intake::CopyData => {
+                server.intake = Intake::Messages
+            }
+            _ => {}
+        }
+        if status == TxStatus::Idle {
+            if self.errored {
+                self.settings.rollback();
+                self.errored = false;
+            } else {
+                self.settings.commit();
+            }
+            if !self.portals.is_empty() && server.owed.is_empty() {
+                self.portals.clear();
+            }
+        }
+        out.forward(range);
+        self.settle_into(server, out);
+        Reply::Ready
+    }
+
+    /// Answers the entries at the front of the queue that the server does not answer.
+    pub(crate) fn settle(&mut self, server: &mut ServerSession, reply: &mut BytesMut) {
+        loop {
+            match server.owed.front() {
+                Some(Owed::Parsed(_)) => backend::parse_complete(reply),
+                Some(Owed::Closed(_)) => backend::close_complete(reply),
+                Some(Owed::CopyEnd) => {}
+                _ => return,
+            }
+            server.owed.pop();
+        }
+    }
+
+    fn settle_into(&mut self, server: &mut ServerSession, out: &mut Outgoing<'_>) {
+        if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_) | Owed::CopyEnd)) {
+            self.settle(server, out.insert());
+        }
+    }
+
+    fn apply(&mut self, server: &mut ServerSession, effects: &Effects, place: usize, tag: &[u8]) {
+        match effects {
+            Effects::None => {}
+            Effects::Transaction(transaction) => {
+                if place == 0 {
+                    self.end_transaction(*transaction, tag);
+                }
+            }
+            Effects::Many(changes) => {
+                for (_, change) in changes.iter().filter(|(at, _)| *at == place) {
+                    self.change(server, change, tag);
+                }
+            }
+        }
+    }
+
+    fn end_transaction(&mut self, transaction: Transaction, tag: &[u8]) {
+        match transaction {
+            Transaction::Begin => {}
+            // COMMIT of a failed transaction answers ROLLBACK.
+            Transaction::Commit if tag != b"ROLLBACK" => self.settings.commit(),
+            Transaction::Commit | Transaction::Rollback => {
+                self.settings.rollback();
+                self.errored = false;
+            }
+        }
+    }
+
+    fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
+        match change {
+            Change::Begin => {}
+            Change::Commit => self.end_transaction(Transaction::Commit, tag),
+            Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
+            Change::Savepoint(name) => self.settings.savepoint(name),
+            Change::RollbackTo(name) => {
+                self.settings.rollback_to(name);
+                self.errored = false;
+            }
+            Change::Release(name) => self.settings.release(name),
+            Change::Set(name, value) => {
+                if !self.settings.set(name, value.clone()) {
+                    self.pins.add(PinReason::TooManySettings);
+                }
+            }
+            Change::Reset(name) => {
+                server.base_lost |= self.settings.base().get(name).is_some();
+                self.settings.reset(name);
+            }
+            Change::ResetAll => {
+                server.base_lost |= !self.settings.base().is_empty();
+                self.settings.reset_all();
+            }
+            Change::DiscardAll => {
+                server.base_lost |= !self.settings.base().is_empty();
+                self.settings.discard_all();
+                self.forget_statements(server);
+                self.pins.clear();
+            }
+            Change::DeallocateAll => self.forget_statements(server),
+            Change::Deallocate(name) => {
+                self.names.remove(name);
+            }
+            Change::Pin(reason) => self.pins.add(*reason),
+            Change::Unpin(reason) => self.pins.remove(*reason),
+        }
+    }
+
+    fn forget_statements(&mut self, server: &mut ServerSession) {
+        self.names.clear();
+        self.unnamed = Unnamed::None;
+        server.statements.clear();
+        server.unnamed = 0;
+    }
+}
+
+fn pass(ours: bool, range: Range<usize>, out: &mut Outgoing<'_>) -> Reply {
+    if !ours {
+        out.forward(range);
+    }
+    Reply::Next
+}
+
+fn desync(server: &mut ServerSession, what: &'static str) -> Reply {
+    server.ending = true;
+    Reply::Desync(what)
+}
+
+fn command_tag(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"\0").unwrap_or(body)
+}
+
+/// Severity FATAL or PANIC: the server closes the connection after it. The field 'V' is not localised; it follows 'S'.
+fn is_fatal(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some((&field, after)) = rest.split_first() {
+        if field == 0 {
+            return false;
+        }
+        let end = after.iter().position(|byte| *byte == 0).unwrap_or(after.len());
+        let (value, tail) = after.split_at(end);
+        if field == b'V' {
+            return value == b"FATAL" || value == b"PANIC";
+        }
+        rest = tail.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// The SQLSTATE of an ErrorResponse whose body may be cut.
+pub fn error_code(body: &[u8]) -> Option<SqlState> {
+    let mut rest = body;
+    while let Some((&field, after)) = rest.split_first() {
+        let end = after.iter().position(|byte| *byte == 0)?;
+        let (value, tail) = after.split_at(end);
+        if field == b'C' {
+            return SqlState::from_bytes(value);
+        }
+        rest = tail.get(1..).unwrap_or_default();
+    }
+    None
+}

@@ -1,0 +1,219 @@
+//! Messages that are too long to be held until they are complete: judged by their beginning, passed on as they come.
+
+use std::{ops::Range, sync::Arc};
+
+use trunkline_sql::{Rules, Scanner};
+use trunkline_wire::{
+    SqlState,
+    frame::HEADER,
+    frontend::{self, BindHead, ParseHead},
+};
+
+use crate::{
+    client::{ClientSession, PoolMode, Unnamed},
+    effect::Effects,
+    expect::Owed,
+    from_client::Ways,
+    pin::PinReason,
+    server::{Intake, ServerSession},
+};
+
+/// What is done with a message of which only the beginning is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Long {
+    /// More of it is needed first.
+    Wait,
+    /// So many of the bytes at hand were dealt with; the rest of the message goes on or is dropped as it comes.
+    Stream {
+        /// Bytes of the message dealt with, from its first.
+        used: usize,
+        /// Whether the rest goes to the server.
+        forward: bool,
+    },
+    /// No message of this kind may be so long.
+    Refuse(SqlState, &'static str),
+}
+
+/// Follows a text that streams by.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    scanner: Scanner,
+    what: Followed,
+    /// Bytes of the message that belong to the text are fed until the first NUL.
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Followed {
+    Query,
+    Unnamed(u64),
+    Named,
+}
+
+impl ClientSession {
+    /// Whether an incomplete message with this tag is passed on as it comes, whatever its length.
+    #[inline]
+    pub fn streams(&self, server: &ServerSession, tag: u8) -> bool {
+        tag == b'd' || (server.intake == Intake::Skipping && tag != b'S' && tag != b'X')
+    }
+
+    /// Takes the beginning of a message: `head` is what is there of it, found at `at` in the burst; `len` its whole
+    /// length. `key` is a number for an unnamed statement.
+    pub fn on_client_long(
+        &mut self,
+        server: &mut ServerSession,
+        (tag, len): (u8, usize),
+        head: &[u8],
+        at: usize,
+        ways: &mut Ways<'_, '_>,
+        key: impl FnOnce() -> u64,
+    ) -> Long {
+        let all = at..at.saturating_add(head.len());
+        let stream = Long::Stream { used: head.len(), forward: true };
+        if server.intake == Intake::Skipping && tag != b'S' && tag != b'X' {
+            return Long::Stream { used: head.len(), forward: false };
+        }
+        match tag {
+            b'd' | b'f' => {
+                if tag == b'f' {
+                    server.owed.push(Owed::CopyEnd);
+                }
+                ways.server.forward(all);
+                stream
+            }
+            b'Q' => {
+                server.owed.push(Owed::Query(Effects::None, 0));
+                server.intake = Intake::Messages;
+                server.unnamed = 0;
+                self.unnamed = Unnamed::None;
+                self.follow(server, Followed::Query, head.get(HEADER..).unwrap_or_default());
+                ways.server.forward(all);
+                stream
+            }
+            b'F' => {
+                server.owed.push(Owed::Function);
+                server.intake = Intake::Messages;
+                ways.server.forward(all);
+                stream
+            }
+            b'P' => self.on_long_parse(server, head, all, ways, key),
+            b'B' => self.on_long_bind(server, len, head, all, ways),
+            _ => Long::Refuse(SqlState::PROTOCOL_VIOLATION, "invalid message length"),
+        }
+    }
+
+    fn on_long_parse(
+        &mut self,
+        server: &mut ServerSession,
+        head: &[u8],
+        all: Range<usize>,
+        ways: &mut Ways<'_, '_>,
+        key: impl FnOnce() -> u64,
+    ) -> Long {
+        let body = head.get(HEADER..).unwrap_or_default();
+        let Some(parse) = ParseHead::parse(body) else {
+            return Long::Refuse(SqlState::PROTOCOL_VIOLATION, "statement name is too long");
+        };
+        server.intake = Intake::Unsynced;
+        server.owed.push(Owed::ParseUnnamed);
+        ways.server.forward(all);
+        let text = body.get(parse.len..).unwrap_or_default();
+        if parse.name.is_empty() {
+            let key = key();
+            server.unnamed = key;
+            self.unnamed = Unnamed::OnServer { key, effects: Effects::None };
+            self.follow(server, Followed::Unnamed(key), text);
+        } else {
+            // It lives on this server only, under the client's own name.
+            self.pins.add(PinReason::LongStatement);
+            self.follow(server, Followed::Named, text);
+        }
+        Long::Stream { used: head.len(), forward: true }
+    }
+
+    fn on_long_bind(
+        &mut self,
+        server: &mut ServerSession,
+        len: usize,
+        head: &[u8],
+        all: Range<usize>,
+        ways: &mut Ways<'_, '_>,
+    ) -> Long {
+        let body = head.get(HEADER..).unwrap_or_default();
+        let Some(bind) = BindHead::parse(body) else {
+            return Long::Refuse(
+                SqlState::PROTOCOL_VIOLATION,
+                "portal or statement name is too long",
+            );
+        };
+        server.intake = Intake::Unsynced;
+        let known = self.names.get(bind.statement).map(Arc::clone);
+        let effects = match known {
+            Some(statement) if self.mode != PoolMode::Session => {
+                self.give(&statement, server, ways.server);
+                let names = HEADER.saturating_add(bind.len);
+                frontend::bind_head(
+                    ways.server.insert(),
+                    bind.portal,
+                    &statement.name,
+                    len.saturating_sub(names),
+                );
+                ways.server.forward(all.start.saturating_add(names)..all.end);
+                statement.effects.clone()
+            }
+            _ => {
+                let effects = if bind.statement.is_empty() {
+                    self.give_unnamed(server, ways)
+                } else {
+                    Effects::None
+                };
+                ways.server.forward(all);
+                effects
+            }
+        };
+        self.note_portal(bind.portal, effects);
+        server.owed.push(Owed::Bind);
+        Long::Stream { used: head.len(), forward: true }
+    }
+
+    fn follow(&mut self, server: &ServerSession, what: Followed, text: &[u8]) {
+        if self.mode == PoolMode::Session {
+            return;
+        }
+        let rules =
+            Rules { standard_conforming_strings: server.standard_strings(), ..Rules::default() };
+        self.follow = Some(Box::new(Follow { scanner: Scanner::new(rules), what, ended: false }));
+        self.on_client_more(text);
+    }
+
+    /// Sees more of a message that streams by.
+    pub fn on_client_more(&mut self, piece: &[u8]) {
+        let Some(follow) = &mut self.follow else { return };
+        if follow.ended {
+            return;
+        }
+        let end = piece.iter().position(|byte| *byte == 0);
+        follow.scanner.feed(piece.get(..end.unwrap_or(piece.len())).unwrap_or_default());
+        follow.ended = end.is_some();
+    }
+
+    /// The message that streamed by is complete.
+    pub fn on_client_long_end(&mut self, server: &mut ServerSession) {
+        let Some(follow) = self.follow.take() else { return };
+        let effects = Effects::of(&follow.scanner.finish());
+        match follow.what {
+            Followed::Query => {
+                // Nothing was sent after it, so it is the last entry; its reply cannot have come before its end.
+                if let Some(Owed::Query(last, _)) = server.owed.back_mut() {
+                    *last = effects;
+                }
+            }
+            Followed::Unnamed(key) => self.unnamed = Unnamed::OnServer { key, effects },
+            Followed::Named => {
+                if !effects.is_none() {
+                    self.pins.add(PinReason::HiddenState);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What we believe of one server connection. It changes only on the server's replies, or is undone by them.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use trunkline_wire::{Reported, frontend};
+
+use crate::{
+    expect::{Ours, Owed, Purpose, Queue},
+    setting::SettingSet,
+    statement::ServerStatements,
+};
+
+/// The transaction status of ReadyForQuery.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TxStatus {
+    /// 'I': between transactions.
+    #[default]
+    Idle,
+    /// 'T': inside a transaction block.
+    Open,
+    /// 'E': inside a failed transaction block.
+    Failed,
+}
+
+impl TxStatus {
+    /// Reads the status byte.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            b'I' => Some(Self::Idle),
+            b'T' => Some(Self::Open),
+            b'E' => Some(Self::Failed),
+            _ => None,
+        }
+    }
+
+    /// The status byte.
+    pub const fn as_byte(self) -> u8 {
+        match self {
+            Self::Idle => b'I',
+            Self::Open => b'T',
+            Self::Failed => b'E',
+        }
+    }
+}
+
+/// Where the stream towards the server stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Intake {
+    /// The server reads messages.
+    #[default]
+    Messages,
+    /// Extended-protocol messages were sent after the last Sync; the server waits for one.
+    Unsynced,
+    /// After an error: the server discards everything up to the next Sync.
+    Skipping,
+    /// The server reads COPY data.
+    CopyData,
+}
+
+/// One server connection, as a conversation. It travels with the connection from loop to loop.
+#[derive(Debug)]
+pub struct ServerSession {
+    /// Replies owed.
+    pub(crate) owed: Queue,
+    pub(crate) status: TxStatus,
+    pub(crate) intake: Intake,
+    /// The settings it has, apart from those of its startup packet.
+    pub(crate) applied: Arc<SettingSet>,
+    /// What `applied` must be at the end of this lease when it is not simply the client's committed set.
+    pub(crate) base_lost: bool,
+    /// The parameters it has reported.
+    pub(crate) reported: Arc<Reported>,
+    /// Our statements on it.
+    pub(crate) statements: ServerStatements,
+    /// Which client's unnamed statement it holds: a number unique to the client and its Parse; 0 for none.
+    pub(crate) unnamed: u64,
+    /// Statements under a client's own name that must be closed after the next Sync.
+    pub(crate) decoys: Vec<Box<[u8]>>,
+    /// It has said that it ends, or has broken the protocol.
+    pub(crate) ending: bool,
+    /// A query of ours has failed.
+    pub(crate) ours_failed: bool,
+}
+
+impl ServerSession {
+    /// A connection that has just logged in and reported these parameters.
+    pub fn new(reported: Arc<Reported>) -> Self {
+        Self {
+            owed: Queue::default(),
+            status: TxStatus::Idle,
+            intake: Intake::Messages,
+            applied: SettingSet::empty(),
+            base_lost: false,
+            reported,
+            statements: ServerStatements::default(),
+            unnamed: 0,
+            decoys: Vec::new(),
+            ending: false,
+            ours_failed: false,
+        }
+    }
+
+    /// Whether nothing is owed and no transaction is open: the connection may serve somebody else.
+    #[inline]
+    pub fn at_rest(&self) -> bool {
+        self.owed.is_empty()
+            && self.status == TxStatus::Idle
+            && self.intake == Intake::Messages
+            && self.decoys.is_empty()
+            && !self.ending
+    }
+
+    /// The status of the last ReadyForQuery.
+    pub fn status(&self) -> TxStatus {
+        self.status
+    }
+
+    /// Whether the server is ending, or cannot be trusted any more.
+    pub fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// Whether replies are owed.
+    pub fn is_busy(&self) -> bool {
+        !self.owed.is_empty() || self.intake != Intake::Messages
+    }
+
+    /// Number of replies owed.
+    #[inline]
+    pub fn owed_len(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// The parameters it has reported.
+    pub fn reported(&self) -> &Arc<Reported> {
+        &self.reported
+    }
+
+    /// The settings it has beyond its startup packet.
+    pub fn applied(&self) -> &Arc<SettingSet> {
+        &self.applied
+    }
+
+    /// Its `standard_conforming_strings`, which decides how texts are read.
+    pub(crate) fn standard_strings(&self) -> bool {
+        self.reported.get(b"standard_conforming_strings").is_none_or(|value| value == b"on")
+    }
+
+    /// The connection is to be used no more.
+    pub fn end(&mut self) {
+        self.ending = true;
+    }
+
+    /// Number of prepared statements of ours on it.
+    pub fn statement_count(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// Whether `ROLLBACK` would bring it to rest: a transaction is open, but nothing is under way.
+    pub fn needs_only_rollback(&self) -> bool {
+        self.owed.is_empty()
+            && self.intake == Intake::Messages
+            && self.status != TxStatus::Idle
+            && self.decoys.is_empty()
+            && !self.ending
+    }
+
+    /// Sends a simple query of ours; its replies are swallowed.
+    pub fn ask(&mut self, purpose: Purpose, text: &[u8], out: &mut BytesMut) {
+        if purpose == Purpose::Reset {
+            self.statements.clear();
+            self.applied = SettingSet::empty();
+        }
+        self.unnamed = 0;
+        self.ours_failed = false;
+        frontend::query(out, text);
+        self.owed.push(Owed::Ours(Ours::Query(purpose)));
+    }
+
+    /// Whether the last query of ours failed.
+    pub fn ours_failed(&self) -> bool {
+        self.ours_failed
+    }
+
+    /// Takes a frame while no client holds the connection: only replies to queries of ours and asynchronous messages
+    /// may come.
+    pub fn on_alone(&mut self, tag: u8, body: &[u8]) -> Alone {
+        match tag {
+            b'S' => {
+                self.on_parameter(body);
+                Alone::Nothing
+            }
+            // Notices and notifications for nobody.
+            b'N' | b'A' => Alone::Nothing,
+            b'E' => {
+                self.ours_failed = true;
+                if self.owed.is_empty() {
+                    self.ending = true;
+                    return Alone::Ended;
+                }
+                Alone::Nothing
+            }
+            b'Z' => self.on_alone_ready(body),
+            _ if self.owed.front().is_some_and(Owed::is_ours) => Alone::Nothing,
+            _ => {
+                self.ending = true;
+                Alone::Ended
+            }
+        }
+    }
+
+    fn on_alone_ready(&mut self, body: &[u8]) -> Alone {
+        let status = body.first().copied().and_then(TxStatus::from_byte);
+        match (self.owed.pop(), status) {
+            (Some(Owed::Ours(Ours::Query(purpose))), Some(status)) => {
+                self.status = status;
+                if self.ours_failed || status != TxStatus::Idle {
+                    self.ending = true;
+                    return Alone::Ended;
+                }
+                Alone::Answered(purpose)
+            }
+            _ => {
+                self.ending = true;
+                Alone::Ended
+            }
+        }
+    }
+
+    /// Follows ParameterStatus.
+    pub(crate) fn on_parameter(&mut self, body: &[u8]) {
+        let mut parts = body.split(|byte| *byte == 0);
+        if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            // A server that reports more than the named limits is not believed further; what was known stays.
+            let _kept = Arc::make_mut(&mut self.reported).set(name, value);
+        }
+    }
+}
+
+/// What came of a frame that arrived while no client held the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    /// Nothing to do.
+    Nothing,
+    /// A query of ours was answered, and the connection is at rest.
+    Answered(Purpose),
+    /// The connection is no longer of use.
+    Ended,
+}

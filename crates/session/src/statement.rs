@@ -1,0 +1,257 @@
+//! Prepared statements as texts shared by all clients, and the names they have on the servers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::effect::Effects;
+
+/// Every name of ours begins with this. A client's own unknown name that begins so is sent on with one more
+/// underscore in front, so that it can never mean a statement of ours.
+pub const RESERVED_PREFIX: &[u8] = b"__trunkline_";
+
+/// The store is swept of statements that nobody holds when it has grown by this many since the last sweep.
+const SWEEP_STEP: usize = 1024;
+
+/// A prepared statement: what it says and under which settings it was parsed.
+#[derive(Debug)]
+pub struct Statement {
+    /// Unique in this process.
+    pub id: u64,
+    /// Its name on every server: the reserved prefix and the number.
+    pub name: Box<[u8]>,
+    /// The SQL text.
+    pub text: Box<[u8]>,
+    /// The parameter types of the Parse message, as on the wire (count and OIDs).
+    pub types: Box<[u8]>,
+    /// The settings that PostgreSQL folds in at Parse; see [`crate::setting::SettingSet::parse_environment`].
+    pub environment: Box<[u8]>,
+    /// What executing it leaves behind in the session.
+    pub effects: Effects,
+}
+
+impl Statement {
+    /// What it counts against the limit of bytes, on a server and in the store.
+    pub fn weight(&self) -> usize {
+        self.text.len().saturating_add(self.types.len()).saturating_add(self.name.len())
+    }
+
+    fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
+        *self.text == *text && *self.types == *types && *self.environment == *environment
+    }
+}
+
+/// All prepared statements of the process, so that clients with the same text share one name.
+#[derive(Debug)]
+pub struct StatementStore {
+    by_hash: BTreeMap<u64, Vec<Arc<Statement>>>,
+    next_id: u64,
+    held: usize,
+    sweep_at: usize,
+}
+
+impl Default for StatementStore {
+    fn default() -> Self {
+        Self { by_hash: BTreeMap::new(), next_id: 1, held: 0, sweep_at: SWEEP_STEP }
+    }
+}
+
+impl StatementStore {
+    /// The statement with this text, types and environment; made when new. `hash` is a keyed hash of the three
+    /// (equality is decided on the bytes, so a collision only costs time); `effects` is asked for a new one.
+    pub fn intern(
+        &mut self,
+        hash: u64,
+        (text, types, environment): (&[u8], &[u8], &[u8]),
+        effects: impl FnOnce() -> Effects,
+    ) -> Arc<Statement> {
+        if let Some(known) = self
+            .by_hash
+            .get(&hash)
+            .and_then(|same| same.iter().find(|s| s.says(text, types, environment)))
+        {
+            return Arc::clone(known);
+        }
+        let statement = self.unshared((text, types, environment), effects());
+        self.by_hash.entry(hash).or_default().push(Arc::clone(&statement));
+        self.held = self.held.saturating_add(1);
+        if self.held >= self.sweep_at {
+            self.sweep();
+        }
+        statement
+    }
+
+    /// A statement with a name of its own that nobody else will be given.
+    pub fn unshared(
+        &mut self,
+        (text, types, environment): (&[u8], &[u8], &[u8]),
+        effects: Effects,
+    ) -> Arc<Statement> {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        let mut name = RESERVED_PREFIX.to_vec();
+        name.extend_from_slice(id.to_string().as_bytes());
+        Arc::new(Statement {
+            id,
+            name: name.into(),
+            text: text.into(),
+            types: types.into(),
+            environment: environment.into(),
+            effects,
+        })
+    }
+
+    /// The number of statements held.
+    pub fn len(&self) -> usize {
+        self.held
+    }
+
+    /// Whether no statement is held.
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Forgets the statements that no client and no server holds any more.
+    fn sweep(&mut self) {
+        for same in self.by_hash.values_mut() {
+            same.retain(|statement| Arc::strong_count(statement) > 1);
+        }
+        self.by_hash.retain(|_, same| !same.is_empty());
+        self.held = self.by_hash.values().map(Vec::len).sum();
+        self.sweep_at = self.held.saturating_mul(2).max(self.held.saturating_add(SWEEP_STEP));
+    }
+}
+
+/// The statements of ours that a server connection holds.
+#[derive(Debug)]
+pub struct ServerStatements {
+    held: BTreeMap<u64, Held>,
+    bytes: usize,
+    /// Counts uses; the entry with the smallest count is the least recently used.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    statement: Arc<Statement>,
+    used: u64,
+}
+
+/// How many statements one server connection may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementLimits {
+    /// Number of statements; at least 1.
+    pub count: usize,
+    /// Bytes of their texts.
+    pub bytes: usize,
+}
+
+impl Default for ServerStatements {
+    fn default() -> Self {
+        Self { held: BTreeMap::new(), bytes: 0, uses: 0 }
+    }
+}
+
+impl ServerStatements {
+    /// Whether the server has `id`; marks it as used.
+    #[inline]
+    pub fn touch(&mut self, id: u64) -> bool {
+        self.uses = self.uses.wrapping_add(1);
+        match self.held.get_mut(&id) {
+            Some(held) => {
+                held.used = self.uses;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The server is being given this statement.
+    pub fn add(&mut self, statement: &Arc<Statement>) {
+        self.uses = self.uses.wrapping_add(1);
+        self.bytes = self.bytes.saturating_add(statement.weight());
+        self.held.insert(statement.id, Held { statement: Arc::clone(statement), used: self.uses });
+    }
+
+    /// The server no longer has it, or never got it.
+    pub fn remove(&mut self, id: u64) {
+        if let Some(held) = self.held.remove(&id) {
+            self.bytes = self.bytes.saturating_sub(held.statement.weight());
+        }
+    }
+
+    /// `DEALLOCATE ALL` or `DISCARD ALL` was done.
+    pub fn clear(&mut self) {
+        self.held.clear();
+        self.bytes = 0;
+    }
+
+    /// Takes out the least recently used statement while the limits are exceeded; never the one called `keep`.
+    pub fn evict(&mut self, limits: StatementLimits, keep: u64) -> Option<Arc<Statement>> {
+        if self.held.len() <= limits.count && self.bytes <= limits.bytes {
+            return None;
+        }
+        let oldest = self
+            .held
+            .iter()
+            .filter(|(id, _)| **id != keep)
+            .min_by_key(|(_, held)| held.used)
+            .map(|(id, _)| *id)?;
+        let held = self.held.remove(&oldest)?;
+        self.bytes = self.bytes.saturating_sub(held.statement.weight());
+        Some(held.statement)
+    }
+
+    /// The number of statements held.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intern(store: &mut StatementStore, text: &str, environment: &str) -> Arc<Statement> {
+        store.intern(7, (text.as_bytes(), b"\0\0", environment.as_bytes()), Effects::default)
+    }
+
+    #[test]
+    fn the_same_text_has_one_name_and_another_environment_another() {
+        let mut store = StatementStore::default();
+        let one = intern(&mut store, "select 1", "");
+        assert_eq!(one.id, intern(&mut store, "select 1", "").id);
+        assert_ne!(one.id, intern(&mut store, "select 1", "timezone").id);
+        assert_ne!(one.id, intern(&mut store, "select 2", "").id);
+        assert!(one.name.starts_with(RESERVED_PREFIX));
+    }
+
+    #[test]
+    fn statements_nobody_holds_are_swept() {
+        let mut store = StatementStore::default();
+        let kept = intern(&mut store, "select 1", "");
+        for number in 0..SWEEP_STEP {
+            intern(&mut store, &format!("select {number} + 0"), "");
+        }
+        assert!(store.len() < SWEEP_STEP, "{}", store.len());
+        assert_eq!(kept.id, intern(&mut store, "select 1", "").id);
+    }
+
+    #[test]
+    fn the_least_recently_used_is_closed_first() {
+        let mut store = StatementStore::default();
+        let mut server = ServerStatements::default();
+        let all: Vec<_> = (0..3).map(|n| intern(&mut store, &format!("select {n}"), "")).collect();
+        all.iter().for_each(|statement| server.add(statement));
+        assert!(server.touch(all[0].id));
+        let limits = StatementLimits { count: 2, bytes: 1 << 20 };
+        assert_eq!(server.evict(limits, all[2].id).map(|s| s.id), Some(all[1].id));
+        assert!(server.evict(limits, all[2].id).is_none());
+        let limits = StatementLimits { count: 2, bytes: 1 };
+        assert_eq!(server.evict(limits, all[2].id).map(|s| s.id), Some(all[0].id));
+        assert!(server.evict(limits, all[2].id).is_none(), "the one to keep stays");
+    }
+}
