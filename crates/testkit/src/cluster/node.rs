@@ -216,7 +216,7 @@ impl Node {
     pub fn set_hba(&self, lines: &[&str]) -> Result<()> {
         let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
         let text = config::pg_hba_conf(&lines, self.options.local_trust);
-        files::write(&self.data.join("pg_hba.conf"), &text, self.account)
+        self.write_file("pg_hba.conf", &text)
     }
 
     /// Starts on the port drawn at first or, if somebody has taken that one, on another.
@@ -277,15 +277,19 @@ impl Node {
         put("cluster_name", self.title.clone());
         if let Some(certificate) = &self.options.certificate {
             put("ssl", "on".to_owned());
-            files::write(&self.data.join("server.crt"), &certificate.chain, self.account)?;
-            files::write(&self.data.join("server.key"), certificate.key(), self.account)?;
-            if let Some(authority) = &certificate.authority {
-                put("ssl_ca_file", "authority.crt".to_owned());
-                files::write(&self.data.join("authority.crt"), authority, self.account)?;
-            }
+            self.write_file("server.crt", certificate.pem())?;
+            self.write_file("server.key", certificate.key())?;
         }
-        let text = config::postgresql_conf(&settings);
-        files::write(&self.data.join("postgresql.conf"), &text, self.account)
+        if let Some(authority) = &self.options.client_authority {
+            put("ssl_ca_file", "authority.crt".to_owned());
+            self.write_file("authority.crt", authority)?;
+        }
+        self.write_file("postgresql.conf", &config::postgresql_conf(&settings))
+    }
+
+    /// Writes a file of the data directory.
+    fn write_file(&self, name: &str, text: &str) -> Result<()> {
+        files::write(&self.data.join(name), text, self.account)
     }
 
     /// Starts the postmaster in a process group of its own.

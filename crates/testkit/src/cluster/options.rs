@@ -6,7 +6,7 @@ use std::fmt::Display;
 use anyhow::Result;
 
 use super::{Binaries, Cluster};
-use crate::certs::Certificate;
+use crate::certs::{Authority, Certificate};
 
 /// The superuser that `initdb` makes.
 pub const SUPERUSER: &str = "postgres";
@@ -25,6 +25,7 @@ pub struct ClusterOptions {
     pub(super) hba: Vec<String>,
     pub(super) initial_sql: Vec<(String, String)>,
     pub(super) certificate: Option<Certificate>,
+    pub(super) client_authority: Option<String>,
     pub(super) local_trust: bool,
 }
 
@@ -37,6 +38,7 @@ impl Default for ClusterOptions {
             hba: Vec::new(),
             initial_sql: Vec::new(),
             certificate: None,
+            client_authority: None,
             local_trust: true,
         }
     }
@@ -98,6 +100,14 @@ impl ClusterOptions {
     #[must_use]
     pub fn tls(mut self, certificate: &Certificate) -> Self {
         self.certificate = Some(certificate.clone());
+        self
+    }
+
+    /// Believes the client certificates of this authority. Ask for them by lines of
+    /// `pg_hba.conf`.
+    #[must_use]
+    pub fn client_authority(mut self, authority: &Authority) -> Self {
+        self.client_authority = Some(authority.pem().to_owned());
         self
     }
 
