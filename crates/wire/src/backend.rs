@@ -32,6 +32,9 @@ pub use write::{
     parameter_status, parse_complete, portal_suspended, ready_for_query, row_description,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The tags a server may send.
 pub mod tag {
     /// `Authentication…`.

@@ -144,3 +144,71 @@ impl<'a> Iterator for Frames<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::every_split;
+
+    fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(body.len() + 4).unwrap();
+        [&[tag][..], &len.to_be_bytes(), body].concat()
+    }
+
+    #[test]
+    fn a_header_needs_five_bytes_and_counts_its_tag() {
+        let bytes = framed(b'Q', b"select 1\0");
+        for cut in 0..HEADER {
+            assert_eq!(peek(&bytes[..cut]), Ok(None));
+        }
+        let header = peek(&bytes[..HEADER]).unwrap().unwrap();
+        assert_eq!(header, Header { tag: b'Q', len: bytes.len() });
+        assert_eq!(header.body_len(), 9);
+    }
+
+    #[test]
+    fn lengths_out_of_bounds_are_refused_as_soon_as_they_are_there() {
+        for declared in [0_u32, 1, 3, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
+            let bytes = [&b"Q"[..], &declared.to_be_bytes()].concat();
+            let error = FrameError { tag: b'Q', declared };
+            assert_eq!(peek(&bytes), Err(error), "{declared}");
+            assert_eq!(error.to_string(), "invalid message length");
+        }
+        for declared in [4_u32, 0x3fff_ffff] {
+            let bytes = [&b"Q"[..], &declared.to_be_bytes()].concat();
+            let len = usize::try_from(declared).unwrap() + 1;
+            assert_eq!(peek(&bytes), Ok(Some(Header { tag: b'Q', len })));
+        }
+    }
+
+    #[test]
+    fn frames_come_out_the_same_wherever_the_stream_is_cut() {
+        let stream =
+            [framed(b'P', b"a\0b\0\0\0"), framed(b'S', b""), framed(b'Q', b"x\0")].concat();
+        let expected =
+            [(b'P', b"a\0b\0\0\0".to_vec()), (b'S', Vec::new()), (b'Q', b"x\0".to_vec())];
+        every_split(&stream, |frames| assert_eq!(frames, expected));
+    }
+
+    #[test]
+    fn an_incomplete_frame_stays_in_the_rest() {
+        let whole = framed(b'S', b"");
+        let stream = [whole.clone(), framed(b'Q', b"x\0")].concat();
+        let mut frames = Frames::new(&stream[..stream.len() - 1]);
+        let first = frames.next().unwrap().unwrap();
+        assert_eq!((first.tag, first.body, first.bytes), (b'S', &b""[..], &whole[..]));
+        assert!(frames.next().is_none());
+        assert_eq!(frames.consumed(), whole.len());
+        assert_eq!(frames.rest(), &stream[whole.len()..stream.len() - 1]);
+    }
+
+    #[test]
+    fn after_a_broken_length_nothing_more_comes() {
+        let stream = [framed(b'S', b""), vec![b'Q', 0, 0, 0, 0], framed(b'S', b"")].concat();
+        let mut frames = Frames::new(&stream);
+        assert!(frames.next().unwrap().is_ok());
+        assert_eq!(frames.next(), Some(Err(FrameError { tag: b'Q', declared: 0 })));
+        assert_eq!(frames.next(), None);
+        assert_eq!(frames.consumed(), 5);
+    }
+}

@@ -23,6 +23,9 @@ pub use write::{
 
 use crate::frame::MAX_FRAME;
 
+#[cfg(test)]
+mod tests;
+
 /// The tags a client may send. `p` means a password, a SASL or a GSSAPI message, as the authentication in
 /// progress has it.
 pub mod tag {

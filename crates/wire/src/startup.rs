@@ -13,6 +13,9 @@ mod negotiate;
 
 pub use negotiate::{Negotiation, UnsupportedProtocol, negotiate};
 
+#[cfg(test)]
+mod tests;
+
 /// Most bytes accepted behind the length word of a startup packet, as PostgreSQL's
 /// `MAX_STARTUP_PACKET_LENGTH`: whoever sends it is not yet known, so it may not cost much memory.
 pub const MAX_STARTUP: usize = 10_000;

@@ -69,37 +69,55 @@ fn signature_algorithm(certificate: &[u8]) -> der::Result<AlgorithmIdentifierRef
     Ok(algorithm)
 }
 
-/// The hash function of a signature algorithm, raised to SHA-256 where it is weaker than that by RFC 5929.
-fn hash_of(signature: &AlgorithmIdentifierRef<'_>) -> Option<Hash> {
-    let known = [
-        // RSA with MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512 (RFC 8017).
-        ("1.2.840.113549.1.1.4", Hash::Sha256),
-        ("1.2.840.113549.1.1.5", Hash::Sha256),
-        ("1.2.840.113549.1.1.14", Hash::Sha224),
-        ("1.2.840.113549.1.1.11", Hash::Sha256),
-        ("1.2.840.113549.1.1.12", Hash::Sha384),
-        ("1.2.840.113549.1.1.13", Hash::Sha512),
-        // ECDSA with SHA-1 and the others (RFC 5758).
-        ("1.2.840.10045.4.1", Hash::Sha256),
-        ("1.2.840.10045.4.3.1", Hash::Sha224),
-        ("1.2.840.10045.4.3.2", Hash::Sha256),
-        ("1.2.840.10045.4.3.3", Hash::Sha384),
-        ("1.2.840.10045.4.3.4", Hash::Sha512),
-        // DSA with SHA-1, SHA-224, SHA-256 (RFC 5758).
-        ("1.2.840.10040.4.3", Hash::Sha256),
-        ("2.16.840.1.101.3.4.3.1", Hash::Sha224),
-        ("2.16.840.1.101.3.4.3.2", Hash::Sha256),
-    ];
-    if signature.oid == ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10") {
-        return pss_hash(signature.parameters);
-    }
-    known
-        .into_iter()
-        .find(|(oid, _)| signature.oid == ObjectIdentifier::new_unwrap(oid))
-        .map(|(_, hash)| hash)
+const fn oid(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
 }
 
-/// RSASSA-PSS names its hash function in its parameters, SHA-1 if it does not (RFC 4055, section 3.1).
+/// RSASSA-PSS, which names its hash function in its parameters (RFC 4055).
+const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+
+/// Signature algorithms and the hash to bind with: their own, or SHA-256 where RFC 5929 says so.
+const SIGNATURES: [(ObjectIdentifier, Hash); 14] = [
+    // RSA with MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512 (RFC 8017).
+    (oid("1.2.840.113549.1.1.4"), Hash::Sha256),
+    (oid("1.2.840.113549.1.1.5"), Hash::Sha256),
+    (oid("1.2.840.113549.1.1.14"), Hash::Sha224),
+    (oid("1.2.840.113549.1.1.11"), Hash::Sha256),
+    (oid("1.2.840.113549.1.1.12"), Hash::Sha384),
+    (oid("1.2.840.113549.1.1.13"), Hash::Sha512),
+    // ECDSA with SHA-1 and the others (RFC 5758).
+    (oid("1.2.840.10045.4.1"), Hash::Sha256),
+    (oid("1.2.840.10045.4.3.1"), Hash::Sha224),
+    (oid("1.2.840.10045.4.3.2"), Hash::Sha256),
+    (oid("1.2.840.10045.4.3.3"), Hash::Sha384),
+    (oid("1.2.840.10045.4.3.4"), Hash::Sha512),
+    // DSA with SHA-1, SHA-224, SHA-256 (RFC 5758).
+    (oid("1.2.840.10040.4.3"), Hash::Sha256),
+    (oid("2.16.840.1.101.3.4.3.1"), Hash::Sha224),
+    (oid("2.16.840.1.101.3.4.3.2"), Hash::Sha256),
+];
+
+/// Hash functions by themselves (RFC 4055, section 2.1), and the hash to bind with.
+const HASHES: [(ObjectIdentifier, Hash); 5] = [
+    (oid("1.3.14.3.2.26"), Hash::Sha256),
+    (oid("2.16.840.1.101.3.4.2.4"), Hash::Sha224),
+    (oid("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
+    (oid("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
+    (oid("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+];
+
+fn hash_of(signature: &AlgorithmIdentifierRef<'_>) -> Option<Hash> {
+    if signature.oid == RSASSA_PSS {
+        return pss_hash(signature.parameters);
+    }
+    look_up(&SIGNATURES, signature.oid)
+}
+
+fn look_up(known: &[(ObjectIdentifier, Hash)], wanted: ObjectIdentifier) -> Option<Hash> {
+    known.iter().find(|(oid, _)| *oid == wanted).map(|(_, hash)| *hash)
+}
+
+/// The hash function in RSASSA-PSS parameters, where none means SHA-1 (RFC 4055, section 3.1).
 fn pss_hash(parameters: Option<AnyRef<'_>>) -> Option<Hash> {
     let Some(parameters) = parameters else { return Some(Hash::Sha256) };
     let hash = parameters
@@ -115,18 +133,7 @@ fn pss_hash(parameters: Option<AnyRef<'_>>) -> Option<Hash> {
             Ok::<_, der::Error>(hash)
         })
         .ok()?;
-    let Some(hash) = hash else { return Some(Hash::Sha256) };
-    let known = [
-        ("1.3.14.3.2.26", Hash::Sha256),
-        ("2.16.840.1.101.3.4.2.4", Hash::Sha224),
-        ("2.16.840.1.101.3.4.2.1", Hash::Sha256),
-        ("2.16.840.1.101.3.4.2.2", Hash::Sha384),
-        ("2.16.840.1.101.3.4.2.3", Hash::Sha512),
-    ];
-    known
-        .into_iter()
-        .find(|(oid, _)| hash.value.oid == ObjectIdentifier::new_unwrap(oid))
-        .map(|(_, hash)| hash)
+    hash.map_or(Some(Hash::Sha256), |hash| look_up(&HASHES, hash.value.oid))
 }
 
 #[cfg(test)]

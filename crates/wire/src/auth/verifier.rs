@@ -173,3 +173,17 @@ fn key(text: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
     let key: [u8; KEY_LEN] = bytes.as_slice().try_into().ok()?;
     Some(Zeroizing::new(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_fits_a_mock_not_even_one_that_hashes_to_its_stored_key() {
+        let salted = SaltedPassword::derive(b"pencil", b"salt", 1).unwrap();
+        let real = Verifier::derive(b"pencil", b"salt", 1).unwrap();
+        assert!(real.accepts(&salted.client_key()));
+        let doomed = Verifier { mock: true, ..real };
+        assert!(!doomed.accepts(&salted.client_key()));
+    }
+}
