@@ -90,6 +90,11 @@ impl Channel {
         }
     }
 
+    /// A connection that has been elsewhere: TLS is up, and `received` has been read and not taken.
+    pub fn resume(socket: AsyncSocket, tls: Option<Box<TlsCodec>>, received: BytesMut) -> Self {
+        Self { tls, received, ..Self::new(socket) }
+    }
+
     /// The socket underneath.
     pub fn socket(&self) -> &AsyncSocket {
         &self.socket
