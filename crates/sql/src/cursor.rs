@@ -116,6 +116,9 @@ impl<'a> Cursor<'a> {
 
     /// Takes these keywords if they follow one another; else nothing.
     pub(crate) fn eat_words(&mut self, keywords: &[&[u8]]) -> bool {
+        if !keywords.first().is_some_and(|first| self.at_word(first)) {
+            return false;
+        }
         let mut trial = self.clone();
         let found = keywords.iter().all(|keyword| trial.eat_word(keyword));
         if found {

@@ -5,8 +5,6 @@
 
 mod table;
 
-use crate::name::NAME_LIMIT;
-
 /// What a name before a parenthesis stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -74,17 +72,6 @@ static INDEX: [u16; PLACES] = build_index();
 /// What this name stands for; nothing if it is not known. Unquoted names come as they are written, quoted ones without
 /// their quotes.
 pub(crate) fn lookup(name: &[u8], folded: bool) -> Option<Call> {
-    if folded {
-        return find(name);
-    }
-    let mut lower = [0; NAME_LIMIT];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    find(lower)
-}
-
-fn find(name: &[u8]) -> Option<Call> {
     let mut place = hash(name) % PLACES;
     loop {
         let number = *INDEX.get(place)?;
@@ -92,7 +79,7 @@ fn find(name: &[u8]) -> Option<Call> {
             return None;
         }
         let (known, call) = entry(usize::from(number))?;
-        if known.as_bytes() == name {
+        if known.as_bytes() == name || !folded && known.as_bytes().eq_ignore_ascii_case(name) {
             return Some(call);
         }
         place = (place + 1) % PLACES;
@@ -112,7 +99,7 @@ fn entry(number: usize) -> Option<(&'static str, Call)> {
     SPECIAL.get(number).copied()
 }
 
-/// FNV-1a, 32 bits. The names are ours, so no one can choose them to collide; probing for a name that is chosen to
+/// FNV-1a of the name in lower case, 32 bits. The names are ours, so no one can choose them to collide; probing for a name that is chosen to
 /// collide is as long as the longest run of neighbours.
 #[expect(
     clippy::as_conversions,
@@ -122,7 +109,7 @@ const fn hash(name: &[u8]) -> usize {
     let mut state: u32 = 0x811c_9dc5;
     let mut rest = name;
     while let [byte, more @ ..] = rest {
-        state = (state ^ *byte as u32).wrapping_mul(0x0100_0193);
+        state = (state ^ byte.to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
         rest = more;
     }
     (state ^ state >> 15) as usize

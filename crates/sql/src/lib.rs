@@ -18,12 +18,14 @@
 mod atoms;
 mod cursor;
 mod effect;
+mod facts;
 mod functions;
 pub mod fuzz;
 mod keyword;
 mod lexer;
 mod literal;
 mod name;
+mod plain;
 mod prepared;
 pub mod quote;
 mod scan;

@@ -3,6 +3,7 @@
 use crate::effect::{Effect, StatementEffect};
 use crate::keyword::Keyword;
 use crate::lexer::Rules;
+use crate::plain;
 use crate::scanner::Scanner;
 
 /// So many statements of a text have their keyword kept; it is for logs and counters only.
@@ -80,5 +81,10 @@ impl Scan {
 
 /// Scans a text that is whole.
 pub fn scan(text: &[u8], rules: Rules) -> Scan {
+    if rules.standard_conforming_strings
+        && let Some(scan) = plain::scan(text)
+    {
+        return scan;
+    }
     Scanner::new(rules).finish_with(text)
 }

@@ -2,9 +2,10 @@
 
 use crate::cursor::{Cursor, Text};
 use crate::effect::{Effect, Opaque, Pin, PinKind};
+use crate::facts::Facts;
 use crate::keyword::Keyword;
 use crate::name::Name;
-use crate::stream::{Facts, Stream};
+use crate::stream::Stream;
 use crate::{prepared, set, set_config, transaction};
 
 /// Where effects go.

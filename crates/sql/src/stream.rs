@@ -3,55 +3,19 @@
 //! This is the hot path: ordinary statements are seen by this module and the lexer only. Nothing here needs an earlier
 //! token's text, so that a statement of any length can be followed.
 
+mod calls;
+mod routine;
+
+use self::routine::Routine;
 use crate::atoms::pack;
-use crate::functions::{Call, lookup};
+use crate::facts::Facts;
 use crate::keyword::Keyword;
 use crate::lexer::{Kind, Token};
-use crate::name::{NAME_LIMIT, Name};
+use crate::name::Name;
 
 /// So many bytes of a name that may be needed later are kept: enough for 63 bytes, each a doubled quote, between
 /// quotes.
 pub(crate) const NAME_KEPT: usize = 128;
-
-/// Facts found anywhere in a statement, as a set of bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts(u32);
-
-impl Facts {
-    pub(crate) const TEMP: Self = Self(1);
-    pub(crate) const INTO: Self = Self(1 << 1);
-    pub(crate) const SET_CONFIG: Self = Self(1 << 2);
-    pub(crate) const ADVISORY_LOCK: Self = Self(1 << 3);
-    pub(crate) const ADVISORY_UNLOCK: Self = Self(1 << 4);
-    pub(crate) const DBLINK: Self = Self(1 << 5);
-    pub(crate) const DBLINK_END: Self = Self(1 << 6);
-    pub(crate) const ORIGIN: Self = Self(1 << 7);
-    pub(crate) const ORIGIN_END: Self = Self(1 << 8);
-    pub(crate) const SLOT: Self = Self(1 << 9);
-    pub(crate) const SLOT_END: Self = Self(1 << 10);
-    pub(crate) const BACKUP: Self = Self(1 << 11);
-    pub(crate) const BACKUP_END: Self = Self(1 << 12);
-    pub(crate) const SEQUENCE_READ: Self = Self(1 << 13);
-    pub(crate) const SEQUENCE_WRITE: Self = Self(1 << 14);
-    pub(crate) const NOTIFY: Self = Self(1 << 15);
-    pub(crate) const UNICODE_NAME: Self = Self(1 << 16);
-    pub(crate) const SETTINGS_VIEW: Self = Self(1 << 17);
-    pub(crate) const STDIN: Self = Self(1 << 18);
-    pub(crate) const STDOUT: Self = Self(1 << 19);
-    pub(crate) const LOST: Self = Self(1 << 20);
-
-    pub(crate) fn has(self, fact: Self) -> bool {
-        self.0 & fact.0 != 0
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    fn add(&mut self, fact: Self) {
-        self.0 |= fact.0;
-    }
-}
 
 /// What the last token was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,18 +94,6 @@ pub(crate) struct Stream {
     /// Whether `DISTINCT` has been seen, behind whose `ON (…)` a call may follow at once.
     distinct: bool,
     routine: Routine,
-}
-
-/// Where we are in `CREATE [OR REPLACE] {FUNCTION|PROCEDURE} … BEGIN ATOMIC … END`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Routine {
-    /// Not such a statement, or `CREATE` alone so far.
-    No,
-    /// After `CREATE OR`, `CREATE OR REPLACE`.
-    Perhaps,
-    Yes,
-    /// In the body; so many `BEGIN` and `CASE` await their `END`, at least 1.
-    Body(u32),
 }
 
 impl Stream {
@@ -384,40 +336,6 @@ impl Stream {
         Mark::Other
     }
 
-    /// A word of `CREATE`, outside parentheses: bodies of routines hold semicolons, queries behind `AS` hold calls.
-    fn create_word(&mut self, packed: u64) {
-        const CREATE: u64 = pack(b"create");
-        const OR: u64 = pack(b"or");
-        const REPLACE: u64 = pack(b"replace");
-        const FUNCTION: u64 = pack(b"function");
-        const BEGIN: u64 = pack(b"begin");
-        const ATOMIC: u64 = pack(b"atomic");
-        const CASE: u64 = pack(b"case");
-        const END: u64 = pack(b"end");
-        let follows_begin = self.before == Before::Word(Mark::Begin);
-        // `AS end` and `AS case` are labels.
-        let label = self.before == Before::Word(Mark::As);
-        match (self.routine, packed) {
-            (Routine::No, CREATE) => self.routine = Routine::Perhaps,
-            (Routine::Perhaps, OR | REPLACE) => {}
-            // The long word that stands here is PROCEDURE, or one of TEMPORARY, RECURSIVE and the like, which no
-            // `BEGIN ATOMIC` follows.
-            (Routine::Perhaps, FUNCTION | 0) => self.routine = Routine::Yes,
-            (Routine::Perhaps, _) => self.routine = Routine::No,
-            (Routine::Yes, BEGIN) => self.mark = Mark::Begin,
-            (Routine::Yes, ATOMIC) if follows_begin => self.routine = Routine::Body(1),
-            (Routine::Body(open), CASE) if !label => {
-                self.routine = Routine::Body(open.saturating_add(1));
-            }
-            (Routine::Body(1), END) if !label => self.routine = Routine::Yes,
-            (Routine::Body(open), END) if !label => self.routine = Routine::Body(open - 1),
-            _ => {}
-        }
-        if self.mark == Mark::As && self.routine == Routine::No {
-            self.calls = true;
-        }
-    }
-
     fn quoted(&mut self, name: &[u8], unicode: bool) {
         self.begin_name();
         self.mark = Mark::Other;
@@ -429,75 +347,6 @@ impl Stream {
             self.facts.add(Facts::TEMP);
         } else if inside.starts_with(b"pg_settings\"") {
             self.name_with_p(b"pg_settings");
-        }
-    }
-
-    /// A dot behind the name `name`, which is then a schema or a relation.
-    fn dot(&mut self, name: &[u8]) {
-        if self.last_is_name() {
-            let catalog = name.eq_ignore_ascii_case(b"pg_catalog") || name == b"\"pg_catalog\"";
-            self.schema = if catalog && self.schema == Schema::None {
-                Schema::Catalog
-            } else {
-                Schema::Other
-            };
-        }
-    }
-
-    /// A parenthesis behind the name `name`.
-    fn call(&mut self, name: &[u8]) {
-        match self.before {
-            Before::Word(Mark::As | Mark::Into | Mark::IntoTarget | Mark::NameNext)
-            | Before::Cast => return,
-            Before::Close if !self.distinct => return,
-            _ if self.with_list && self.depth == 0 => return,
-            _ => {}
-        }
-        let name = match (self.last, name) {
-            (Last::Quoted, [b'u' | b'U', b'&', quoted @ ..] | quoted) => Name::from_quoted(quoted),
-            (_, word) if word.len() > NAME_LIMIT => Name::from_word(word),
-            (_, word) => {
-                let found = lookup(word, false);
-                if self.note(found) {
-                    self.unknown(Name::from_word(word));
-                }
-                return;
-            }
-        };
-        let found = lookup(name.as_bytes(), true).filter(|call| *call != Call::Keyword);
-        if self.note(found) {
-            self.unknown(name);
-        }
-    }
-
-    /// Notes what a call does; says whether the function is not known to be clean.
-    fn note(&mut self, found: Option<Call>) -> bool {
-        let qualified = self.schema == Schema::Other;
-        let Some(call) = found else { return true };
-        let fact = match call {
-            Call::Keyword | Call::Clean => return qualified,
-            Call::SetConfig => Facts::SET_CONFIG,
-            Call::AdvisoryLock => Facts::ADVISORY_LOCK,
-            Call::AdvisoryUnlock => Facts::ADVISORY_UNLOCK,
-            Call::Dblink => Facts::DBLINK,
-            Call::DblinkEnd => Facts::DBLINK_END,
-            Call::Origin => Facts::ORIGIN,
-            Call::OriginEnd => Facts::ORIGIN_END,
-            Call::Slot => Facts::SLOT,
-            Call::SlotEnd => Facts::SLOT_END,
-            Call::Backup => Facts::BACKUP,
-            Call::BackupEnd => Facts::BACKUP_END,
-            Call::SequenceRead => Facts::SEQUENCE_READ,
-            Call::SequenceWrite => Facts::SEQUENCE_WRITE,
-            Call::Notify => Facts::NOTIFY,
-        };
-        self.facts.add(fact);
-        qualified && !matches!(call, Call::Dblink | Call::DblinkEnd)
-    }
-
-    fn unknown(&mut self, name: Name) {
-        if self.function.is_none() {
-            self.function = Some(name);
         }
     }
 }
