@@ -37,7 +37,7 @@ use self::{
 };
 pub(crate) use self::{
     message::{Arrival, Message},
-    shared::{OnCancelled, OnOpened, Opener, Shared},
+    shared::{CancelAt, OnCancelled, OnOpened, Opener, Shared},
 };
 use crate::pool::Home;
 

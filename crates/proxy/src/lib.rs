@@ -11,9 +11,18 @@
 
 pub mod backend;
 pub(crate) mod cluster;
+mod cold;
 pub mod engine;
 pub mod frontend;
+mod handle;
+mod handoff;
 pub mod handover;
 pub mod net;
 pub(crate) mod pool;
+mod source;
 pub mod tls;
+
+pub use crate::{
+    handle::{Handle, NodeReport, Readiness},
+    source::{DiskFiles, LoadError, Source},
+};

@@ -131,6 +131,8 @@ impl Worker {
         Some(Box::new(ServerAbout {
             serial,
             node,
+            endpoint: new.endpoint.clone(),
+            encrypted: new.tls.is_some(),
             pid: new.pid,
             cancel_key: new.cancel_key.clone(),
             generation,

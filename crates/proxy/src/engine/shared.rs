@@ -17,6 +17,7 @@ use super::{
     worker::Clock,
 };
 use crate::{
+    backend::Endpoint,
     cluster::NodeId,
     handover::{NewServer, OpenError},
     pool::{Cap, Family, Permit, Registry},
@@ -33,8 +34,19 @@ pub(crate) trait Opener: Send + Sync + std::fmt::Debug {
     /// Opens a connection of the family to the node, in the background.
     fn open(&self, family: Arc<Family>, node: NodeId, done: OnOpened);
 
-    /// Sends a cancel request to the node, in the background.
-    fn cancel(&self, node: NodeId, pid: i32, key: Box<[u8]>, done: OnCancelled);
+    /// Sends a cancel request, in the background.
+    fn cancel(&self, at: CancelAt, done: OnCancelled);
+}
+
+/// What a cancel request is about, and where it goes.
+#[derive(Debug)]
+pub(crate) struct CancelAt {
+    pub(crate) node: NodeId,
+    pub(crate) endpoint: Endpoint,
+    /// Whether the connection it is about is encrypted.
+    pub(crate) encrypted: bool,
+    pub(crate) pid: i32,
+    pub(crate) key: Box<[u8]>,
 }
 
 /// What all loops share.
@@ -134,10 +146,15 @@ impl Shared {
     pub(crate) fn cancel_at_server(self: &Arc<Self>, about: &ServerAbout, to: Option<usize>) {
         let shared = Arc::clone(self);
         let serial = about.serial;
+        let at = CancelAt {
+            node: about.node,
+            endpoint: about.endpoint.clone(),
+            encrypted: about.encrypted,
+            pid: about.pid,
+            key: about.cancel_key.clone(),
+        };
         self.opener.cancel(
-            about.node,
-            about.pid,
-            about.cancel_key.clone(),
+            at,
             Box::new(move || {
                 if let Some(to) = to {
                     shared.send(to, Message::CancelDone { serial });

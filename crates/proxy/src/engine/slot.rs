@@ -8,6 +8,7 @@ use trunkline_wire::startup::ProtocolVersion;
 
 use super::link::Link;
 use crate::{
+    backend::Endpoint,
     cluster::NodeId,
     frontend::ClientSlot,
     handover::StartupParams,
@@ -126,6 +127,9 @@ pub(crate) struct ServerAbout {
     /// Unique in this process.
     pub(crate) serial: u64,
     pub(crate) node: NodeId,
+    /// Where it leads; cancel requests go there.
+    pub(crate) endpoint: Endpoint,
+    pub(crate) encrypted: bool,
     pub(crate) pid: i32,
     pub(crate) cancel_key: Box<[u8]>,
     pub(crate) generation: u64,

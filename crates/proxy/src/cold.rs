@@ -1,0 +1,170 @@
+//! What the cold side knows: settings, nodes, TLS, keys; and how it opens servers for the loops.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use trunkline_settings::{Settings, Tcp};
+use trunkline_wire::startup::ProtocolVersion;
+
+use crate::{
+    backend::{self, CancelTarget, KeyRing, NodeAddress, OpenTarget},
+    cluster::NodeId,
+    engine::{CancelAt, OnCancelled, OnOpened, Opener},
+    frontend::StartupParams,
+    handover::{Away, OpenError},
+    net::{Keepalive, TcpOptions},
+    pool::Family,
+    tls::ServerSide,
+};
+
+/// The settings in force and what was made of them.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) server_tls: Arc<ServerSide>,
+    pub(crate) tcp: TcpOptions,
+    /// The nodes of the settings by number.
+    pub(crate) nodes: BTreeMap<NodeId, NodeEntry>,
+}
+
+/// A node of the settings.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NodeEntry {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: NodeAddress,
+    pub(crate) max_connections: usize,
+}
+
+/// Gives nodes their numbers; a name keeps its number for the life of the process.
+#[derive(Debug, Default)]
+pub(crate) struct NodeNumbers(Mutex<Vec<Arc<str>>>);
+
+impl NodeNumbers {
+    /// The number of the node of this name.
+    pub(crate) fn number(&self, name: &str) -> NodeId {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = names.iter().position(|known| **known == *name).unwrap_or_else(|| {
+            names.push(name.into());
+            names.len().saturating_sub(1)
+        });
+        NodeId(u16::try_from(place).unwrap_or(u16::MAX))
+    }
+}
+
+impl InForce {
+    /// What is made of settings; TLS files were read with them.
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        server_tls: Arc<ServerSide>,
+        numbers: &NodeNumbers,
+    ) -> Self {
+        let nodes = settings
+            .nodes
+            .iter()
+            .map(|node| {
+                let entry = NodeEntry {
+                    name: node.name.as_str().into(),
+                    address: NodeAddress { host: node.host.clone(), port: node.port },
+                    max_connections: node.max_connections,
+                };
+                (numbers.number(&node.name), entry)
+            })
+            .collect();
+        Self { tcp: tcp_options(&settings.tcp), settings, server_tls, nodes }
+    }
+}
+
+/// The options of every TCP socket, as the settings say them.
+pub(crate) fn tcp_options(tcp: &Tcp) -> TcpOptions {
+    TcpOptions {
+        keepalive: tcp.keepalive.then_some(Keepalive {
+            idle: tcp.keepalive_idle,
+            interval: tcp.keepalive_interval,
+            count: tcp.keepalive_count,
+        }),
+        user_timeout: tcp.user_timeout,
+    }
+}
+
+/// Opens servers on the tokio runtime.
+#[derive(Debug)]
+pub(crate) struct ColdOpener {
+    runtime: tokio::runtime::Handle,
+    in_force: Arc<ArcSwap<InForce>>,
+    ring: Arc<KeyRing>,
+}
+
+impl ColdOpener {
+    /// An opener that works on `runtime`.
+    pub(crate) fn new(
+        runtime: tokio::runtime::Handle,
+        in_force: Arc<ArcSwap<InForce>>,
+        ring: Arc<KeyRing>,
+    ) -> Self {
+        Self { runtime, in_force, ring }
+    }
+
+    fn target(&self, family: &Family, node: NodeId) -> Result<OpenTarget, OpenError> {
+        let in_force = self.in_force.load();
+        let Some(entry) = in_force.nodes.get(&node) else {
+            return Err(OpenError::Away(Away::Io {
+                address: "node".to_owned(),
+                reason: "it was removed from the settings".to_owned(),
+            }));
+        };
+        let policy = family.policy.load();
+        Ok(OpenTarget {
+            address: entry.address.clone(),
+            database: policy.server_database.as_str().into(),
+            user: policy.server_user.as_str().into(),
+            secret: policy.server_secret.clone(),
+            ring: Arc::clone(&self.ring),
+            startup: StartupParams {
+                others: family.startup.others.clone(),
+                ..StartupParams::default()
+            },
+            tls: Arc::clone(&in_force.server_tls),
+            protocol: ProtocolVersion::V3_0,
+            connect_timeout: in_force.settings.pool.connect_timeout,
+            tcp: in_force.tcp,
+            allow_cleartext: in_force.settings.auth.allow_cleartext_to_server,
+        })
+    }
+}
+
+impl Opener for ColdOpener {
+    fn open(&self, family: Arc<Family>, node: NodeId, done: OnOpened) {
+        let target = self.target(&family, node);
+        self.runtime.spawn(async move {
+            done(match target {
+                Ok(target) => backend::open(&target).await,
+                Err(error) => Err(error),
+            });
+        });
+    }
+
+    fn cancel(&self, at: CancelAt, done: OnCancelled) {
+        let in_force = self.in_force.load();
+        let Some(entry) = in_force.nodes.get(&at.node) else {
+            done();
+            return;
+        };
+        let target = CancelTarget {
+            endpoint: at.endpoint,
+            address: entry.address.clone(),
+            encrypted: at.encrypted,
+            tls: Arc::clone(&in_force.server_tls),
+            tcp: in_force.tcp,
+            timeout: in_force.settings.timeouts.cancel,
+        };
+        self.runtime.spawn(async move {
+            if let Err(error) = backend::cancel(&target, at.pid, &at.key).await {
+                tracing::warn!("a cancel request could not be delivered: {error}");
+            }
+            done();
+        });
+    }
+}

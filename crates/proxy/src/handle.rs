@@ -1,0 +1,173 @@
+//! What the rest of the program may ask of the running pooler.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{oneshot, watch};
+use trunkline_settings::Settings;
+
+use crate::{
+    cold::InForce,
+    engine::{Message, Shared, report::LoopReport},
+    frontend::Slots,
+    pool::Family,
+};
+
+/// A handle to the running pooler. Cheap to clone; nothing it does is on the query path.
+#[derive(Debug, Clone)]
+pub struct Handle(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) in_force: Arc<ArcSwap<InForce>>,
+    pub(crate) nodes: watch::Receiver<Arc<Vec<NodeReport>>>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) listening: AtomicBool,
+    pub(crate) clients: Slots,
+    pub(crate) reload: tokio::sync::mpsc::Sender<ReloadRequest>,
+    pub(crate) started: std::time::SystemTime,
+}
+
+/// Asks for the settings to be read again; the answer is what changed, or why nothing did.
+pub(crate) type ReloadRequest = oneshot::Sender<Result<Vec<String>, String>>;
+
+/// A node, as the probes see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Its name in the settings.
+    pub name: Arc<str>,
+    /// Host and port, or socket.
+    pub address: String,
+    /// `primary`, `standby`, or `unknown` while it does not answer.
+    pub role: &'static str,
+    /// Whether its last probe was answered.
+    pub up: bool,
+    /// Whether traffic goes to it.
+    pub serving: bool,
+    /// Its timeline; 0 while unknown.
+    pub timeline: u32,
+    /// The cluster's identifier; 0 while unknown.
+    pub system_identifier: u64,
+    /// Why it is as it is, in words.
+    pub detail: String,
+}
+
+/// Whether clients should be sent here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Listening, and a primary is known.
+    Ready,
+    /// Not listening yet.
+    Starting,
+    /// No node is known to be the primary.
+    NoPrimary,
+    /// Shutting down.
+    Draining,
+}
+
+impl Readiness {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::NoPrimary => "no node is known to be the primary",
+            Self::Draining => "shutting down",
+        }
+    }
+}
+
+impl Handle {
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.in_force.load().settings)
+    }
+
+    /// What every loop is doing now.
+    pub async fn report(&self) -> Vec<LoopReport> {
+        let mut answers = Vec::new();
+        self.0.shared.loops().iter().for_each(|mailbox| {
+            let (sender, receiver) = oneshot::channel();
+            mailbox.send(Message::Report(sender));
+            answers.push(receiver);
+        });
+        let mut reports = Vec::new();
+        for answer in answers {
+            // A loop that has ended answers nothing.
+            if let Ok(report) = answer.await {
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    /// The nodes, as the probes see them.
+    pub fn nodes(&self) -> Arc<Vec<NodeReport>> {
+        Arc::clone(&self.0.nodes.borrow())
+    }
+
+    /// Whether clients should be sent here.
+    pub fn readiness(&self) -> Readiness {
+        if self.0.draining.load(Ordering::Acquire) {
+            Readiness::Draining
+        } else if !self.0.listening.load(Ordering::Acquire) {
+            Readiness::Starting
+        } else if !self.nodes().iter().any(|node| node.serving) {
+            Readiness::NoPrimary
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    /// Clients connected, and how many may be.
+    pub fn client_slots(&self) -> (usize, usize) {
+        (self.0.clients.taken(), self.settings().general.max_clients)
+    }
+
+    /// When the pooler was started.
+    pub fn started_at(&self) -> std::time::SystemTime {
+        self.0.started
+    }
+
+    /// Stops giving servers to clients of `database` (all databases if none); clients that hold one keep it until
+    /// their transaction ends. Says whether there is such a database among the pools.
+    pub fn pause(&self, database: Option<&str>) -> bool {
+        self.each_family(database, |family| family.paused.store(true, Ordering::Release))
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self, database: Option<&str>) -> bool {
+        self.each_family(database, |family| family.paused.store(false, Ordering::Release))
+    }
+
+    /// Starts a new generation of server connections; those open now are closed when they come back.
+    pub fn reconnect(&self, database: Option<&str>) -> bool {
+        self.each_family(database, |family| {
+            family.generation.fetch_add(1, Ordering::AcqRel);
+        })
+    }
+
+    /// Reads the settings again. The answer lists what changed, or says why nothing did.
+    pub async fn reload(&self) -> Result<Vec<String>, String> {
+        let (sender, receiver) = oneshot::channel();
+        let gone = || "the pooler is shutting down".to_owned();
+        self.0.reload.send(sender).await.map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())?
+    }
+
+    fn each_family(&self, database: Option<&str>, act: impl Fn(&Family)) -> bool {
+        let mut found = database.is_none();
+        for family in self.0.shared.registry.families() {
+            if database.is_none_or(|wanted| *family.database == *wanted) {
+                found = true;
+                act(&family);
+            }
+        }
+        self.0.shared.send_all(|| Message::Recheck);
+        found
+    }
+}

@@ -1,0 +1,103 @@
+//! From a finished login to a loop, or to the console.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+use trunkline_session::SettingSet;
+use trunkline_sql::Value;
+use trunkline_wire::{
+    SqlState,
+    backend::{self, Report},
+};
+
+use crate::{
+    cold::InForce,
+    engine::{Arrival, Dealer, Message, Shared},
+    frontend::StartupParams,
+    handover::{ConsoleLogin, Handoff, LoggedIn},
+    net::AsyncSocket,
+    pool::{Family, Refusal},
+};
+
+/// Sends logins on their way.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) in_force: Arc<arc_swap::ArcSwap<InForce>>,
+    pub(crate) dealer: Dealer,
+    pub(crate) consoles: mpsc::UnboundedSender<ConsoleLogin>,
+}
+
+impl Handoff for Switch {
+    fn logged_in(&self, login: LoggedIn) {
+        let settings = Arc::clone(&self.in_force.load().settings);
+        match self.shared.registry.family(&settings, &login.database, &login.user, &login.startup) {
+            Ok(family) => {
+                let to = self.dealer.next(family.home, self.shared.loops().len());
+                let base = base_settings(&login.startup, &family);
+                let arrival = Arrival { login, family, base, secret: rand::random() };
+                self.shared.send(to, Message::Client(Box::new(arrival)));
+            }
+            Err(Refusal::NoDatabase) => {
+                let message = format!("database \"{}\" does not exist", login.database);
+                turn_away(login, &Report::fatal(SqlState::INVALID_CATALOG_NAME, &message));
+            }
+        }
+    }
+
+    fn cancel(&self, pid: i32, key: &[u8]) {
+        if let Some((index, slot)) = Shared::place_of_pid(pid) {
+            self.shared.send(index, Message::Cancel { slot, pid, key: key.into() });
+        }
+    }
+
+    fn console(&self, login: ConsoleLogin) {
+        if self.consoles.send(login).is_err() {
+            tracing::warn!("nobody serves the admin console");
+        }
+    }
+}
+
+/// What the client's startup packet sets that the servers of its family are not opened with.
+fn base_settings(startup: &StartupParams, family: &Family) -> Arc<SettingSet> {
+    let mut base = SettingSet::default();
+    let mut add = |name: &str, value: &str| {
+        base.set(name.to_ascii_lowercase().as_bytes(), Value::Literal(value.as_bytes().into()));
+    };
+    if let Some(name) = &startup.application_name {
+        add("application_name", name);
+    }
+    if let Some(encoding) = &startup.client_encoding {
+        add("client_encoding", encoding);
+    }
+    if family.startup.others != startup.others {
+        for (name, value) in &startup.others {
+            add(name, value);
+        }
+    }
+    Arc::new(base)
+}
+
+/// Tells a client that it cannot stay, in the background.
+fn turn_away(login: LoggedIn, report: &Report<'_>) {
+    let mut words = BytesMut::new();
+    backend::error_response(&mut words, report);
+    let LoggedIn { socket, mut tls, .. } = login;
+    tokio::spawn(async move {
+        let mut out = BytesMut::new();
+        let sealed = match &mut tls {
+            Some(tls) => tls.encrypt(&words, &mut out).and_then(|()| tls.close_notify(&mut out)),
+            None => {
+                out.extend_from_slice(&words);
+                Ok(())
+            }
+        };
+        if sealed.is_ok()
+            && let Ok(mut socket) = AsyncSocket::new(socket)
+        {
+            // A client that does not read its refusal has gone already.
+            drop(tokio::io::AsyncWriteExt::write_all(&mut socket, &out).await);
+        }
+    });
+}
