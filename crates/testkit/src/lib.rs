@@ -18,6 +18,7 @@
 pub mod certs;
 pub mod cluster;
 pub mod guard;
+pub mod link;
 pub mod peer;
 pub mod ports;
 pub mod process;
