@@ -3,6 +3,7 @@
 //!
 //! Only what comes after the startup phase is framed so; for what comes before see [`crate::startup`].
 
+use crate::quiet::quiet_debug;
 use crate::sqlstate::SqlState;
 
 /// Bytes before the body of a frame: the tag and the length word.
@@ -67,7 +68,7 @@ pub fn peek(buf: &[u8]) -> Result<Option<Header>, FrameError> {
 }
 
 /// One whole message, lying in the read buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The message type.
     pub tag: u8,
@@ -76,6 +77,8 @@ pub struct Frame<'a> {
     /// The whole message as it is on the wire.
     pub bytes: &'a [u8],
 }
+
+quiet_debug!(Frame, frame, tag = char::from(frame.tag), len = frame.bytes.len());
 
 impl<'a> Frame<'a> {
     /// The message at the start of `buf`, or `None` while it is not whole.

@@ -21,6 +21,7 @@ pub mod params;
 pub mod sqlstate;
 pub mod startup;
 
+mod quiet;
 mod read;
 mod write;
 

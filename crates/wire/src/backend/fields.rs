@@ -4,6 +4,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::report::Severity;
+use crate::quiet::{quiet_debug, text};
 use crate::read::{Malformed, Reader};
 use crate::sqlstate::SqlState;
 use crate::write::{framed, put_cstr};
@@ -20,11 +21,13 @@ pub(super) mod field {
 }
 
 /// The fields of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fields<'a> {
     /// The fields, each a type byte and a string with its NUL; the terminator is not part of it.
     bytes: &'a [u8],
 }
+
+quiet_debug!(Fields, fields, severity = fields.severity().map(text), code = fields.code());
 
 impl<'a> Fields<'a> {
     /// Reads the body.

@@ -1,5 +1,6 @@
 //! Results: their columns, their rows, the parameters of a statement.
 
+use crate::quiet::quiet_debug;
 use crate::read::{Malformed, Reader};
 
 /// The values of [`Column::format`] and of the formats in COPY responses.
@@ -104,11 +105,13 @@ impl<'a> RowDescription<'a> {
 }
 
 /// One row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DataRow<'a> {
     count: u16,
     values: &'a [u8],
 }
+
+quiet_debug!(DataRow, row, count = row.count);
 
 impl<'a> DataRow<'a> {
     /// Reads the body.
@@ -163,11 +166,13 @@ impl<'a> ParameterDescription<'a> {
 }
 
 /// The result of a `FunctionCall`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FunctionCallResponse<'a> {
     /// The value; `None` is SQL NULL.
     pub value: Option<&'a [u8]>,
 }
+
+quiet_debug!(FunctionCallResponse, response, is_null = response.value.is_none());
 
 impl<'a> FunctionCallResponse<'a> {
     /// Reads the body.

@@ -1,8 +1,7 @@
 //! Messages about the session: its key, its settings, its transaction, what arrived on its channels.
 
-use std::fmt;
-
 use super::auth::Strings;
+use crate::quiet::{quiet_debug, text};
 use crate::read::{Malformed, Reader};
 use crate::sqlstate::SqlState;
 use crate::startup::{MAX_CANCEL_KEY, MIN_CANCEL_KEY, ProtocolVersion};
@@ -40,21 +39,18 @@ impl<'a> BackendKeyData<'a> {
     }
 }
 
-impl fmt::Debug for BackendKeyData<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The key is a secret.
-        f.debug_struct("BackendKeyData").field("pid", &self.pid).finish_non_exhaustive()
-    }
-}
+quiet_debug!(BackendKeyData, key, pid = key.pid);
 
 /// A setting the server reports: at the start, and whenever it changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ParameterStatus<'a> {
     /// The setting's name.
     pub name: &'a [u8],
     /// Its value now.
     pub value: &'a [u8],
 }
+
+quiet_debug!(ParameterStatus, status, name = text(status.name));
 
 impl<'a> ParameterStatus<'a> {
     /// Reads the body.
@@ -114,7 +110,7 @@ impl<'a> CommandComplete<'a> {
 }
 
 /// Something was sent on a channel this connection listens to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NotificationResponse<'a> {
     /// The process that sent it.
     pub pid: i32,
@@ -123,6 +119,8 @@ pub struct NotificationResponse<'a> {
     /// What was sent.
     pub payload: &'a [u8],
 }
+
+quiet_debug!(NotificationResponse, note, pid = note.pid, channel = text(note.channel));
 
 impl<'a> NotificationResponse<'a> {
     /// Reads the body.

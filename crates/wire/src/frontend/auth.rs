@@ -1,7 +1,6 @@
 //! Answers to authentication requests. All share one tag; which one is meant follows from the request.
 
-use std::fmt;
-
+use crate::quiet::{quiet_debug, text};
 use crate::read::{Malformed, Reader};
 
 /// A password, plain or hashed as the server asked for.
@@ -21,11 +20,7 @@ impl<'a> Password<'a> {
     }
 }
 
-impl fmt::Debug for Password<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Password").finish_non_exhaustive()
-    }
-}
+quiet_debug!(Password, _password);
 
 /// The first message of a SASL exchange.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,13 +42,7 @@ impl<'a> SaslInitial<'a> {
     }
 }
 
-impl fmt::Debug for SaslInitial<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SaslInitial")
-            .field("mechanism", &String::from_utf8_lossy(self.mechanism))
-            .finish_non_exhaustive()
-    }
-}
+quiet_debug!(SaslInitial, initial, mechanism = text(initial.mechanism));
 
 /// A further message of a SASL exchange.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,8 +58,4 @@ impl<'a> SaslResponse<'a> {
     }
 }
 
-impl fmt::Debug for SaslResponse<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SaslResponse").finish_non_exhaustive()
-    }
-}
+quiet_debug!(SaslResponse, response, len = response.data.len());

@@ -1,5 +1,6 @@
 //! The extended query protocol: statements and portals by name.
 
+use crate::quiet::{quiet_debug, text};
 use crate::read::{Malformed, Reader};
 
 /// [`Describe::kind`] and [`Close::kind`] of a prepared statement.
@@ -9,7 +10,7 @@ pub const STATEMENT: u8 = b'S';
 pub const PORTAL: u8 = b'P';
 
 /// Prepares a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Parse<'a> {
     /// The statement's name; empty for the unnamed one.
     pub name: &'a [u8],
@@ -18,6 +19,8 @@ pub struct Parse<'a> {
     /// Parameter types as they are on the wire: a 16-bit count, then one object id each.
     pub types: &'a [u8],
 }
+
+quiet_debug!(Parse, parse, name = text(parse.name));
 
 impl<'a> Parse<'a> {
     /// Reads the body.
@@ -45,7 +48,7 @@ impl<'a> Parse<'a> {
 }
 
 /// Makes a portal from a statement and parameter values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bind<'a> {
     /// The portal's name; empty for the unnamed one.
     pub portal: &'a [u8],
@@ -54,6 +57,8 @@ pub struct Bind<'a> {
     /// Formats and values as they are on the wire: everything behind the two names.
     pub rest: &'a [u8],
 }
+
+quiet_debug!(Bind, bind, portal = text(bind.portal), statement = text(bind.statement));
 
 impl<'a> Bind<'a> {
     /// Reads the names. What follows them is not looked at.

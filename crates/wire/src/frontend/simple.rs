@@ -1,13 +1,16 @@
 //! Statements in one message, and what goes with COPY.
 
+use crate::quiet::quiet_debug;
 use crate::read::{Malformed, Reader};
 
 /// Statements to parse and run at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Query<'a> {
     /// The statements.
     pub text: &'a [u8],
 }
+
+quiet_debug!(Query, query, len = query.text.len());
 
 impl<'a> Query<'a> {
     /// Reads the body.
@@ -21,11 +24,13 @@ impl<'a> Query<'a> {
 }
 
 /// The client cannot go on with the data of a COPY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CopyFail<'a> {
     /// Why, in its words.
     pub message: &'a [u8],
 }
+
+quiet_debug!(CopyFail, fail, len = fail.message.len());
 
 impl<'a> CopyFail<'a> {
     /// Reads the body.
@@ -39,13 +44,15 @@ impl<'a> CopyFail<'a> {
 }
 
 /// The legacy call of a function by object id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FunctionCall<'a> {
     /// The function's object id.
     pub function: u32,
     /// Argument formats, arguments and result format as they are on the wire.
     pub rest: &'a [u8],
 }
+
+quiet_debug!(FunctionCall, call, function = call.function);
 
 impl<'a> FunctionCall<'a> {
     /// Reads the body, and checks that its inner lengths add up.

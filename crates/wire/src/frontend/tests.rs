@@ -178,3 +178,17 @@ fn secrets_are_not_shown() {
     // As text and as a list of numbers.
     assert!(!shown.contains("hunter2") && !shown.contains("104"), "{shown}");
 }
+
+#[test]
+fn statements_and_values_are_not_shown() {
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        Query::parse(b"alter role x password 'hunter2'\0").unwrap(),
+        Parse::parse(b"s\0select 1\0\0\0").unwrap(),
+        Bind::parse(b"p\0s\0hunter2").unwrap()
+    );
+    assert_eq!(
+        shown,
+        "Query { len: 31, .. } Parse { name: \"s\", .. } Bind { portal: \"p\", statement: \"s\", .. }"
+    );
+}

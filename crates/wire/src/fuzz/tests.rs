@@ -128,3 +128,76 @@ proptest! {
         });
     }
 }
+
+/// Every copy of `bytes` with one byte set to something else that is likely to matter.
+fn one_byte_changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    (0..bytes.len()).flat_map(move |at| {
+        [0, 1, 4, 5, b'I', b'S', 0x7f, 0x80, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)]
+            .into_iter()
+            .filter(move |byte| *byte != bytes[at])
+            .map(move |byte| {
+                let mut changed = bytes.to_vec();
+                changed[at] = byte;
+                changed
+            })
+    })
+}
+
+#[test]
+fn every_client_message_is_borne_with_any_byte_changed() {
+    let mut out = BytesMut::new();
+    frontend::query(&mut out, b"select 1");
+    frontend::parse(&mut out, b"s", b"select $1", b"\0\x02\0\0\0\x17\0\0\0\0");
+    frontend::bind(&mut out, b"p", b"s", b"\0\0\0\x01\0\0\0\x011\0\0");
+    frontend::describe(&mut out, frontend::STATEMENT, b"s");
+    frontend::close(&mut out, frontend::PORTAL, b"p");
+    frontend::execute(&mut out, b"p", 1);
+    frontend::function_call(&mut out, 7, b"\0\x01\0\x01\0\x01\0\0\0\x01x\0\0");
+    frontend::copy_fail(&mut out, b"no");
+    frontend::copy_data(&mut out, b"1\t2\n");
+    frontend::password(&mut out, b"pw");
+    frontend::sasl_initial(&mut out, b"SCRAM-SHA-256", Some(b"n,,n=,r=x"));
+    frontend(&out);
+    one_byte_changed(&out).for_each(|changed| frontend(&changed));
+}
+
+#[test]
+fn every_server_message_is_borne_with_any_byte_changed() {
+    let mut out = BytesMut::new();
+    backend::authentication_sasl(&mut out, [&b"A"[..], b"B"]);
+    backend::authentication(&mut out, &backend::Authentication::Md5Password { salt: [1; 4] });
+    backend::backend_key_data(&mut out, 7, b"secret");
+    backend::parameter_status(&mut out, b"a", b"b");
+    backend::negotiate_protocol_version(
+        &mut out,
+        startup::ProtocolVersion::V3_0,
+        [&b"_pq_.x"[..]].into_iter(),
+    );
+    let report = backend::Report::error(crate::SqlState::SYNTAX_ERROR, "no").with_hint("yes").at(9);
+    backend::error_response(&mut out, &report);
+    backend::notification_response(&mut out, 7, b"c", b"p");
+    backend::row_description(&mut out, &[backend::Column::text(b"t"), backend::Column::int8(b"n")]);
+    backend::data_row(&mut out, [Some(&b"x"[..]), None]);
+    backend::parameter_description(&mut out, [23, 25]);
+    backend::function_call_response(&mut out, None);
+    backend::copy_in_response(&mut out, 1, [1, 1]);
+    backend::copy_out_response(&mut out, 0, [0]);
+    backend::copy_both_response(&mut out, 0, []);
+    backend::command_complete(&mut out, b"SELECT 1");
+    backend::ready_for_query(&mut out, backend::status::IDLE);
+    backend(&out);
+    one_byte_changed(&out).for_each(|changed| backend(&changed));
+}
+
+#[test]
+fn every_opening_is_borne_with_any_byte_changed() {
+    let mut opening = BytesMut::new();
+    let pairs = [(&b"user"[..], &b"joe"[..]), (b"_pq_.x", b"1"), (b"database", b"")];
+    startup::startup_message(&mut opening, startup::ProtocolVersion::V3_2, pairs);
+    let mut cancel = BytesMut::new();
+    startup::cancel_request(&mut cancel, 7, b"secret");
+    for bytes in [&opening, &cancel] {
+        startup(bytes);
+        one_byte_changed(bytes).for_each(|changed| startup(&changed));
+    }
+}

@@ -323,3 +323,30 @@ fn secrets_are_not_shown() {
          binding: None, plus: false } StoredKey(..)"
     );
 }
+
+#[test]
+fn no_byte_of_an_exchange_can_be_changed_on_its_way() {
+    let mut client = ScramSha256::new(b"pencil", ChannelBinding::unrequested());
+    let first = client.message().to_vec();
+    let play = |first: &[u8], last: &[u8]| {
+        let state = ExpectClientFirst::new(verifier(), None, SCRAM_SHA_256)?;
+        state.client_first(first, &NONCE)?.0.client_final(last)
+    };
+    let state = ExpectClientFirst::new(verifier(), None, SCRAM_SHA_256).unwrap();
+    let (_, challenge) = state.client_first(&first, &NONCE).unwrap();
+    client.update(&challenge).unwrap();
+    let last = client.message().to_vec();
+    assert!(play(&first, &last).is_ok());
+    for byte in [0, 1, 2, 0x20, 0x80].into_iter().chain(b'+'..=b'z') {
+        for at in 0..first.len() {
+            let mut changed = first.clone();
+            changed[at] = byte;
+            assert!(changed == first || play(&changed, &last).is_err(), "first {at} {byte}");
+        }
+        for at in 0..last.len() {
+            let mut changed = last.clone();
+            changed[at] = byte;
+            assert!(changed == last || play(&first, &changed).is_err(), "last {at} {byte}");
+        }
+    }
+}
