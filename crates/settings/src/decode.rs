@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Place, Report, Show, Source, did_you_mean};
-use crate::environment::PREFIX;
 use crate::group::{Group, Setting};
 use crate::groups::{Visitor, visit};
 use crate::scalar;
@@ -148,10 +147,13 @@ impl Decoder<'_> {
 
     fn not_a_table(&mut self, title: &str, item: &Item) {
         let place = self.place(&item.key, Show::Line);
-        self.report.error(
-            place,
-            format!("expected a table at `{title}`, found {}", item.tree.type_name()),
-        );
+        let message = format!("expected a table at `{title}`, found {}", item.tree.type_name());
+        let tables = matches!(&item.tree, Tree::Array(items) if items.iter().any(|item| matches!(item.tree, Tree::Table(_))));
+        let mut diagnostic = Diagnostic::error(place, message);
+        if tables {
+            diagnostic = diagnostic.help(format!("write [{title}] with single brackets"));
+        }
+        self.report.add(diagnostic);
     }
 
     /// Fills one group from its table.
@@ -188,13 +190,13 @@ impl Decoder<'_> {
 
     fn unknown_key<T: Group>(&mut self, title: &str, key: &str, origin: &Origin) {
         let names: Vec<&str> = T::SETTINGS.iter().map(|setting| setting.name).collect();
-        let help = if let Some(name) = did_you_mean(key, names.iter().copied()) {
-            format!("did you mean `{name}`?")
-        } else if let Some(home) = self.home_of(key) {
-            home
-        } else {
-            format!("expected {}", one_of(&names))
+        let near = || {
+            did_you_mean(key, names.iter().copied()).map(|name| format!("did you mean `{name}`?"))
         };
+        let help = self
+            .home_of(key)
+            .or_else(near)
+            .unwrap_or_else(|| format!("expected {}", one_of(&names)));
         let place = self.place(origin, Show::Line);
         self.report.add(
             Diagnostic::error(place, format!("unknown setting {} in {title}", named(key)))
@@ -212,29 +214,30 @@ impl Decoder<'_> {
         group.map(|(group, _)| format!("`{key}` belongs to [{group}]"))
     }
 
+    /// The setting of any group that a key is nearest to.
+    fn near_setting(&self, key: &str) -> Option<String> {
+        let all = self.groups.iter().flat_map(|(_, settings)| settings.iter().copied());
+        let name = did_you_mean(key, all)?;
+        let (group, _) = self.groups.iter().find(|(_, settings)| settings.contains(&name))?;
+        Some(format!("did you mean `{name}` in [{group}]?"))
+    }
+
     /// What is left in the file once every group has taken its table.
     fn unknown_tables(&mut self) {
         let names: Vec<&str> = self.groups.iter().map(|(name, _)| *name).collect();
         for (key, item) in std::mem::take(&mut self.table) {
-            let help = if let Some(name) = did_you_mean(&key, names.iter().copied()) {
-                format!("did you mean `{name}`?")
-            } else if let Some(home) = self.home_of(&key) {
-                home
-            } else {
-                format!("expected {}", one_of(&names))
-            };
+            let near = did_you_mean(&key, names.iter().copied())
+                .map(|name| format!("did you mean `{name}`?"));
+            let help = near.or_else(|| self.home_of(&key)).or_else(|| self.near_setting(&key));
+            let help = help.unwrap_or_else(|| format!("expected {}", one_of(&names)));
             let what = if matches!(item.tree, Tree::Table(_) | Tree::Array(_)) {
                 "section"
             } else {
                 "setting"
             };
             let place = self.place(&item.key, Show::Line);
-            let mut diagnostic =
-                Diagnostic::error(place, format!("unknown {what} {}", named(&key))).help(help);
-            if let (Origin::Variable(_), Some(help)) = (&item.key, &mut diagnostic.help) {
-                help.push_str(&format!(" (what begins with {PREFIX} is a setting)"));
-            }
-            self.report.add(diagnostic);
+            let message = format!("unknown {what} {}", named(&key));
+            self.report.add(Diagnostic::error(place, message).help(help));
         }
     }
 }

@@ -198,7 +198,7 @@ pub(crate) struct Source<'a> {
 /// What of a line may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Show {
-    /// All, except what stands behind a key that contains `password`.
+    /// All, except what stands behind a word that names a password.
     Line,
     /// Nothing of it: the place is inside a secret.
     Nothing,
@@ -217,9 +217,9 @@ impl Source<'_> {
         let number = self.text.get(..line_start).unwrap_or_default().matches('\n').count() + 1;
         let width = self.text.get(start..end).map_or(0, |spot| spot.chars().count());
         let shown = match show {
-            Show::Nothing => HIDDEN.to_owned(),
+            Show::Nothing if secret_start(line).is_none() => HIDDEN.to_owned(),
             Show::Line if inside_secret(self.text, line_start) => HIDDEN.to_owned(),
-            Show::Line => hide_secret(line),
+            Show::Line | Show::Nothing => hide_secret(line),
         };
         let column = before.chars().count();
         Place::Line(Line::new(self.path.to_owned(), number, column, &shown, width))
@@ -268,23 +268,34 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// The line with everything behind the first `password... =` replaced; `password_file` is no secret.
+/// The line with everything behind the first word that names a password replaced.
 fn hide_secret(line: &str) -> String {
-    match secret_start(line) {
-        Some(at) => format!("{} {HIDDEN}", line.get(..at).unwrap_or_default()),
-        None => line.to_owned(),
-    }
+    let Some(at) = secret_start(line) else { return line.to_owned() };
+    let (head, value) = (line.get(..at).unwrap_or_default(), line.get(at..).unwrap_or_default());
+    let link = if value.trim_start().starts_with('=') { " = " } else { " " };
+    format!("{}{link}{HIDDEN}", head.trim_end())
 }
 
-/// Where the value of a password begins in this line.
+/// The end of the first word that names a password, also when it is misspelt: what follows is taken for one.
+/// `password_file` names no secret.
 fn secret_start(line: &str) -> Option<usize> {
-    let lower = line.to_ascii_lowercase();
-    lower.match_indices("password").find_map(|(at, word)| {
-        let rest = lower.get(at + word.len()..)?;
-        let is_path = rest.starts_with("_file");
-        let equals = rest.find('=')?;
-        (!is_path).then_some(at + word.len() + equals + 1)
-    })
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut at = 0;
+    for piece in line.split_inclusive(|c| !is_word(c)) {
+        let word = piece.trim_end_matches(|c| !is_word(c));
+        if !word.ends_with("_file") && names_password(word) {
+            // A quoted key ends with its quote.
+            let rest = line.get(at + word.len()..)?;
+            return Some(at + word.len() + usize::from(rest.starts_with(['"', '\''])));
+        }
+        at += piece.len();
+    }
+    None
+}
+
+fn names_password(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    word.contains("passw") || did_you_mean(&word, ["password", "server_password"]).is_some()
 }
 
 /// Whether the line that begins here is within a multi-line string that a password's key opened.

@@ -8,12 +8,14 @@
 //! documentation, JSON Schema, reload) is made from that declaration.
 
 mod attach;
+pub mod catalogue;
 mod check;
 mod choice;
 mod decode;
 mod diagnostic;
 mod environment;
 mod files;
+pub mod fuzz;
 mod group;
 mod groups;
 pub mod hba;
@@ -21,7 +23,10 @@ pub mod ident;
 mod literal;
 mod load;
 mod pattern;
+mod reference;
+pub mod reload;
 mod scalar;
+mod schema;
 mod secret;
 mod sections;
 mod settings;
@@ -35,6 +40,9 @@ pub use crate::diagnostic::{Diagnostic, Diagnostics, Line, Place, Severity};
 pub use crate::files::{Files, MAX_FILE_BYTES, MemoryFiles};
 pub use crate::load::{Loaded, from_url, load};
 pub use crate::pattern::Pattern;
+pub use crate::reference::{reference, sample};
+pub use crate::reload::{Change, PoolFate, Reload};
+pub use crate::schema::json_schema;
 pub use crate::secret::Secret;
 pub use crate::sections::*;
 pub use crate::settings::{

@@ -1,0 +1,154 @@
+//! What people read: the reference of all settings, and the sample file.
+
+use crate::catalogue::{Form, GroupInfo, SettingInfo, catalogue};
+use crate::value::{Kind, Value};
+
+/// The reference of all settings, as Markdown.
+pub fn reference() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for group in catalogue() {
+        text.push_str(&format!(
+            "\n## {}\n\n{}\n\n",
+            title(&group).replace('*', "\\*"),
+            group.about
+        ));
+        text.push_str(
+            "| Setting | Type | Default | Takes effect | Meaning |\n|---|---|---|---|---|\n",
+        );
+        for setting in &group.settings {
+            let default = setting
+                .default_toml()
+                .map_or_else(|| "not given".to_owned(), |default| format!("`{default}`"));
+            text.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} |\n",
+                setting.name,
+                kind(setting),
+                default,
+                setting.effect.as_str(),
+                setting.meaning.replace('|', "\\|"),
+            ));
+        }
+    }
+    text
+}
+
+/// What stands in front of the tables.
+const INTRODUCTION: &str = r#"# Settings
+
+Trunkline reads one TOML file. `config/trunkline.toml` shows every setting with its default, `config/examples/` has
+small files for common cases, and `config/trunkline.schema.json` is a JSON Schema for editors; a file that begins with
+`#:schema ./trunkline.schema.json` is checked while it is written. A setting that is not known, or not valid, or
+contradicts another one, keeps Trunkline from starting, and a reload from being taken over; all such mistakes are
+listed at once. The same checks run by `trunkline check`.
+
+**Durations** are whole numbers with a unit, in quotes: `"250ms"`, `"5s"`, `"10m"`, `"1h30m"`; the units are `us`,
+`ms`, `s`, `m` (or `min`), `h` and `d`. **Sizes** are `"64KiB"`, `"4MiB"`, `"1GiB"`, or a plain number of bytes.
+**Paths** are relative to the directory of the settings file.
+
+**Environment variables** override the file: `TRUNKLINE__POOL__SIZE=20` sets `size` in `[pool]`. A double underscore is
+a step down, upper and lower case are the same, and text needs no quotes. Nodes are counted from 0
+(`TRUNKLINE__NODE__0__HOST=db1`); databases and users are named (`TRUNKLINE__USERS__ALICE__PASSWORD=...`). Lists are
+separated by commas, or written as TOML arrays.
+
+**A URL instead of a file**: `postgres://user:password@host1:5433,host2/database?sslmode=verify-full` makes the hosts
+nodes, lets clients use every database, runs the control connections as that user in that database, and lets that user
+log in with that password.
+
+**Takes effect** says what a reload does: *live* is felt at once, *new connections* by clients that log in or servers
+that are connected from then on, *restart* only by a new process; a reload reports what waits for a restart.
+
+Passwords can be kept out of the file: every `password` has a `password_file` beside it. They never appear in logs,
+messages or the console.
+"#;
+
+/// The sample settings file: every setting with its default, its meaning and its unit.
+pub fn sample() -> String {
+    let mut text = String::from(SAMPLE_HEAD);
+    for group in catalogue() {
+        text.push_str("\n\n");
+        comment(&mut text, "", &group.about);
+        // Whom to let in has no default that would be safe: the table of a user is an example only.
+        let off = if group.name == "users" { "# " } else { "" };
+        text.push_str(&format!("{off}{}\n", title(&group)));
+        for setting in &group.settings {
+            text.push('\n');
+            comment(&mut text, "", &setting.meaning);
+            comment(&mut text, "", &facts(setting));
+            match setting.default_toml() {
+                Some(default) => text.push_str(&format!("{off}{} = {default}\n", setting.name)),
+                None => text.push_str(&format!("# {} = {}\n", setting.name, setting.example)),
+            }
+        }
+    }
+    text
+}
+
+/// What stands in front of the sample.
+const SAMPLE_HEAD: &str = r"#:schema ./trunkline.schema.json
+
+# Every setting of Trunkline, with its default. What is commented out has no default; it shows an example.
+# Only one thing is missing before it can be used: how clients are let in. Give users or `user_file`, or `auth_query`.
+#
+# A setting can be left out, and overridden by an environment variable: TRUNKLINE__POOL__SIZE=20.
+# Durations: whole numbers with us, ms, s, m, h or d. Sizes: B, KiB, MiB, GiB. Paths: relative to this file.
+";
+
+/// The line that tells type, example, and when a change is felt.
+fn facts(setting: &SettingInfo) -> String {
+    let mut facts = vec![match &setting.kind {
+        Kind::Count { min, max } => format!("Whole number from {min} to {max}"),
+        Kind::Ratio { min, max } => format!("Number from {min} to {max}"),
+        Kind::Word(words) => format!("One of {}", words.join(", ")),
+        Kind::Switch => "true or false".to_owned(),
+        kind => capital(&kind.name()),
+    }];
+    let shown =
+        matches!(setting.kind, Kind::Switch | Kind::Word(_)) || setting.default == Value::Unset;
+    if !shown {
+        facts.push(format!("example: {}", setting.example));
+    }
+    facts.push(format!("takes effect: {}", setting.effect.as_str()));
+    format!("{}.", facts.join("; "))
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The header of a group's table.
+fn title(group: &GroupInfo) -> String {
+    match (group.form, group.name) {
+        (Form::Single, name) => format!("[{name}]"),
+        (Form::Repeated, name) => format!("[[{name}]]"),
+        (Form::Named, "databases") => "[databases.\"*\"]".to_owned(),
+        (Form::Named, name) => format!("[{name}.alice]"),
+    }
+}
+
+/// The type column of the reference, with bounds.
+fn kind(setting: &SettingInfo) -> String {
+    match &setting.kind {
+        Kind::Count { min, max } => format!("integer, {min} to {max}"),
+        Kind::Ratio { min, max } => format!("number, {min} to {max}"),
+        kind => kind.name(),
+    }
+}
+
+/// Adds a text as comment lines of limited width.
+fn comment(text: &mut String, indent: &str, paragraph: &str) {
+    /// The width of comment lines in the sample.
+    const WIDTH: usize = 110;
+    let mut line = String::new();
+    for word in paragraph.split(' ') {
+        if !line.is_empty() && line.len() + 1 + word.len() > WIDTH {
+            text.push_str(&format!("{indent}# {line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    text.push_str(&format!("{indent}# {line}\n"));
+}
