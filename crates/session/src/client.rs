@@ -92,6 +92,8 @@ pub struct ClientSession {
     /// The parameters as this client was told them.
     pub(crate) seen: Arc<Reported>,
     pub(crate) limits: SessionLimits,
+    /// The number of the pool: statements are shared within it only, because a name means another table elsewhere.
+    pub(crate) scope: u32,
     /// The text of a long message that is streaming by.
     pub(crate) follow: Option<Box<Follow>>,
 }
@@ -106,14 +108,9 @@ pub enum LeaseStart {
 }
 
 impl ClientSession {
-    /// A client that has just logged in and was told `seen`; `base` is what its startup packet set beyond what the
-    /// server connections of its pool have.
-    pub fn new(
-        mode: PoolMode,
-        base: Arc<SettingSet>,
-        seen: Arc<Reported>,
-        limits: SessionLimits,
-    ) -> Self {
+    /// A client that has just logged in; `base` is what its startup packet set beyond what the server connections of
+    /// its pool have, and `scope` is a number of its own for each pool.
+    pub fn new(mode: PoolMode, base: Arc<SettingSet>, scope: u32, limits: SessionLimits) -> Self {
         Self {
             mode,
             settings: SettingsTrack::new(base),
@@ -122,8 +119,9 @@ impl ClientSession {
             portals: Vec::new(),
             pins: Pins::default(),
             errored: false,
-            seen,
+            seen: Arc::new(Reported::new()),
             limits,
+            scope,
             follow: None,
         }
     }

@@ -132,7 +132,7 @@ fn changes_of(effect: &Effect) -> impl Iterator<Item = Change> + use<> {
         Effect::RollbackTo(name) => Some(Change::RollbackTo(name.as_bytes().into())),
         Effect::Release(name) => Some(Change::Release(name.as_bytes().into())),
         Effect::Set { parameter, value, local } => set(parameter, value, *local),
-        Effect::SetComputed(parameter) => {
+        Effect::SetComputed { parameter, local: false } => {
             let transient =
                 parameter.as_ref().is_some_and(|p| settings::is_transaction_local(p.name()));
             (!transient).then_some(Change::Pin(PinReason::ComputedSetting))

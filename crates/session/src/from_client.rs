@@ -226,7 +226,7 @@ impl ClientSession {
         // What a pending SET or a failed transaction makes of the text is the server's to say: such a statement is
         // not shared.
         let settled = server.status != TxStatus::Failed && !settings_pending(server);
-        let environment = self.settings.current().parse_environment();
+        let environment = self.environment();
         let parts = (parse.text, parse.types, environment.as_ref());
         let statement = if settled {
             let hash = around.hash(parse.text, parse.types, &environment);
@@ -245,6 +245,66 @@ impl ClientSession {
             self.hold(&statement, server, ways.server);
         }
         Step::Next
+    }
+
+    /// What decides, beside text and types, what a statement means.
+    fn environment(&self) -> Box<[u8]> {
+        let mut environment = self.scope.to_be_bytes().to_vec();
+        self.settings.current().write_parse_environment(&mut environment);
+        environment.into()
+    }
+
+    /// Answers a message of a client that holds no server, if none is needed for it: a Parse of a statement that a
+    /// server of this pool has accepted before, and a Close of a statement. The server is given the statement when it
+    /// is used. Without this, clients that prepare at their start would queue for servers behind clients that hold
+    /// theirs in transactions.
+    pub fn answer_alone(
+        &mut self,
+        frame: Frame<'_>,
+        reply: &mut BytesMut,
+        around: &mut impl Surroundings,
+    ) -> bool {
+        if self.mode == PoolMode::Session {
+            return false;
+        }
+        match frame.tag {
+            b'P' => self.parse_alone(frame, reply, around),
+            b'C' => match Close::parse(frame.body) {
+                Ok(Close { kind: frontend::STATEMENT, name })
+                    if self.names.remove(name).is_some() =>
+                {
+                    backend::close_complete(reply);
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn parse_alone(
+        &mut self,
+        frame: Frame<'_>,
+        reply: &mut BytesMut,
+        around: &mut impl Surroundings,
+    ) -> bool {
+        let Ok(parse) = Parse::parse(frame.body) else { return false };
+        if parse.name.is_empty()
+            || self.names.contains_key(parse.name)
+            || self.names.len() >= self.limits.client_statements
+        {
+            return false;
+        }
+        let environment = self.environment();
+        let parts = (parse.text, parse.types, environment.as_ref());
+        let hash = around.hash(parse.text, parse.types, &environment);
+        let known = around.with_store(|store| store.find(hash, parts));
+        let Some(statement) = known.filter(|statement| statement.is_accepted()) else {
+            return false;
+        };
+        self.names.insert(parse.name.into(), statement);
+        backend::parse_complete(reply);
+        true
     }
 
     fn on_bind(

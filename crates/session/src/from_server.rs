@@ -170,6 +170,9 @@ impl ClientSession {
             | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseOther))) => false,
             _ => return desync(server, "a completion came in the wrong place"),
         };
+        if let Some(Owed::Parse(named)) = server.owed.front() {
+            named.statement.set_accepted(true);
+        }
         server.owed.pop();
         if forward {
             out.forward(range);
@@ -242,6 +245,7 @@ impl ClientSession {
     fn undo(&mut self, server: &mut ServerSession, entry: Owed) {
         match entry {
             Owed::Parse(named) => {
+                named.statement.set_accepted(false);
                 server.statements.remove(named.statement.id);
                 self.names.remove(&named.name);
             }
@@ -256,7 +260,10 @@ impl ClientSession {
                 // Whatever the server holds now is not known to be anybody's.
                 server.unnamed = u64::MAX;
             }
-            Owed::Ours(Ours::Parse(statement)) => server.statements.remove(statement.id),
+            Owed::Ours(Ours::Parse(statement)) => {
+                statement.set_accepted(false);
+                server.statements.remove(statement.id);
+            }
             Owed::Ours(Ours::ParseUnnamed) => server.unnamed = u64::MAX,
             Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
             _ => {}

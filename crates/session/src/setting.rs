@@ -73,9 +73,8 @@ impl SettingSet {
         }
     }
 
-    /// The part of the set that PostgreSQL folds into a statement at Parse, as bytes that can be compared.
-    pub fn parse_environment(&self) -> Box<[u8]> {
-        let mut text = Vec::new();
+    /// Appends the part of the set that PostgreSQL folds into a statement at Parse, as bytes that can be compared.
+    pub fn write_parse_environment(&self, text: &mut Vec<u8>) {
         for entry in &self.entries {
             if settings::is_parse_environment(&entry.name) {
                 text.extend_from_slice(&entry.name);
@@ -89,7 +88,6 @@ impl SettingSet {
                 text.push(0);
             }
         }
-        text.into_boxed_slice()
     }
 }
 

@@ -1,6 +1,12 @@
 //! Prepared statements as texts shared by all clients, and the names they have on the servers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::effect::Effects;
 
@@ -22,16 +28,31 @@ pub struct Statement {
     pub text: Box<[u8]>,
     /// The parameter types of the Parse message, as on the wire (count and OIDs).
     pub types: Box<[u8]>,
-    /// The settings that PostgreSQL folds in at Parse; see [`crate::setting::SettingSet::parse_environment`].
+    /// The settings that PostgreSQL folds in at Parse; see [`crate::setting::SettingSet::write_parse_environment`].
     pub environment: Box<[u8]>,
     /// What executing it leaves behind in the session.
     pub effects: Effects,
+    /// Whether a server has parsed it without an error, the last time one was asked.
+    accepted: AtomicBool,
 }
 
 impl Statement {
     /// What it counts against the limit of bytes, on a server and in the store.
     pub fn weight(&self) -> usize {
         self.text.len().saturating_add(self.types.len()).saturating_add(self.name.len())
+    }
+
+    /// Whether a server has parsed it without an error, the last time one was asked.
+    pub fn is_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Notes what a server said of it.
+    pub(crate) fn set_accepted(&self, accepted: bool) {
+        // Mostly it is known already; a store would take the line from the other loops.
+        if self.is_accepted() != accepted {
+            self.accepted.store(accepted, Ordering::Relaxed);
+        }
     }
 
     fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
@@ -63,12 +84,8 @@ impl StatementStore {
         (text, types, environment): (&[u8], &[u8], &[u8]),
         effects: impl FnOnce() -> Effects,
     ) -> Arc<Statement> {
-        if let Some(known) = self
-            .by_hash
-            .get(&hash)
-            .and_then(|same| same.iter().find(|s| s.says(text, types, environment)))
-        {
-            return Arc::clone(known);
+        if let Some(known) = self.find(hash, (text, types, environment)) {
+            return known;
         }
         let statement = self.unshared((text, types, environment), effects());
         self.by_hash.entry(hash).or_default().push(Arc::clone(&statement));
@@ -77,6 +94,19 @@ impl StatementStore {
             self.sweep();
         }
         statement
+    }
+
+    /// The statement with this text, types and environment, if it is known.
+    pub fn find(
+        &self,
+        hash: u64,
+        (text, types, environment): (&[u8], &[u8], &[u8]),
+    ) -> Option<Arc<Statement>> {
+        self.by_hash
+            .get(&hash)?
+            .iter()
+            .find(|known| known.says(text, types, environment))
+            .map(Arc::clone)
     }
 
     /// A statement with a name of its own that nobody else will be given.
@@ -96,6 +126,7 @@ impl StatementStore {
             types: types.into(),
             environment: environment.into(),
             effects,
+            accepted: AtomicBool::new(false),
         })
     }
 

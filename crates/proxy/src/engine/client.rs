@@ -55,7 +55,7 @@ impl Worker {
         entry.insert(Client {
             link,
             state: ClientState::Welcoming,
-            session: ClientSession::new(mode, base, Arc::new(Reported::default()), limits),
+            session: ClientSession::new(mode, base, family.id, limits),
             pool,
             held,
             stream: Stream::default(),

@@ -1,5 +1,6 @@
 //! From a client towards its server.
 
+use bytes::BytesMut;
 use trunkline_session::{
     Long, OWED_MAX, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, unleased,
 };
@@ -12,7 +13,28 @@ use super::{
 };
 
 /// Longer messages are not held until they are complete, but passed on as they come.
-pub(super) const HOLD_MAX: usize = 1 << 20;
+pub(super) const HOLD_MAX: usize = 256 << 10;
+
+/// So much of a message that is too long to be held is there before a server is taken for it.
+const HOLD_MIN: usize = 32 << 10;
+
+/// What a client is told whose message is longer than the settings allow.
+const TOO_LONG: &str = "message is longer than limits.max_message allows";
+
+/// What became of a frame of a client that holds no server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    /// It was answered, or needs no answer.
+    Answered,
+    /// More bytes are needed.
+    Incomplete,
+    /// A server is needed.
+    NeedsServer,
+    /// The client says goodbye.
+    Terminate,
+    /// The client has broken the protocol.
+    Refuse(SqlState, &'static str),
+}
 
 /// How a burst of a client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,77 +182,97 @@ impl Worker {
                     return taken.saturating_add(self.forward_burst(index, server, rest));
                 }
                 ClientState::Idle => {
-                    let before = taken;
-                    taken = taken.saturating_add(self.unleased_frame(index, rest));
-                    let idle = self.client_is(index, ClientState::Idle);
-                    if taken == before && idle {
-                        return taken;
+                    let (mut reply, mut used, mut more) =
+                        (std::mem::take(&mut self.reply), 0, Alone::Answered);
+                    while more == Alone::Answered {
+                        let (len, next) = self.judge_alone(
+                            index,
+                            rest.get(used..).unwrap_or_default(),
+                            &mut reply,
+                        );
+                        used = used.saturating_add(len);
+                        more = next;
+                    }
+                    taken = taken.saturating_add(used);
+                    self.reply = reply;
+                    if !self.reply.is_empty() {
+                        self.send_reply(index);
+                    }
+                    match more {
+                        Alone::Answered | Alone::Incomplete => return taken,
+                        Alone::NeedsServer => self.lease_or_wait(index),
+                        Alone::Terminate => {
+                            self.client_gone(index, None);
+                            return data.len();
+                        }
+                        Alone::Refuse(code, message) => {
+                            self.fatal(index, code, message);
+                            return data.len();
+                        }
                     }
                 }
             }
         }
     }
 
-    /// Judges the first frame of a client that holds no server; says how many bytes were taken. When a server is
-    /// needed, none are, and the client's state says whether it has one.
-    fn unleased_frame(&mut self, index: usize, data: &[u8]) -> usize {
-        let Some(client) = self.clients.get_mut(index) else { return data.len() };
+    /// Judges the first frame of a client that holds no server, and answers it if no server is needed; says how many
+    /// bytes were taken.
+    fn judge_alone(&mut self, index: usize, data: &[u8], reply: &mut BytesMut) -> (usize, Alone) {
+        let Some(client) = self.clients.get_mut(index) else {
+            return (data.len(), Alone::Incomplete);
+        };
         if client.stream.remaining > 0 {
             let dropped = client.stream.remaining.min(data.len());
             client.stream.remaining = client.stream.remaining.saturating_sub(dropped);
-            return dropped;
+            let more =
+                if client.stream.remaining > 0 { Alone::Incomplete } else { Alone::Answered };
+            return (dropped, more);
         }
         let header = match peek(data) {
             Ok(Some(header)) => header,
-            Ok(None) => return 0,
-            Err(error) => {
-                self.fatal(index, error.sqlstate(), &error.to_string());
-                return data.len();
-            }
+            Ok(None) => return (0, Alone::Incomplete),
+            Err(error) => return (0, Alone::Refuse(error.sqlstate(), "invalid message length")),
         };
         if header.len > self.settings.limits.max_message {
-            self.fatal(
-                index,
-                SqlState::PROTOCOL_VIOLATION,
-                "message is longer than limits.max_message allows",
-            );
-            return data.len();
+            return (0, Alone::Refuse(SqlState::PROTOCOL_VIOLATION, TOO_LONG));
         }
-        if client.skipping {
+        let here = header.len.min(data.len());
+        let whole = data.get(..header.len).map(|bytes| Frame {
+            tag: header.tag,
+            body: bytes.get(HEADER..).unwrap_or_default(),
+            bytes,
+        });
+        if client.skipping && !matches!(header.tag, b'S' | b'X') {
             // After an error of ours in the extended protocol, up to the Sync.
-            client.skipping = header.tag != b'S';
+            client.stream = Stream { remaining: header.len.saturating_sub(here), forward: false };
+            return (here, Alone::Answered);
         }
-        let verdict = if client.skipping && !matches!(header.tag, b'X') {
-            Unleased::Done
-        } else {
-            self.reply.clear();
-            unleased(header.tag, &mut self.reply)
-        };
-        match verdict {
-            Unleased::NeedsServer => {
+        if header.tag == b'S' {
+            client.skipping = false;
+        }
+        match unleased(header.tag, reply) {
+            Unleased::NeedsServer => match whole {
+                Some(frame)
+                    if client.session.answer_alone(
+                        frame,
+                        reply,
+                        &mut self.shared.surroundings(),
+                    ) =>
+                {
+                    (here, Alone::Answered)
+                }
+                Some(_) => (0, Alone::NeedsServer),
                 // A server is not taken for half a message, unless it is too long to be held.
-                if data.len() < header.len && data.len() < HOLD_MAX {
-                    return 0;
-                }
-                self.lease_or_wait(index);
-                0
-            }
+                None if header.len > HOLD_MAX && here >= HOLD_MIN => (0, Alone::NeedsServer),
+                None => (0, Alone::Incomplete),
+            },
             Unleased::Done => {
-                if !self.reply.is_empty() {
-                    self.send_reply(index);
-                }
-                let Some(client) = self.clients.get_mut(index) else { return data.len() };
-                client.stream.remaining = header.len.saturating_sub(data.len());
-                header.len.min(data.len())
+                client.stream =
+                    Stream { remaining: header.len.saturating_sub(here), forward: false };
+                (here, Alone::Answered)
             }
-            Unleased::Terminate => {
-                self.client_gone(index, None);
-                data.len()
-            }
-            Unleased::Refuse(code, message) => {
-                self.fatal(index, code, &format!("{message} {}", header.tag));
-                data.len()
-            }
+            Unleased::Terminate => (here, Alone::Terminate),
+            Unleased::Refuse(code, message) => (0, Alone::Refuse(code, message)),
         }
     }
 
