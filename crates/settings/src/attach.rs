@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::decode::Places;
 use crate::diagnostic::{Diagnostic, Report, Source};
 use crate::files::{Files, read_file, relative_to};
@@ -74,7 +76,7 @@ impl Attacher<'_> {
             self.error(&place, format!("`{path}` and `{place}` are both given; keep one"));
             return None;
         }
-        let text = self.read(&place, &file)?;
+        let text = Zeroizing::new(self.read(&place, &file)?);
         let text = text
             .strip_suffix('\n')
             .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
@@ -108,7 +110,7 @@ impl Attacher<'_> {
         let Some(text) = self.read(place, &file.path) else { return };
         match expected.mistake(&text) {
             Some(mistake) => {
-                self.error(place, format!("the file `{}` {mistake}", file.path.display()))
+                self.error(place, format!("the file `{}` {mistake}", file.path.display()));
             }
             None => file.pem = Secret::new(text),
         }

@@ -34,7 +34,7 @@ pub enum Place {
     /// In a file as a whole.
     File(PathBuf),
     /// In a line of a file.
-    Line(Line),
+    Line(Box<Line>),
     /// In an environment variable.
     Variable(String),
     /// In the connection URL.
@@ -200,6 +200,9 @@ pub(crate) struct Source<'a> {
 pub(crate) enum Show {
     /// All, except what stands behind a word that names a password.
     Line,
+    /// As `Line`, if it begins like a setting or a table: where the syntax is broken, other lines may be the rest of
+    /// a secret whose quotes are damaged.
+    Broken,
     /// Nothing of it: the place is inside a secret.
     Nothing,
 }
@@ -219,10 +222,13 @@ impl Source<'_> {
         let shown = match show {
             Show::Nothing if secret_start(line).is_none() => HIDDEN.to_owned(),
             Show::Line if inside_secret(self.text, line_start) => HIDDEN.to_owned(),
-            Show::Line | Show::Nothing => hide_secret(line),
+            Show::Broken if inside_secret(self.text, line_start) || !begins_plainly(line) => {
+                HIDDEN.to_owned()
+            }
+            Show::Line | Show::Broken | Show::Nothing => hide_secret(line),
         };
         let column = before.chars().count();
-        Place::Line(Line::new(self.path.to_owned(), number, column, &shown, width))
+        Place::Line(Box::new(Line::new(self.path.to_owned(), number, column, &shown, width)))
     }
 
     /// The place of a whole line, given by its number from 1 and the bytes of interest within it.
@@ -231,7 +237,7 @@ impl Source<'_> {
             text.get(..floor_boundary(text, span.start)).map_or(0, |head| head.chars().count());
         let width = text.get(span).map_or(1, |spot| spot.chars().count());
         let shown = if show == Show::Nothing { HIDDEN } else { text };
-        Place::Line(Line::new(self.path.to_owned(), number, column, shown, width))
+        Place::Line(Box::new(Line::new(self.path.to_owned(), number, column, shown, width)))
     }
 }
 
@@ -243,8 +249,8 @@ const HIDDEN: &str = "***";
 
 impl Line {
     fn new(file: PathBuf, line: usize, column: usize, text: &str, width: usize) -> Self {
-        let skipped = if column > MAX_SHOWN / 2 { column - MAX_SHOWN / 2 } else { 0 };
-        let skipped = if text.chars().count() <= MAX_SHOWN { 0 } else { skipped };
+        let long = text.chars().count() > MAX_SHOWN;
+        let skipped = if long { column.saturating_sub(MAX_SHOWN / 2) } else { 0 };
         let tame = |c: char| {
             if c == '\t' {
                 ' '
@@ -272,8 +278,8 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 fn hide_secret(line: &str) -> String {
     let Some(at) = secret_start(line) else { return line.to_owned() };
     let (head, value) = (line.get(..at).unwrap_or_default(), line.get(at..).unwrap_or_default());
-    let link = if value.trim_start().starts_with('=') { " = " } else { " " };
-    format!("{}{link}{HIDDEN}", head.trim_end())
+    let joint = if value.trim_start().starts_with('=') { " = " } else { " " };
+    format!("{}{joint}{HIDDEN}", head.trim_end())
 }
 
 /// The end of the first word that names a password, also when it is misspelt: what follows is taken for one.
@@ -293,6 +299,13 @@ fn secret_start(line: &str) -> Option<usize> {
     None
 }
 
+/// Whether a line begins a table or a setting, or a comment.
+fn begins_plainly(line: &str) -> bool {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || " \t_-.\"'".contains(c);
+    let rest = line.trim_start();
+    rest.starts_with(['[', '#']) || rest.trim_start_matches(is_key).starts_with('=')
+}
+
 fn names_password(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     word.contains("passw") || did_you_mean(&word, ["password", "server_password"]).is_some()
@@ -300,16 +313,17 @@ fn names_password(word: &str) -> bool {
 
 /// Whether the line that begins here is within a multi-line string that a password's key opened.
 fn inside_secret(text: &str, line_start: usize) -> bool {
+    const QUOTES: [&str; 2] = ["\"\"\"", "'''"];
     let mut open: Option<&str> = None;
     for line in text.get(..line_start).unwrap_or_default().lines() {
         match open {
             Some(quotes) if line.contains(quotes) => open = None,
-            Some(_) => {}
-            None => {
+            // Most lines have no such quotes; the costlier question is asked of the others only.
+            None if QUOTES.iter().any(|quotes| line.contains(quotes)) => {
                 let value = secret_start(line).and_then(|at| line.get(at..)).unwrap_or_default();
-                open =
-                    ["\"\"\"", "'''"].into_iter().find(|quotes| value.matches(quotes).count() == 1);
+                open = QUOTES.into_iter().find(|quotes| value.matches(quotes).count() % 2 == 1);
             }
+            _ => {}
         }
     }
     open.is_some()
@@ -322,6 +336,11 @@ pub(crate) fn did_you_mean<'a>(
 ) -> Option<&'a str> {
     /// Similarity (Jaro-Winkler) from which a word counts as a slip of another; clap uses the like.
     const NEAR: f64 = 0.8;
+    /// Longer words are no slips of any setting, and comparing them would take time.
+    const LONGEST: usize = 64;
+    if word.len() > LONGEST {
+        return None;
+    }
     let word = word.to_lowercase();
     known
         .into_iter()

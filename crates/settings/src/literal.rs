@@ -102,11 +102,8 @@ pub(crate) fn show_span(span: Duration) -> String {
 
 /// A size in the largest unit that divides it: "64KiB"; a plain number if that is bytes.
 fn show_size(bytes: u64) -> String {
-    let shown = in_largest_unit(SIZES, bytes, "0");
-    shown
-        .strip_suffix("B")
-        .filter(|rest| !rest.ends_with('i'))
-        .map_or(shown.clone(), ToOwned::to_owned)
+    let units = SIZES.get(..SIZES.len() - 1).unwrap_or_default();
+    in_largest_unit(units, bytes, "0")
 }
 
 fn in_largest_unit(units: &[(&str, u64)], number: u64, zero: &str) -> String {

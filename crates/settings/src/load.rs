@@ -10,7 +10,7 @@ use crate::environment::overlay;
 use crate::files::Files;
 use crate::tree::{Table, parse};
 use crate::url::parse_url;
-use crate::{Settings, diagnostic};
+use crate::{Diagnostic, Settings};
 
 /// Settings that were accepted, with what is odd about them.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Loaded {
     /// The settings.
     pub settings: Settings,
     /// What has no effect, or likely not the one intended; to be logged.
-    pub warnings: Vec<diagnostic::Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads settings from the text of a settings file, overridden by variables of the environment that begin with
@@ -75,3 +75,6 @@ fn finish(
         Ok(Loaded { settings, warnings: report.into_diagnostics().0 })
     }
 }
+
+#[cfg(test)]
+mod tests;

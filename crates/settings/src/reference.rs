@@ -5,31 +5,27 @@ use crate::value::{Kind, Value};
 
 /// The reference of all settings, as Markdown.
 pub fn reference() -> String {
-    let mut text = String::from(INTRODUCTION);
-    for group in catalogue() {
-        text.push_str(&format!(
-            "\n## {}\n\n{}\n\n",
-            title(&group).replace('*', "\\*"),
-            group.about
-        ));
-        text.push_str(
-            "| Setting | Type | Default | Takes effect | Meaning |\n|---|---|---|---|---|\n",
-        );
-        for setting in &group.settings {
-            let default = setting
-                .default_toml()
-                .map_or_else(|| "not given".to_owned(), |default| format!("`{default}`"));
-            text.push_str(&format!(
-                "| `{}` | {} | {} | {} | {} |\n",
-                setting.name,
-                kind(setting),
-                default,
-                setting.effect.as_str(),
-                setting.meaning.replace('|', "\\|"),
-            ));
-        }
-    }
-    text
+    let groups = catalogue();
+    let sections = groups.iter().map(|group| {
+        let rows: String = group.settings.iter().map(row).collect();
+        let title = title(group).replace('*', "\\*");
+        format!("\n## {title}\n\n{}\n\n{TABLE_HEAD}{rows}", group.about)
+    });
+    std::iter::once(INTRODUCTION.to_owned()).chain(sections).collect()
+}
+
+/// The head of each table.
+const TABLE_HEAD: &str =
+    "| Setting | Type | Default | Takes effect | Meaning |\n|---|---|---|---|---|\n";
+
+/// One line of a table.
+fn row(setting: &SettingInfo) -> String {
+    let default = setting
+        .default_toml()
+        .map_or_else(|| "not given".to_owned(), |default| format!("`{default}`"));
+    let (name, kind, effect) = (setting.name, kind(setting), setting.effect.as_str());
+    let meaning = setting.meaning.replace('|', "\\|");
+    format!("| `{name}` | {kind} | {default} | {effect} | {meaning} |\n")
 }
 
 /// What stands in front of the tables.
@@ -65,19 +61,15 @@ messages or the console.
 pub fn sample() -> String {
     let mut text = String::from(SAMPLE_HEAD);
     for group in catalogue() {
-        text.push_str("\n\n");
-        comment(&mut text, "", &group.about);
         // Whom to let in has no default that would be safe: the table of a user is an example only.
         let off = if group.name == "users" { "# " } else { "" };
-        text.push_str(&format!("{off}{}\n", title(&group)));
+        text.extend(["\n\n", &comment(&group.about), off, &title(&group), "\n"]);
         for setting in &group.settings {
-            text.push('\n');
-            comment(&mut text, "", &setting.meaning);
-            comment(&mut text, "", &facts(setting));
-            match setting.default_toml() {
-                Some(default) => text.push_str(&format!("{off}{} = {default}\n", setting.name)),
-                None => text.push_str(&format!("# {} = {}\n", setting.name, setting.example)),
-            }
+            let line = match setting.default_toml() {
+                Some(default) => format!("{off}{} = {default}\n", setting.name),
+                None => format!("# {} = {}\n", setting.name, setting.example),
+            };
+            text.extend(["\n", &comment(&setting.meaning), &comment(&facts(setting)), &line]);
         }
     }
     text
@@ -135,20 +127,16 @@ fn kind(setting: &SettingInfo) -> String {
     }
 }
 
-/// Adds a text as comment lines of limited width.
-fn comment(text: &mut String, indent: &str, paragraph: &str) {
+/// A text as comment lines of limited width.
+fn comment(paragraph: &str) -> String {
     /// The width of comment lines in the sample.
-    const WIDTH: usize = 110;
-    let mut line = String::new();
+    const WIDTH: usize = 112;
+    let mut lines = vec![String::from("#")];
     for word in paragraph.split(' ') {
-        if !line.is_empty() && line.len() + 1 + word.len() > WIDTH {
-            text.push_str(&format!("{indent}# {line}\n"));
-            line.clear();
+        match lines.last_mut().filter(|line| line.len() + 1 + word.len() <= WIDTH) {
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(format!("# {word}")),
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
     }
-    text.push_str(&format!("{indent}# {line}\n"));
+    lines.join("\n") + "\n"
 }

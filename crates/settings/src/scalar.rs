@@ -187,11 +187,10 @@ fn dress(kind: &Kind, text: String, origin: &Origin) -> Result<Tree, Mistake> {
         | Kind::Word(_)
         | Kind::Path => {
             let quoted = trimmed.starts_with('"').then(|| parse_value(trimmed, origin)).flatten();
-            Some(
-                quoted
-                    .filter(|tree| matches!(tree, Tree::Text(_)))
-                    .unwrap_or(Tree::Text(text.clone())),
-            )
+            match quoted {
+                Some(Tree::Text(inner)) => Some(Tree::Text(inner)),
+                _ => return Ok(Tree::Text(text)),
+            }
         }
     };
     tree.ok_or_else(|| format!("expected {}", kind.expected()).into())

@@ -284,7 +284,6 @@ fn token(
                 }
                 continue;
             }
-            (c, Some(_)) => text.push(c),
             ('#', None) => {
                 stop = at;
                 while chars.next().is_some() {}
@@ -303,7 +302,7 @@ fn token(
                 quote = Some(at);
                 seen_quote = true;
             }
-            (c, None) => text.push(c),
+            (c, _) => text.push(c),
         }
         chars.next();
     }

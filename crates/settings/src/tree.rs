@@ -75,7 +75,7 @@ pub(crate) fn parse(source: &Source<'_>, report: &mut Report) -> Table {
     for error in errors {
         let place = error.span().map_or_else(
             || Place::File(source.path.to_owned()),
-            |span| source.place(&span, Show::Line),
+            |span| source.place(&span, Show::Broken),
         );
         report.add(Diagnostic::error(place, tidy(error.message())));
     }

@@ -2,7 +2,12 @@
 //! files, and below it what comes out. The first lines say what the case is about.
 //!
 //! `REGENERATE=1 cargo test -p trunkline-settings --test diagnostics` writes the expected parts; read what changed.
-#![allow(clippy::disallowed_methods, reason = "tests read the repository and one variable")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests read the repository and one variable, and their helpers fail as they do"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -53,7 +53,7 @@ impl Checker<'_> {
         let path = paths
             .iter()
             .find(|path| self.places.given(path))
-            .or(paths.first())
+            .or_else(|| paths.first())
             .copied()
             .unwrap_or_default();
         let mut diagnostic = make(self.places.of(path, self.source), message);

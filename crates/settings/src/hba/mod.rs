@@ -1,4 +1,4 @@
-//! Host-based authentication in the format of `pg_hba.conf` (PostgreSQL documentation, "The pg_hba.conf File"):
+//! Host-based authentication in the format of `pg_hba.conf` (PostgreSQL documentation, chapter "Client Authentication"):
 //! the first rule that matches a connection says how the client proves who it is.
 //!
 //! Differences from PostgreSQL are refused when the file is read, each with what to write instead: methods that are
@@ -215,8 +215,8 @@ impl Rule {
     fn matches(&self, connection: &Connection<'_>) -> bool {
         let near = match (self.transport, connection.transport) {
             (RuleTransport::Local, Transport::Local) => true,
-            (RuleTransport::Local, Transport::Tcp { .. }) | (_, Transport::Local) => false,
-            (RuleTransport::HostGssEnc, _) => false,
+            (RuleTransport::Local | RuleTransport::HostGssEnc, Transport::Tcp { .. })
+            | (_, Transport::Local) => false,
             (RuleTransport::HostSsl, _) if !connection.tls => false,
             (RuleTransport::HostNoSsl, _) if connection.tls => false,
             (_, Transport::Tcp { address, interfaces }) => {

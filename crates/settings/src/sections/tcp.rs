@@ -18,7 +18,7 @@ group! {
         /// Whether the kernel asks silent peers for a sign of life.
         pub keepalive: bool = true => Kind::Switch, NewConnections, "false";
         /// Silence before the first question; whole seconds.
-        pub keepalive_idle: Duration = Duration::from_secs(1 * 60) => KEEPALIVE, NewConnections, "\"30s\"";
+        pub keepalive_idle: Duration = Duration::from_secs(60) => KEEPALIVE, NewConnections, "\"30s\"";
         /// Time between questions; whole seconds.
         pub keepalive_interval: Duration = Duration::from_secs(10) => KEEPALIVE, NewConnections, "\"5s\"";
         /// Unanswered questions after which the connection is dead.

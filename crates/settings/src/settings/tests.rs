@@ -92,3 +92,39 @@ fn admins_may_look_and_lookers_are_no_admins() {
     assert!(!settings.is_admin("graph") && settings.is_stats_user("graph"));
     assert!(!settings.is_stats_user("alice"));
 }
+
+#[test]
+fn the_mode_of_client_tls_holds_for_tcp_clients_on_top_of_the_rules() {
+    use crate::hba::{CertificateDemand, parse};
+    use crate::{AuthMethod, ClientTlsMode, MemoryFiles};
+
+    let address = "10.0.0.1".parse().unwrap();
+    let tcp = |tls| Connection {
+        transport: Transport::Tcp { address, interfaces: &[] },
+        tls,
+        database: "shop",
+        user: "alice",
+        replication: false,
+    };
+    let local = Connection { transport: Transport::Local, ..tcp(false) };
+    let certificate = |decision| match decision {
+        Decision::Ask(method) => Some(method.certificate),
+        Decision::Refuse(_) => None,
+    };
+    let mut settings = Settings::default();
+    assert_eq!(settings.decide(&tcp(false)), Decision::Ask(Method::plain(AuthMethod::ScramSha256)));
+    settings.client_tls.mode = ClientTlsMode::VerifyCa;
+    assert_eq!(settings.decide(&tcp(false)), Decision::Refuse("SSL connection is required".into()));
+    assert_eq!(certificate(settings.decide(&tcp(true))), Some(CertificateDemand::Authority));
+    assert_eq!(certificate(settings.decide(&local)), Some(CertificateDemand::Nothing));
+    let rules = parse(
+        std::path::Path::new("hba"),
+        "hostssl all all all md5 clientcert=verify-full",
+        &MemoryFiles::default(),
+    );
+    settings.access.rules = Some(rules.unwrap());
+    assert_eq!(certificate(settings.decide(&tcp(true))), Some(CertificateDemand::Full));
+    settings.access.rules = None;
+    settings.auth.method = AuthMethod::Reject;
+    assert_eq!(certificate(settings.decide(&tcp(true))), None);
+}
