@@ -1,5 +1,7 @@
 //! Opening connections to a real server: every method, TLS in every mode, and cancelling.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod login_support;
 
 use std::sync::Arc;

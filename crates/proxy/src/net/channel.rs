@@ -21,6 +21,9 @@ const READ_SIZE: usize = 8 * 1024;
 /// Bytes of a message's type and length.
 const HEADER: usize = 5;
 
+/// Bytes read and thrown away from a peer that has been told goodbye.
+const IGNORED_MAX: usize = 256 * 1024;
+
 /// Bytes waiting to be written above which [`AsyncWrite`] takes no more: a console client that does not read
 /// may not cost more memory than this.
 const WRITE_LIMIT: usize = 64 * 1024;
@@ -220,6 +223,23 @@ impl Channel {
     /// Says goodbye (a `close_notify` under TLS) and closes the sending direction.
     pub async fn close(mut self) -> io::Result<()> {
         std::future::poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await
+    }
+
+    /// Sends the last words and closes, such that they arrive: the peer's bytes are read until it has closed
+    /// too, or has sent more than anyone would who listens. A socket closed with bytes unread resets the
+    /// connection, and the peer might never see what it was told.
+    pub async fn farewell(&mut self, last_words: &[u8]) -> io::Result<()> {
+        self.send(last_words).await?;
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await?;
+        let mut ignored = 0;
+        while ignored < IGNORED_MAX {
+            match self.fill().await? {
+                0 => break,
+                read => ignored += read,
+            }
+            self.received.clear();
+        }
+        Ok(())
     }
 
     /// Takes the connection off the runtime. Everything queued must have been flushed.

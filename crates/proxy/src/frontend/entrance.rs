@@ -1,0 +1,192 @@
+//! Accepting connections, and what all logins share.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinHandle;
+use trunkline_settings::Settings;
+
+use super::config::LoginConfig;
+use super::listen::{Listener, Listeners};
+use super::login::login;
+use super::slots::Slots;
+use super::users::{PasswordSource, Users};
+use crate::backend::KeyRing;
+use crate::handover::Handoff;
+use crate::tls::TlsConfigError;
+
+/// How long accepting rests after an error that will not go away at once, such as too many open files.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// The least time between two warnings about failed accepts of one listener.
+const ACCEPT_WARNING: Duration = Duration::from_secs(10);
+
+/// Lets clients in.
+#[derive(Clone)]
+pub struct Frontend(Arc<Shared>);
+
+/// What logins share.
+pub(super) struct Shared {
+    config: ArcSwap<LoginConfig>,
+    pub(super) users: Users,
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) handoff: Arc<dyn Handoff>,
+    /// Places for clients.
+    pub(super) clients: Slots,
+    /// Places for consoles when those for clients are gone.
+    pub(super) consoles: Slots,
+    /// Connections between accept and the end of their login.
+    pending: AtomicUsize,
+    draining: AtomicBool,
+}
+
+/// The running listeners. Dropped, they are closed; logins under way go on.
+#[derive(Debug)]
+pub struct Serving(Vec<JoinHandle<()>>);
+
+impl Frontend {
+    /// Prepares logins. `source` finds users the settings do not know.
+    pub fn new(
+        settings: &Arc<Settings>,
+        handoff: Arc<dyn Handoff>,
+        ring: Arc<KeyRing>,
+        source: Option<Arc<dyn PasswordSource>>,
+    ) -> Result<Self, TlsConfigError> {
+        Ok(Self(Arc::new(Shared {
+            config: ArcSwap::from_pointee(LoginConfig::new(Arc::clone(settings))?),
+            users: Users::new(source, Arc::clone(&ring)),
+            ring,
+            handoff,
+            clients: Slots::new(settings.general.max_clients),
+            consoles: Slots::new(settings.general.admin_slots),
+            pending: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+        })))
+    }
+
+    /// Takes new settings for the logins that begin from now on. If TLS cannot be set up by them, nothing
+    /// changes.
+    pub fn reload(&self, settings: &Arc<Settings>) -> Result<(), TlsConfigError> {
+        let config = LoginConfig::new(Arc::clone(settings))?;
+        self.0.config.store(Arc::new(config));
+        self.0.clients.set_limit(settings.general.max_clients);
+        self.0.consoles.set_limit(settings.general.admin_slots);
+        Ok(())
+    }
+
+    /// Accepts on these sockets, in the runtime this is called in, until the answer is dropped.
+    pub fn serve(&self, listeners: Listeners) -> Serving {
+        let accept = |listener| tokio::spawn(accept(listener, Arc::clone(&self.0)));
+        Serving(listeners.0.into_iter().map(accept).collect())
+    }
+
+    /// From now on clients are told that we are shutting down (57P03); cancel requests are still taken.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Clients and consoles that are logged in.
+    pub fn clients(&self) -> usize {
+        self.0.clients.taken() + self.0.consoles.taken()
+    }
+
+    /// Connections between accept and the end of their login.
+    pub fn pending(&self) -> usize {
+        self.0.pending.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Frontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frontend")
+            .field("clients", &self.clients())
+            .field("pending", &self.pending())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Serving {
+    /// Closes the listeners and waits until their sockets are.
+    pub async fn close(mut self) {
+        for task in std::mem::take(&mut self.0) {
+            task.abort();
+            // The only outcome is that it was aborted.
+            task.await.ok();
+        }
+    }
+}
+
+async fn accept(listener: Listener, shared: Arc<Shared>) {
+    tracing::info!(address = %listener.name, "listening");
+    let mut quiet_until = None;
+    loop {
+        match listener.accept().await {
+            Ok(socket) => {
+                // Not before accept, which may have waited through a reload.
+                let config = shared.config.load_full();
+                let Some(pending) = Pending::enter(&shared, &config) else {
+                    // There are as many strangers as allowed; this one finds out by the closed connection.
+                    continue;
+                };
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    login(socket, shared, config).await;
+                    drop(pending);
+                });
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                let now = tokio::time::Instant::now();
+                if quiet_until.is_none_or(|until| until <= now) {
+                    tracing::warn!(address = %listener.name, %error, "cannot accept connections");
+                    quiet_until = Some(now + ACCEPT_WARNING);
+                }
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// Whether only this one connection is affected: it was gone before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
+}
+
+/// One of the connections that are being logged in.
+struct Pending(Arc<Shared>);
+
+impl Pending {
+    /// Counts one more; `None` when there are enough.
+    fn enter(shared: &Arc<Shared>, config: &LoginConfig) -> Option<Self> {
+        let limit = config.settings.general.max_pending_logins;
+        let one_more = |pending| (pending < limit).then_some(pending + 1);
+        let entered =
+            shared.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        entered.then(|| Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,214 @@
+//! What a client says before it says who it is: questions about encryption, a cancel request, or the
+//! startup packet (`ProcessStartupPacket` in `src/backend/tcop/backend_startup.c`).
+
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use trunkline_wire::SqlState;
+use trunkline_wire::startup::{self, Opening, ProtocolVersion, Startup, StartupError, negotiate};
+
+use super::config::LoginConfig;
+use super::params::StartupParams;
+use super::refusal::{Ended, Refusal};
+use crate::net::{Channel, Peer};
+use crate::tls::ALPN;
+
+/// What the client came for.
+#[derive(Debug)]
+pub(super) enum Greeting {
+    /// To cancel a statement. There is no answer.
+    Cancel { pid: i32, key: Box<[u8]> },
+    /// To log in.
+    Login(Request),
+}
+
+/// A startup packet that has been understood.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) user: Arc<str>,
+    pub(super) database: Arc<str>,
+    pub(super) params: StartupParams,
+    pub(super) protocol: ProtocolVersion,
+    /// Messages that go out in front of the first one of the authentication.
+    pub(super) preface: BytesMut,
+}
+
+/// Answers the client's questions until it says what it came for.
+pub(super) async fn greet(
+    channel: &mut Channel,
+    peer: &Peer,
+    config: &LoginConfig,
+) -> Result<Greeting, Ended> {
+    // Each question may be asked once, as in PostgreSQL: a client cannot keep us busy with them.
+    let (mut asked_tls, mut asked_gss) = (false, false);
+    loop {
+        match read_opening(channel).await? {
+            Asked::Tls if !asked_tls => {
+                asked_tls = true;
+                answer_tls(channel, peer, config).await?;
+            }
+            Asked::Gss if !asked_gss => {
+                asked_gss = true;
+                channel.send(b"N").await?;
+            }
+            Asked::Tls => return Err(unsupported(ProtocolVersion { major: 1234, minor: 5679 })),
+            Asked::Gss => return Err(unsupported(ProtocolVersion { major: 1234, minor: 5680 })),
+            Asked::DirectTls if !asked_tls && !asked_gss && channel.tls().is_none() => {
+                start_direct_tls(channel, peer, config).await?;
+                asked_tls = true;
+            }
+            Asked::DirectTls => return Err(Ended::Silently("TLS inside a session".to_owned())),
+            Asked::Session(Greeting::Login(request)) => {
+                check_encryption(channel, peer, config)?;
+                return Ok(Greeting::Login(request));
+            }
+            Asked::Session(greeting) => return Ok(greeting),
+        }
+    }
+}
+
+/// One packet, taken out of the buffer.
+enum Asked {
+    Tls,
+    Gss,
+    DirectTls,
+    Session(Greeting),
+}
+
+async fn read_opening(channel: &mut Channel) -> Result<Asked, Ended> {
+    // A packet is bounded by the parser, so the buffer cannot grow beyond one packet and one read.
+    while startup::parse(channel.received()).map_err(not_a_packet)?.is_none() {
+        if channel.fill().await? == 0 {
+            return Err(Ended::Silently("the client left before it said anything".to_owned()));
+        }
+    }
+    let received = channel.received();
+    let Some((opening, taken)) = startup::parse(received).map_err(not_a_packet)? else {
+        return Err(Ended::Silently("the packet is not whole".to_owned()));
+    };
+    let asked = match opening {
+        Opening::SslRequest => Asked::Tls,
+        Opening::GssEncRequest => Asked::Gss,
+        Opening::DirectTls => Asked::DirectTls,
+        Opening::Cancel(cancel) => {
+            Asked::Session(Greeting::Cancel { pid: cancel.pid, key: cancel.key.into() })
+        }
+        Opening::Startup(packet) => Asked::Session(Greeting::Login(understand(&packet)?)),
+    };
+    received.advance(taken);
+    Ok(asked)
+}
+
+fn not_a_packet(error: StartupError) -> Ended {
+    if error.is_told() {
+        Refusal::new(error.sqlstate(), error.to_string()).into()
+    } else {
+        Ended::Silently(error.to_string())
+    }
+}
+
+async fn answer_tls(channel: &mut Channel, peer: &Peer, config: &LoginConfig) -> Result<(), Ended> {
+    let (Some(acceptor), Peer::Tcp(_)) = (&config.tls.acceptor, peer) else {
+        return Ok(channel.send(b"N").await?);
+    };
+    if !channel.received().is_empty() {
+        // What follows the question was not encrypted, and would count as if it had been (CVE-2021-23222).
+        let mut refusal = Refusal::new(
+            SqlState::PROTOCOL_VIOLATION,
+            "received unencrypted data after SSL request",
+        );
+        refusal.detail = Some(
+            "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."
+                .to_owned(),
+        );
+        return Err(refusal.into());
+    }
+    channel.send(b"S").await?;
+    Ok(channel.accept_tls(Arc::clone(&acceptor.config)).await?)
+}
+
+async fn start_direct_tls(
+    channel: &mut Channel,
+    peer: &Peer,
+    config: &LoginConfig,
+) -> Result<(), Ended> {
+    let (Some(acceptor), Peer::Tcp(_)) = (&config.tls.acceptor, peer) else {
+        return Err(Ended::Silently("direct TLS where TLS is not offered".to_owned()));
+    };
+    channel.accept_tls(Arc::clone(&acceptor.config)).await?;
+    // Without it, a request meant for another protocol's server could be replayed here (ALPACA).
+    if channel.tls().and_then(|tls| tls.alpn()) != Some(ALPN) {
+        return Err(Ended::Silently("direct TLS without the protocol name postgresql".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_encryption(channel: &Channel, peer: &Peer, config: &LoginConfig) -> Result<(), Ended> {
+    let remote = matches!(peer, Peer::Tcp(_));
+    if remote && config.tls.mode.demands_tls() && channel.tls().is_none() {
+        return Err(Refusal::new(SqlState::INVALID_AUTHORIZATION, "SSL connection is required")
+            .with_hint("Set sslmode=require or stronger in the client.")
+            .into());
+    }
+    Ok(())
+}
+
+fn unsupported(version: ProtocolVersion) -> Ended {
+    let error = startup::UnsupportedProtocol(version);
+    Refusal::new(error.sqlstate(), error.to_string()).into()
+}
+
+fn understand(packet: &Startup<'_>) -> Result<Request, Ended> {
+    let (protocol, negotiation) =
+        negotiate(packet.version, packet.protocol_options().map(|(name, _)| name))
+            .map_err(|error| Refusal::new(error.sqlstate(), error.to_string()))?;
+    let mut preface = BytesMut::new();
+    if let Some(negotiation) = negotiation {
+        negotiation.write(&mut preface);
+    }
+    let user = packet.user().ok_or_else(|| {
+        Refusal::new(
+            SqlState::INVALID_AUTHORIZATION,
+            "no PostgreSQL user name specified in startup packet",
+        )
+    })?;
+    let user = text(user)?;
+    let database = packet.database().map_or(Ok(user), text)?;
+    if let Some(replication) = packet.param(b"replication") {
+        check_replication(text(replication)?)?;
+    }
+    let params = packet
+        .params()
+        .filter(|(name, _)| !matches!(*name, b"user" | b"database" | b"replication"))
+        .map(|(name, value)| Ok((text(name)?, text(value)?)))
+        .collect::<Result<Vec<_>, Ended>>()?;
+    let params = StartupParams::new(params.iter().copied())
+        .map_err(|error| Refusal::new(SqlState::SYNTAX_ERROR, error.to_string()))?;
+    Ok(Request { user: Arc::from(user), database: Arc::from(database), params, protocol, preface })
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Ended> {
+    std::str::from_utf8(bytes).map_err(|_| {
+        let message = "invalid byte sequence for encoding \"UTF8\" in startup packet";
+        Refusal::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message).into()
+    })
+}
+
+/// A replication connection is a conversation of its own kind, which is not passed on. PostgreSQL reads the
+/// value as a boolean, unless it is `database`.
+fn check_replication(value: &str) -> Result<(), Ended> {
+    const NO: [&str; 5] = ["0", "false", "off", "no", "n"];
+    const YES: [&str; 7] = ["1", "true", "on", "yes", "y", "t", "database"];
+    if NO.iter().any(|no| value.eq_ignore_ascii_case(no)) || value.eq_ignore_ascii_case("f") {
+        return Ok(());
+    }
+    if YES.iter().any(|yes| value.eq_ignore_ascii_case(yes)) {
+        let message = "replication connections are not supported by Trunkline";
+        let hint = "Connect to the server itself.";
+        return Err(Refusal::new(SqlState::FEATURE_NOT_SUPPORTED, message).with_hint(hint).into());
+    }
+    let message = format!("invalid value for parameter \"replication\": \"{value}\"");
+    Err(Refusal::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        .with_hint("Valid values are: \"false\", 0, \"true\", 1, \"database\".")
+        .into())
+}

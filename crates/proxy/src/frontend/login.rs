@@ -1,0 +1,219 @@
+//! One login from the first byte to the hand-over.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::timeout;
+use trunkline_settings::Settings;
+use trunkline_wire::SqlState;
+use trunkline_wire::backend::{Authentication, authentication};
+
+use super::auth::{Proven, authenticate};
+use super::config::LoginConfig;
+use super::entrance::Shared;
+use super::exchange::Proof;
+use super::handshake::{Greeting, Request, greet};
+use super::refusal::{Ended, Refusal};
+use super::slots::{ClientSlot, SlotsFull};
+use crate::handover::{ConsoleLogin, ConsoleRights, LoggedIn};
+use crate::net::{AsyncSocket, Channel, Peer};
+use crate::tls::TlsCodec;
+
+/// How long a client that was refused may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves one connection until it is handed over or closed.
+pub(super) async fn login(socket: AsyncSocket, shared: Arc<Shared>, config: Arc<LoginConfig>) {
+    let peer = match prepare(&socket, &config) {
+        Ok(peer) => peer,
+        Err(error) => return tracing::debug!(%error, "the client left at once"),
+    };
+    let mut attempt = Attempt { channel: Channel::new(socket), peer, shared, config, asked: None };
+    let limit = attempt.config.settings.general.login_timeout;
+    let Ok(ended) = timeout(limit, attempt.run()).await else {
+        // As PostgreSQL, which may be in the middle of a message by then.
+        return tracing::info!(client = %peer, "the login took longer than general.login_timeout");
+    };
+    match ended {
+        Ok(done) => attempt.hand_over(done),
+        Err(Ended::Silently(reason)) => tracing::debug!(client = %peer, %reason, "no login"),
+        Err(Ended::Refused(refusal)) => attempt.refuse(&refusal).await,
+    }
+}
+
+fn prepare(socket: &AsyncSocket, config: &LoginConfig) -> io::Result<Peer> {
+    if let AsyncSocket::Tcp(tcp) = socket {
+        config.tcp.apply(tcp)?;
+    }
+    socket.peer()
+}
+
+struct Attempt {
+    channel: Channel,
+    peer: Peer,
+    shared: Arc<Shared>,
+    config: Arc<LoginConfig>,
+    /// User and database, once the client has said them.
+    asked: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// What came of a connection.
+enum Done {
+    /// It was a cancel request, which has been passed on.
+    Cancelled,
+    Client {
+        request: Request,
+        method: &'static str,
+        slot: ClientSlot,
+    },
+    Console {
+        request: Request,
+        rights: ConsoleRights,
+        slot: ClientSlot,
+    },
+}
+
+impl Attempt {
+    async fn run(&mut self) -> Result<Done, Ended> {
+        let (channel, peer, config) = (&mut self.channel, &self.peer, &*self.config);
+        let mut request = match greet(channel, peer, config).await? {
+            Greeting::Cancel { pid, key } => {
+                self.shared.handoff.cancel(pid, &key);
+                return Ok(Done::Cancelled);
+            }
+            Greeting::Login(request) => request,
+        };
+        self.asked = Some((Arc::clone(&request.user), Arc::clone(&request.database)));
+        if self.shared.is_draining() {
+            let message = "the database system is shutting down";
+            return Err(Refusal::new(SqlState::CANNOT_CONNECT_NOW, message).into());
+        }
+        let users = &self.shared.users;
+        let proven = authenticate(channel, &mut request, peer, config, users).await?;
+        let done = self.admit(request, &proven)?;
+        self.remember(&done, proven.proof);
+        let mut out = proven.last_words;
+        authentication(&mut out, &Authentication::Ok);
+        self.channel.send(&out).await?;
+        Ok(done)
+    }
+
+    /// Whether there is such a database for this user, and a place for the client.
+    fn admit(&self, request: Request, proven: &Proven) -> Result<Done, Ended> {
+        let settings = &*self.config.settings;
+        if settings.is_console(&request.database) {
+            let rights = console_rights(settings, &request.user)?;
+            let slots = &self.shared;
+            // The reserve is for when the ordinary places are gone.
+            let slot = slots
+                .clients
+                .take(&request.user, None)
+                .or_else(|_| slots.consoles.take(&request.user, None));
+            let slot = slot.map_err(|full| too_many(full, &request.user))?;
+            return Ok(Done::Console { request, rights, slot });
+        }
+        let Some(policy) = settings.pool_for(&request.database, &request.user) else {
+            let message = format!("database \"{}\" does not exist", request.database);
+            return Err(Refusal::new(SqlState::INVALID_CATALOG_NAME, message).into());
+        };
+        let limit = Some(policy.max_user_clients).filter(|limit| *limit > 0);
+        let slot = self.shared.clients.take(&request.user, limit);
+        let slot = slot.map_err(|full| too_many(full, &request.user))?;
+        Ok(Done::Client { request, method: proven.method, slot })
+    }
+
+    /// Keeps what the login has shown for logging in to servers. A login to the console shows the same, but
+    /// is for someone who may have no business there.
+    fn remember(&self, done: &Done, proof: Proof) {
+        let Done::Client { request, .. } = done else { return };
+        match proof {
+            Proof::Nothing => {}
+            Proof::Key(key, verifier) => self.shared.ring.learn_key(&request.user, key, verifier),
+            Proof::Secret(learnt) => self.shared.ring.learn(&request.user, learnt),
+        }
+    }
+
+    fn hand_over(self, done: Done) {
+        match done {
+            Done::Cancelled => {}
+            Done::Client { request, method, slot } => self.hand_over_client(request, method, slot),
+            Done::Console { request, rights, slot } => {
+                tracing::info!(client = %self.peer, user = %request.user, "console login");
+                self.shared.handoff.console(ConsoleLogin {
+                    stream: Box::new(self.channel),
+                    user: request.user,
+                    database: request.database,
+                    rights,
+                    startup: request.params,
+                    peer: self.peer,
+                    slot,
+                });
+            }
+        }
+    }
+
+    fn hand_over_client(self, request: Request, method: &'static str, slot: ClientSlot) {
+        if self.config.settings.log.connections {
+            let tls = self.channel.tls().and_then(TlsCodec::version);
+            tracing::info!(
+                client = %self.peer, user = %request.user, database = %request.database, method,
+                tls = tls.and_then(|version| version.as_str()).unwrap_or("off"),
+                "login",
+            );
+        }
+        match self.channel.into_parts() {
+            Ok(parts) => self.shared.handoff.logged_in(LoggedIn {
+                socket: parts.socket,
+                tls: parts.tls,
+                user: request.user,
+                database: request.database,
+                startup: request.params,
+                protocol: request.protocol,
+                early: parts.received,
+                peer: self.peer,
+                method,
+                slot,
+            }),
+            Err(error) => tracing::warn!(client = %self.peer, %error, "the login was lost"),
+        }
+    }
+
+    async fn refuse(mut self, refusal: &Refusal) {
+        if self.config.settings.log.pooler_errors {
+            let (user, database) = match &self.asked {
+                Some((user, database)) => (&**user, &**database),
+                None => ("", ""),
+            };
+            tracing::warn!(
+                client = %self.peer, user, database, sqlstate = %refusal.code,
+                reason = refusal.log.as_deref(), "{}", refusal.message,
+            );
+        }
+        let mut out = BytesMut::new();
+        refusal.write(&mut out);
+        // Nobody is owed more than the attempt.
+        timeout(FAREWELL, self.channel.farewell(&out)).await.ok();
+    }
+}
+
+fn console_rights(settings: &Settings, user: &str) -> Result<ConsoleRights, Ended> {
+    if settings.is_admin(user) {
+        Ok(ConsoleRights::Admin)
+    } else if settings.is_stats_user(user) {
+        Ok(ConsoleRights::Read)
+    } else {
+        let message = format!("user \"{user}\" is not allowed to use the admin console");
+        let hint = "Name the user in console.admin_users or console.stats_users.";
+        Err(Refusal::new(SqlState::INSUFFICIENT_PRIVILEGE, message).with_hint(hint).into())
+    }
+}
+
+fn too_many(full: SlotsFull, user: &str) -> Refusal {
+    let message = match full {
+        SlotsFull::Clients => full.to_string(),
+        SlotsFull::User => format!("{full} \"{user}\""),
+    };
+    Refusal::new(SqlState::TOO_MANY_CONNECTIONS, message)
+}

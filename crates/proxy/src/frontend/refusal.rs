@@ -1,0 +1,62 @@
+//! Why a client is not let in, and what it is told.
+
+use bytes::BytesMut;
+use trunkline_wire::SqlState;
+use trunkline_wire::backend::{Report, error_response};
+
+/// The end of a login that did not succeed.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The client is told. PostgreSQL's words and codes where it has some.
+    Refused(Refusal),
+    /// The connection is closed without a word: it broke, or what came was not the protocol.
+    Silently(String),
+}
+
+/// A FATAL error for the client.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: SqlState,
+    pub(super) message: String,
+    pub(super) detail: Option<String>,
+    pub(super) hint: Option<&'static str>,
+    /// What only the log says, for instance that the user does not exist.
+    pub(super) log: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: SqlState, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: None, hint: None, log: None }
+    }
+
+    pub(super) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Adds what the client must not learn.
+    pub(super) fn because(mut self, reason: impl Into<String>) -> Self {
+        self.log = Some(reason.into());
+        self
+    }
+
+    /// Appends the message.
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        let mut report = Report::fatal(self.code, &self.message);
+        report.detail = self.detail.as_deref();
+        report.hint = self.hint;
+        error_response(out, &report);
+    }
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Self::Silently(error.to_string())
+    }
+}

@@ -1,0 +1,356 @@
+//! Logins by psql: every method, TLS, rules, limits, and a storm of them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod login_support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use login_support::parlour::{Parlour, answer, complaint, settings, with_rules};
+use login_support::{Authority, pem};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use trunkline_proxy::backend::Learnt;
+use trunkline_proxy::handover::ConsoleRights;
+use trunkline_settings::{AuthMethod, ClientTls, ClientTlsMode, Settings};
+use trunkline_wire::auth::{DEFAULT_ITERATIONS, Md5Hash, Verifier};
+
+fn verifier(password: &str) -> String {
+    let verifier = Verifier::derive(password.as_bytes(), &[7; 16], DEFAULT_ITERATIONS).unwrap();
+    verifier.to_text().to_string()
+}
+
+fn md5(password: &str, user: &str) -> String {
+    let hash = Md5Hash::new(password.as_bytes(), user.as_bytes()).to_text();
+    String::from_utf8(hash.to_vec()).unwrap()
+}
+
+fn known() -> Settings {
+    settings(&[("sam", &verifier("secret")), ("mia", &md5("secret", "mia")), ("pat", "secret")])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_method_lets_in_who_knows_the_password_and_nobody_else() {
+    let rules = "host all all 127.0.0.1/32 METHOD\nlocal all all METHOD";
+    for (method, user, used) in [
+        ("scram-sha-256", "sam", "scram-sha-256"),
+        ("scram-sha-256", "pat", "scram-sha-256"),
+        ("md5", "mia", "md5"),
+        ("md5", "pat", "md5"),
+        ("md5", "sam", "scram-sha-256"),
+        ("password", "sam", "password"),
+        ("password", "mia", "password"),
+        ("password", "pat", "password"),
+    ] {
+        let mut parlour = Parlour::open(with_rules(known(), &rules.replace("METHOD", method)));
+        let user_is = format!("user={user}");
+        assert_eq!(
+            answer(&parlour.psql("secret", &user_is).await),
+            format!("{user}@shop"),
+            "{method}"
+        );
+        let visit = parlour.visits.recv().await.unwrap();
+        assert_eq!((visit.user.as_str(), visit.method), (user, used));
+        let local = parlour.psql_local("secret", &user_is).await;
+        assert_eq!(answer(&local), format!("{user}@shop"), "{method} over the Unix socket");
+        for (password, user) in [("wrong", user), ("secret", "nobody")] {
+            let refused = complaint(&parlour.psql(password, &format!("user={user}")).await);
+            let expected = format!("FATAL:  password authentication failed for user \"{user}\"");
+            assert!(refused.ends_with(&expected), "{method}: {refused}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scram_does_not_let_in_a_user_whose_password_is_stored_as_md5() {
+    let parlour = Parlour::open(known());
+    let refused = complaint(&parlour.psql("secret", "user=mia").await);
+    assert!(refused.contains("password authentication failed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_decide_by_address_database_and_encryption() {
+    let rules = "host shop trusty 127.0.0.1/32 trust\nhost all banned all reject\nhost shop sam samehost scram-sha-256";
+    let mut parlour = Parlour::open(with_rules(known(), rules));
+    assert_eq!(answer(&parlour.psql("", "user=trusty").await), "trusty@shop");
+    assert_eq!(parlour.visits.recv().await.unwrap().method, "trust");
+    assert_eq!(answer(&parlour.psql("secret", "user=sam").await), "sam@shop");
+    let refused = complaint(&parlour.psql("", "user=banned").await);
+    assert!(
+        refused.contains("pg_hba.conf rejects connection for host \"127.0.0.1\", user \"banned\", database \"shop\", no encryption"),
+        "{refused}"
+    );
+    let refused = complaint(&parlour.psql_local("", "user=sam").await);
+    assert!(refused.contains("no pg_hba.conf entry for host \"[local]\""), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_teaches_the_key_that_opens_servers() {
+    let mut settings = known();
+    settings.auth.method = AuthMethod::Md5;
+    let parlour = Parlour::open(settings);
+    for user in ["sam", "mia"] {
+        complaint(&parlour.psql("wrong", &format!("user={user}")).await);
+        assert_eq!(parlour.ring.learnt(user), None);
+        answer(&parlour.psql("secret", &format!("user={user}")).await);
+    }
+    assert!(matches!(parlour.ring.learnt("sam"), Some(Learnt::Keys(_))));
+    assert!(matches!(parlour.ring.learnt("mia"), Some(Learnt::Md5(_))));
+}
+
+/// Settings with TLS in this mode; client certificates come from `authority`.
+fn with_tls(mut settings: Settings, authority: &Authority, mode: ClientTlsMode) -> Settings {
+    let (certificate, key) = authority.sign("server", &["127.0.0.1", "db.test"]);
+    settings.client_tls = ClientTls {
+        mode,
+        certificate: Some(pem(&certificate)),
+        key: Some(pem(&key)),
+        ca: Some(pem(&authority.pem())),
+        ..ClientTls::default()
+    };
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_offered_demanded_and_bound_to() {
+    let authority = Authority::new();
+    let files = tempfile::tempdir().unwrap();
+    let root = files.path().join("root.crt");
+    std::fs::write(&root, authority.pem()).unwrap();
+    let root = format!("sslrootcert={}", root.display());
+
+    let mut parlour = Parlour::open(with_tls(known(), &authority, ClientTlsMode::Require));
+    let refused = complaint(&parlour.psql("secret", "user=sam sslmode=disable").await);
+    assert!(refused.contains("SSL connection is required"), "{refused}");
+    for options in [
+        "sslmode=require",
+        "sslmode=verify-full",
+        "sslmode=verify-ca channel_binding=require",
+        "sslmode=require ssl_min_protocol_version=TLSv1.2 ssl_max_protocol_version=TLSv1.2 channel_binding=require",
+    ] {
+        let seen = parlour.psql("secret", &format!("user=sam {root} {options}")).await;
+        assert_eq!(answer(&seen), "sam@shop", "{options}");
+        assert!(parlour.visits.recv().await.unwrap().encrypted);
+    }
+    // A Unix socket needs none.
+    answer(&parlour.psql_local("secret", "user=sam").await);
+
+    let bare = Parlour::open(known());
+    answer(&bare.psql("secret", "user=sam sslmode=prefer gssencmode=prefer").await);
+    let refused = complaint(&bare.psql("secret", "user=sam sslmode=require").await);
+    assert!(refused.contains("server does not support SSL"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_logs_in_whom_it_names() {
+    use std::os::unix::fs::PermissionsExt;
+    let authority = Authority::new();
+    let files = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    let (certificate, key) = authority.sign("carl", &[]);
+    let shown = format!(
+        "sslmode=require sslcert={} sslkey={}",
+        write("c.crt", &certificate),
+        write("c.key", &key)
+    );
+
+    let settings =
+        with_tls(with_rules(known(), "hostssl all all all cert"), &authority, ClientTlsMode::Allow);
+    let mut parlour = Parlour::open(settings);
+    assert_eq!(answer(&parlour.psql("", &format!("user=carl {shown}")).await), "carl@shop");
+    assert_eq!(parlour.visits.recv().await.unwrap().method, "cert");
+    let refused = complaint(&parlour.psql("", &format!("user=sam {shown}")).await);
+    assert!(refused.contains("certificate authentication failed for user \"sam\""), "{refused}");
+    let refused = complaint(&parlour.psql("", "user=carl sslmode=require").await);
+    assert!(refused.contains("connection requires a valid client certificate"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn startup_settings_arrive_and_replication_is_refused() {
+    let mut parlour = Parlour::open(known());
+    let options = "user=pat application_name=report options='-c work_mem=1MB --DateStyle=ISO'";
+    answer(&parlour.psql("secret", options).await);
+    let startup = parlour.visits.recv().await.unwrap().startup;
+    assert_eq!(startup.application_name.as_deref(), Some("report"));
+    let others: Vec<_> = startup.others.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(others, [("work_mem", "1MB"), ("DateStyle", "ISO")]);
+    let refused = complaint(&parlour.psql("secret", "user=pat replication=database").await);
+    assert!(refused.contains("replication connections are not supported"), "{refused}");
+    let refused = complaint(&parlour.psql("secret", "user=pat options='-d 5'").await);
+    assert!(refused.contains("invalid command-line argument for server process: -d"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_places_unknown_databases_and_draining_are_told_apart() {
+    let mut settings = known();
+    settings.general.max_clients = 1;
+    settings.general.admin_slots = 1;
+    settings.console.admin_users = vec!["pat".to_owned()];
+    let shop = settings.databases.0.remove("*").unwrap();
+    settings.databases.0.insert("shop".to_owned(), shop);
+    let parlour = Parlour::open(settings);
+    let refused = complaint(&parlour.psql("secret", "user=pat dbname=other").await);
+    assert!(refused.contains("database \"other\" does not exist"), "{refused}");
+    let refused = complaint(&parlour.psql("secret", "user=sam dbname=trunkline").await);
+    assert!(refused.contains("not allowed to use the admin console"), "{refused}");
+
+    let held = tokio::process::Command::new("psql")
+        .args(["-Xw", "-d"])
+        .arg(format!("host=127.0.0.1 port={} user=pat dbname=shop", parlour.port))
+        .env("PGPASSWORD", "secret")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    until(|| parlour.frontend.clients() == 1).await;
+    let refused = complaint(&parlour.psql("secret", "user=pat").await);
+    assert!(refused.contains("sorry, too many clients already"), "{refused}");
+    let console = tokio::spawn({
+        let port = parlour.port;
+        async move {
+            tokio::process::Command::new("psql")
+                .args(["-Xw", "-d"])
+                .arg(format!("host=127.0.0.1 port={port} user=pat dbname=pgbouncer"))
+                .env("PGPASSWORD", "secret")
+                .stdin(std::process::Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap()
+        }
+    });
+    let console = console.await.unwrap();
+    until(|| *parlour.consoles.lock().unwrap() == [ConsoleRights::Admin]).await;
+    drop((held, console));
+    until(|| parlour.frontend.clients() == 0).await;
+
+    parlour.frontend.drain();
+    let refused = complaint(&parlour.psql("secret", "user=pat").await);
+    assert!(refused.contains("the database system is shutting down"), "{refused}");
+    let mut cancel = TcpStream::connect(("127.0.0.1", parlour.port)).await.unwrap();
+    cancel
+        .write_all(b"\x00\x00\x00\x10\x04\xd2\x16\x2e\x00\x00\x00\x07\x09\x08\x07\x06")
+        .await
+        .unwrap();
+    assert_eq!(cancel.read(&mut [0; 16]).await.unwrap(), 0);
+    assert_eq!(*parlour.cancels.lock().unwrap(), [(7, vec![9, 8, 7, 6])]);
+}
+
+/// Waits for what another task does.
+async fn until(done: impl Fn() -> bool) {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(tokio::time::Instant::now() < patience, "nothing happened");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Sends bytes and reads until the server closes.
+async fn say(port: u16, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    for piece in pieces {
+        stream.write_all(piece).await.unwrap();
+    }
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.unwrap();
+    heard
+}
+
+const SSL_REQUEST: &[u8] = b"\x00\x00\x00\x08\x04\xd2\x16\x2f";
+const GSS_REQUEST: &[u8] = b"\x00\x00\x00\x08\x04\xd2\x16\x30";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_is_met_with_silence_or_with_postgresqls_words() {
+    let authority = Authority::new();
+    let bare = Parlour::open(known());
+    let tls = Parlour::open(with_tls(known(), &authority, ClientTlsMode::Allow));
+    for junk in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\x00\x00\x00\x04",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x16\x03\x01\x02\x00\x01",
+    ] {
+        assert_eq!(say(bare.port, &[junk]).await, b"", "{junk:?}");
+    }
+    let heard = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+
+    let version = say(bare.port, &[b"\x00\x00\x00\x08\x00\x02\x00\x00"]).await;
+    assert!(heard(&version).contains("unsupported frontend protocol 2.0"), "{}", heard(&version));
+    let nobody = say(bare.port, &[b"\x00\x00\x00\x09\x00\x03\x00\x00\x00"]).await;
+    assert!(heard(&nobody).contains("no PostgreSQL user name specified"), "{}", heard(&nobody));
+    let twice = say(bare.port, &[SSL_REQUEST, GSS_REQUEST, SSL_REQUEST]).await;
+    assert!(twice.starts_with(b"NNE"), "{}", heard(&twice));
+    assert!(heard(&twice).contains("unsupported frontend protocol 1234.5679"), "{}", heard(&twice));
+
+    // What is sent in one go with the question was never encrypted.
+    let smuggled =
+        say(tls.port, &[&[SSL_REQUEST, b"\x00\x00\x00\x09\x00\x03\x00\x00\x00"].concat()]).await;
+    assert!(
+        heard(&smuggled).contains("received unencrypted data after SSL request"),
+        "{}",
+        heard(&smuggled)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_protocol_option_is_negotiated_away() {
+    let mut settings = known();
+    settings.auth.method = AuthMethod::Trust;
+    let parlour = Parlour::open(settings);
+    let mut stream = TcpStream::connect(("127.0.0.1", parlour.port)).await.unwrap();
+    let body = b"\x00\x03\x27\x0fuser\0pat\0_pq_.strange\0on\0\0";
+    stream.write_u32(u32::try_from(body.len() + 4).unwrap()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut heard = [0; 64];
+    let read = stream.read(&mut heard).await.unwrap();
+    let expected = b"v\x00\x00\x00\x19\x00\x03\x00\x02\x00\x00\x00\x01_pq_.strange\0R\x00\x00\x00\x08\x00\x00\x00\x00";
+    assert!(heard[..read].starts_with(expected), "{:?}", String::from_utf8_lossy(&heard[..read]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_dawdle_are_cut_off_and_do_not_keep_others_out() {
+    let mut settings = known();
+    settings.general.login_timeout = Duration::from_millis(500);
+    settings.general.max_pending_logins = 3;
+    let parlour = Parlour::open(settings);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(("127.0.0.1", parlour.port)).await.unwrap();
+        stream.write_all(b"\x00\x00").await.unwrap();
+        held.push(stream);
+    }
+    until(|| parlour.frontend.pending() == 3).await;
+    let mut fourth = TcpStream::connect(("127.0.0.1", parlour.port)).await.unwrap();
+    assert!(matches!(fourth.read(&mut [0; 1]).await, Ok(0) | Err(_)), "the fourth was served");
+    for mut stream in held {
+        assert!(matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)), "a dawdler was answered");
+    }
+    until(|| parlour.frontend.pending() == 0).await;
+    answer(&parlour.psql("secret", "user=pat").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_with_a_bad_file_changes_nothing() {
+    let authority = Authority::new();
+    let good = with_tls(known(), &authority, ClientTlsMode::Allow);
+    let parlour = Parlour::open(good.clone());
+    let mut bad = good.clone();
+    bad.client_tls.certificate = Some(pem("nonsense"));
+    bad.users.0.clear();
+    parlour.frontend.reload(&Arc::new(bad)).unwrap_err();
+    answer(&parlour.psql("secret", "user=pat sslmode=require").await);
+
+    // A new certificate counts for the next login.
+    let renewed = Authority::new();
+    let root = parlour.directory.path().join("root.crt");
+    std::fs::write(&root, renewed.pem()).unwrap();
+    let verify = format!("user=pat sslmode=verify-full sslrootcert={}", root.display());
+    complaint(&parlour.psql("secret", &verify).await);
+    parlour.frontend.reload(&Arc::new(with_tls(known(), &renewed, ClientTlsMode::Allow))).unwrap();
+    answer(&parlour.psql("secret", &verify).await);
+}
