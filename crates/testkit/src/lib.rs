@@ -2,6 +2,10 @@
 //!
 //! - [`cluster`]: a PostgreSQL primary with streaming standbys in one call, with verbs for
 //!   disaster (kill, freeze, cut, pause replay, promote).
+//! - [`trunkline`]: the program itself as a process, with its configuration, log and usage.
+//! - [`peer`]: a scripted server and a raw client, for what real ones will not do on command.
+//! - [`link`]: a network between two sockets that fails on command.
+//! - [`certs`]: an authority, and certificates for servers and clients.
 //! - [`wait`]: waiting for a condition instead of for time.
 //!
 //! What never enters: anything that is shipped. Nothing here is used by the program itself, and no
@@ -22,8 +26,10 @@ pub mod link;
 pub mod peer;
 pub mod ports;
 pub mod process;
+pub mod trunkline;
 pub mod wait;
 
 pub use anyhow::{Error, Result};
 pub use cluster::{Cluster, ClusterOptions, Node, StopMode};
+pub use trunkline::{Trunkline, TrunklineOptions};
 pub use wait::wait_for;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub const DIRECTORY_VARIABLE: &str = "TRUNKLINE_PG_BIN";
 
 /// Where packages put one directory per version, with `bin` below it.
-const PARENTS: [&str; 4] = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local"];
+const PARENTS: [&str; 4] = ["/usr/lib/postgresql", "/usr", "/usr/local", "/opt/homebrew/opt"];
 
 /// The programs without which there is no server.
 const NEEDED: [&str; 2] = ["postgres", "initdb"];
