@@ -1,5 +1,3 @@
-//! Numbers of nodes.
+//! Numbers of nodes, as the cluster decides on them.
 
-/// A node's number: its place in the order in which nodes became known to this process. Never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u16);
+pub use trunkline_cluster::NodeId;
