@@ -65,7 +65,12 @@ pub enum Effect {
     },
     /// A setting gets a value that the text does not show, or perhaps none: `set_config` with computed arguments or
     /// under a condition, `UPDATE pg_settings`, or a `SET` that could not be read.
-    SetComputed(Option<Parameter>),
+    SetComputed {
+        /// Which setting, if the text shows that.
+        parameter: Option<Parameter>,
+        /// Only until the end of the transaction.
+        local: bool,
+    },
     /// `RESET name`, `SET name TO DEFAULT`.
     Reset {
         /// Which setting.
@@ -168,12 +173,17 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    /// The setting of this name, in any case.
+    /// The setting of this name, in any case. Two names from long ago are still taken by the server for their
+    /// successors (`map_old_guc_names`).
     pub fn named(name: &[u8]) -> Self {
         if name.eq_ignore_ascii_case(b"role") {
             Self::Role
         } else if name.eq_ignore_ascii_case(b"session_authorization") {
             Self::SessionAuthorization
+        } else if name.eq_ignore_ascii_case(b"sort_mem") {
+            Self::Ordinary(Name::new(b"work_mem"))
+        } else if name.eq_ignore_ascii_case(b"vacuum_mem") {
+            Self::Ordinary(Name::new(b"maintenance_work_mem"))
         } else {
             Self::Ordinary(Name::of_setting(name))
         }

@@ -55,6 +55,19 @@ enum Last {
     Other,
 }
 
+/// What may come of `INSERT INTO name`, whose columns look like a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// Nothing more.
+    None,
+    /// `INTO`.
+    Into,
+    /// The name.
+    Name,
+    /// More parts of the name, or the columns.
+    Reading,
+}
+
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
@@ -63,8 +76,7 @@ struct Reader<'a> {
     /// The last word, and whether a dot stood before it.
     word: &'a [u8],
     dotted: bool,
-    /// Whether all so far has been `INSERT INTO` and parts of a name.
-    target: bool,
+    target: Target,
 }
 
 impl<'a> Reader<'a> {
@@ -76,7 +88,7 @@ impl<'a> Reader<'a> {
             last: Last::Other,
             word: &[],
             dotted: false,
-            target: false,
+            target: Target::None,
         }
     }
 
@@ -104,7 +116,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.skip(is_word);
         self.keyword = Keyword::from_word(self.text.get(start..self.at)?);
-        self.target = self.keyword == Keyword::Insert;
+        self.target = if self.keyword == Keyword::Insert { Target::Into } else { Target::None };
         self.last = Last::Other;
         match self.keyword {
             Keyword::Select
@@ -137,9 +149,7 @@ impl<'a> Reader<'a> {
                     && matches!(word.get(3)? | 0x20, b't' | b's')
             }
             b'i' => {
-                word.len() == 4
-                    && word.eq_ignore_ascii_case(b"into")
-                    && !(self.target && self.last == Last::Other)
+                self.target != Target::Into && word.len() == 4 && word.eq_ignore_ascii_case(b"into")
             }
             // The prefixes of strings.
             b'e' | b'b' | b'x' | b'n' | b'u' => {
@@ -147,13 +157,26 @@ impl<'a> Reader<'a> {
             }
             _ => false,
         };
-        if unusual {
+        if unusual || self.target == Target::Into && !word.eq_ignore_ascii_case(b"into") {
             return None;
         }
         self.dotted = self.last == Last::Dot;
+        self.step_target();
         self.last = Last::Word;
         self.word = word;
         Some(())
+    }
+
+    /// A name begins, or goes on after a dot.
+    #[inline]
+    fn step_target(&mut self) {
+        if self.last != Last::Dot && self.target != Target::None {
+            self.target = match self.target {
+                Target::Into => Target::Name,
+                Target::Name => Target::Reading,
+                Target::Reading | Target::None => Target::None,
+            };
+        }
     }
 
     #[inline]
@@ -164,6 +187,10 @@ impl<'a> Reader<'a> {
             b'\'' => self.string()?,
             b'"' => {
                 self.quoted()?;
+                if self.target == Target::Into {
+                    return None;
+                }
+                self.step_target();
                 self.last = Last::Quoted;
                 return Some(());
             }
@@ -183,14 +210,14 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         self.last = Last::Other;
-        self.target = false;
+        self.target = Target::None;
         Some(())
     }
 
     /// A name before a parenthesis must be the target of `INSERT`, a keyword or a clean function.
     fn parenthesis(&mut self) -> Option<()> {
         let plain = match self.last {
-            Last::Word | Last::Quoted if self.target => true,
+            Last::Word | Last::Quoted if self.target == Target::Reading => true,
             Last::Word => {
                 !self.dotted
                     && matches!(lookup(self.word, false), Some(Call::Keyword | Call::Clean))

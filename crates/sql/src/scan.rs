@@ -7,7 +7,7 @@ use crate::plain;
 use crate::scanner::Scanner;
 
 /// So many statements of a text have their keyword kept; it is for logs and counters only.
-pub(crate) const KEYWORDS_KEPT: usize = 8;
+pub(crate) const KEYWORDS_KEPT: usize = 16;
 
 /// What a text does. Costs no allocation as long as there is at most one effect without a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Scan {
     }
 
     /// The word that the statement of this index begins with. [`Keyword::Other`] for what no keyword was kept of,
-    /// that is after the first eight statements.
+    /// that is after the first sixteen statements.
     pub fn keyword(&self, statement: usize) -> Keyword {
         self.keywords.get(statement).copied().unwrap_or_default()
     }

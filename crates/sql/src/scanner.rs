@@ -1,5 +1,7 @@
 //! A text, piece by piece: statements are told apart, and what must outlive a piece is kept.
 
+use std::fmt;
+
 use crate::cursor::Text;
 use crate::effect::{
     Deallocate, Effect, Execute, Opaque, Parameter, Pin, Prepare, StatementEffect,
@@ -21,7 +23,7 @@ const EFFECT_BYTES_KEPT: usize = 256 * 1024;
 
 /// Follows a text that comes in pieces of any size, in bounded memory: `feed` all but the last piece, then
 /// `finish_with` it (or `finish`). The answer does not depend on where the text was cut.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Scanner {
     rules: Rules,
     lexer: Lexer,
@@ -194,6 +196,13 @@ impl Scanner {
     }
 }
 
+/// Shows nothing of the text, which may hold secrets.
+impl fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scanner").field("statements", &self.scan.statements).finish_non_exhaustive()
+    }
+}
+
 /// The text of the name at `place`, at most [`NAME_KEPT`] bytes of it: in the piece at `base`, or kept from earlier.
 #[inline]
 fn name_text<'a>(
@@ -220,7 +229,8 @@ fn weight(effect: &Effect) -> usize {
     };
     match effect {
         Effect::Set { parameter: name, value, .. } => parameter(name) + value.as_bytes().len(),
-        Effect::SetComputed(Some(name)) | Effect::Reset { parameter: name, .. } => parameter(name),
+        Effect::SetComputed { parameter: Some(name), .. }
+        | Effect::Reset { parameter: name, .. } => parameter(name),
         Effect::Savepoint(name)
         | Effect::RollbackTo(name)
         | Effect::Release(name)
@@ -235,3 +245,6 @@ fn weight(effect: &Effect) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

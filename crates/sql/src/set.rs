@@ -6,6 +6,7 @@ use crate::lexer::Kind;
 use crate::literal;
 use crate::name::Name;
 use crate::statement::Sink;
+use crate::stream::is_temp_schema;
 use crate::transaction::read_modes;
 
 /// `SET …`. What cannot be read counts as a setting that is not known.
@@ -23,7 +24,7 @@ pub(crate) fn read_set(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) {
         }
     }
     if read_special(cursor, local, out).is_none() && read_general(cursor, local, out).is_none() {
-        out(Effect::SetComputed(None));
+        out(Effect::SetComputed { parameter: None, local });
     }
 }
 
@@ -75,7 +76,7 @@ fn read_special(cursor: &mut Cursor<'_>, local: bool, out: &mut Sink<'_>) -> Opt
 fn read_general(cursor: &mut Cursor<'_>, local: bool, out: &mut Sink<'_>) -> Option<()> {
     let parameter = read_parameter(cursor)?;
     if cursor.eat_words(&[b"from", b"current"]) {
-        out(Effect::SetComputed(Some(parameter)));
+        out(Effect::SetComputed { parameter: Some(parameter), local });
         return Some(());
     }
     if !cursor.eat_mark(b'=') && !cursor.eat_word(b"to") {
@@ -83,7 +84,7 @@ fn read_general(cursor: &mut Cursor<'_>, local: bool, out: &mut Sink<'_>) -> Opt
     }
     let ahead = cursor.clone();
     let Some(value) = read_value(cursor) else {
-        out(Effect::SetComputed(Some(parameter)));
+        out(Effect::SetComputed { parameter: Some(parameter), local });
         return Some(());
     };
     if leads_to_temp(&parameter, ahead) {
@@ -227,7 +228,7 @@ fn leads_to_temp(parameter: &Parameter, mut value: Cursor<'_>) -> bool {
         Kind::Text => Name::new(&literal::decode(bytes, value.rules()).unwrap_or_default()),
         _ => return false,
     };
-    first.as_bytes().starts_with(b"pg_temp")
+    is_temp_schema(first.as_bytes())
 }
 
 /// `RESET {name | ALL | TIME ZONE | TRANSACTION ISOLATION LEVEL | SESSION AUTHORIZATION}`.

@@ -4,6 +4,7 @@ use crate::cursor::{Cursor, Text};
 use crate::effect::{Effect, Parameter, Value};
 use crate::lexer::{Kind, Rules, Token};
 use crate::literal;
+use crate::settings::is_transaction_local;
 use crate::statement::Sink;
 
 /// Says what the `set_config` calls of a statement do. Only a `SELECT` without `FROM` and the like, whose calls stand
@@ -13,8 +14,27 @@ pub(crate) fn read(text: Text<'_>, out: &mut Sink<'_>) {
     if read_select(&mut Cursor::new(text), &mut found).is_some() {
         found.into_iter().for_each(out);
     } else {
-        out(Effect::SetComputed(None));
+        out(Effect::SetComputed { parameter: None, local: all_are_local(Cursor::new(text)) });
     }
+}
+
+/// Whether every call says that it is local, by a constant.
+fn all_are_local(mut cursor: Cursor<'_>) -> bool {
+    while cursor.peek().is_some() {
+        if !cursor.eat_word(b"set_config") {
+            let quoted =
+                cursor.take().is_some_and(|token| cursor.bytes_of(token) == b"\"set_config\"");
+            if quoted {
+                return false;
+            }
+            continue;
+        }
+        match read_call(&mut cursor) {
+            Some(Effect::Set { local: true, .. } | Effect::SetComputed { local: true, .. }) => {}
+            _ => return false,
+        }
+    }
+    cursor.is_done()
 }
 
 /// `SELECT item [[AS] label], …`.
@@ -84,14 +104,14 @@ fn read_call(cursor: &mut Cursor<'_>) -> Option<Effect> {
     let name = read_text_argument(cursor);
     let value = read_text_argument(cursor);
     let local = read_switch_argument(cursor);
-    let name = name.map(|name| Parameter::named(&name));
-    let (Some(parameter), Some(value), Some(local)) = (&name, value, local) else {
-        return Some(Effect::SetComputed(name));
-    };
-    if crate::settings::is_transaction_local(parameter.name()) {
-        return Some(Effect::SetComputed(name));
-    }
-    Some(Effect::Set { parameter: parameter.clone(), value: Value::Literal(value.into()), local })
+    let parameter = name.map(|name| Parameter::named(&name));
+    let known = parameter.clone().filter(|parameter| !is_transaction_local(parameter.name()));
+    Some(match (known, value, local) {
+        (Some(parameter), Some(value), Some(local)) => {
+            Effect::Set { parameter, value: Value::Literal(value.into()), local }
+        }
+        _ => Effect::SetComputed { parameter, local: local == Some(true) },
+    })
 }
 
 /// A constant of type text with the comma behind it; else the argument is skipped.

@@ -191,18 +191,15 @@ fn read_create(cursor: &mut Cursor<'_>, stream: &Stream, out: &mut Sink<'_>) -> 
     cursor.eat_word(b"unlogged");
     let table = cursor.eat_word(b"table");
     let runs = table || cursor.at_word(b"materialized");
-    if cursor.at_word(b"extension") {
-        out(Effect::Opaque(Opaque::Script));
-    }
     if !temp {
         out(Effect::Ddl);
     }
-    let tail = if table { read_table_tail(cursor, out)? } else { TableTail::default() };
-    if temp || stream.facts.has(Facts::TEMP) {
-        out(Effect::Pin(Pin::TempObject { on_commit_drop: tail.on_commit_drop }));
+    if cursor.at_word(b"extension") {
+        out(Effect::Opaque(Opaque::Script));
     }
-    if let (true, Some(name)) = (runs, &stream.function) {
-        out(Effect::Opaque(Opaque::Function(Name::clone(name))));
+    let on_commit_drop = table && read_table_tail(cursor, false, out)?;
+    if temp || stream.facts.has(Facts::TEMP) {
+        out(Effect::Pin(Pin::TempObject { on_commit_drop }));
     }
     if runs {
         by_calls(cursor.text(), stream, out);
@@ -210,22 +207,20 @@ fn read_create(cursor: &mut Cursor<'_>, stream: &Stream, out: &mut Sink<'_>) -> 
     Some(Calls::NotRun)
 }
 
-/// What stands behind the columns of a table.
-#[derive(Default)]
-struct TableTail {
-    on_commit_drop: bool,
-}
-
-/// `CREATE TABLE name … [ON COMMIT DROP] … [AS {EXECUTE name | query}]`. If the text was cut, `ON COMMIT DROP` may be
-/// missed, which only keeps a pin for longer.
-fn read_table_tail(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) -> Option<TableTail> {
-    let mut tail = TableTail::default();
+/// `CREATE TABLE name … [ON COMMIT DROP] … [AS {EXECUTE name | query}]`; says whether it is dropped. If the text was
+/// cut, `ON COMMIT DROP` may be missed, which only keeps a pin for longer.
+fn read_table_tail(
+    cursor: &mut Cursor<'_>,
+    planned_only: bool,
+    out: &mut Sink<'_>,
+) -> Option<bool> {
+    let mut on_commit_drop = false;
     while cursor.peek().is_some() {
         if cursor.eat_words(&[b"on", b"commit", b"drop"]) {
-            tail.on_commit_drop = true;
+            on_commit_drop = true;
         } else if cursor.eat_word(b"as") {
             if cursor.at_word(b"execute") {
-                prepared::read_execute(cursor, false, out)?;
+                prepared::read_execute(cursor, planned_only, out)?;
             }
             break;
         } else if cursor.eat_mark(b'(') {
@@ -234,7 +229,7 @@ fn read_table_tail(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) -> Option<TableT
             cursor.take();
         }
     }
-    Some(tail)
+    Some(on_commit_drop)
 }
 
 /// `EXPLAIN [ANALYZE] [VERBOSE] statement`, `EXPLAIN (option, …) statement`.
@@ -247,8 +242,11 @@ fn read_explain(cursor: &mut Cursor<'_>, stream: &Stream, out: &mut Sink<'_>) ->
     }
     if cursor.at_word(b"execute") {
         prepared::read_execute(cursor, !analyze, out)?;
-    } else if cursor.at_word(b"create") && analyze {
-        return read_create(cursor, stream, out);
+    } else if cursor.at_word(b"create") {
+        if analyze {
+            return read_create(cursor, stream, out);
+        }
+        read_table_tail(cursor, true, out)?;
     }
     Some(if analyze { Calls::Run } else { Calls::NotRun })
 }
@@ -296,19 +294,19 @@ fn by_facts(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
     } else if stream.facts.has(Facts::INTO) {
         out(Effect::Ddl);
     }
-    if let Some(name) = &stream.function {
-        out(Effect::Opaque(Opaque::Function(Name::clone(name))));
-    }
     by_calls(text, stream, out);
 }
 
-/// The calls with an effect of their own.
+/// The calls that are not known to be clean.
 fn by_calls(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
+    if let Some(name) = &stream.function {
+        out(Effect::Opaque(Opaque::Function(Name::clone(name))));
+    }
     if stream.facts.has(Facts::SET_CONFIG) {
         set_config::read(text, out);
     }
     if stream.facts.has(Facts::SETTINGS_VIEW) {
-        out(Effect::SetComputed(None));
+        out(Effect::SetComputed { parameter: None, local: false });
     }
     let plain = [
         (Facts::ADVISORY_LOCK, Effect::Pin(Pin::AdvisoryLock)),

@@ -22,9 +22,13 @@ pub(crate) const NAME_KEPT: usize = 128;
 enum Last {
     Word,
     Quoted,
+    /// `U&"…"`.
+    UnicodeQuoted,
     Dot,
     Close,
     Colon,
+    /// `::`.
+    Cast,
     Other,
 }
 
@@ -52,6 +56,8 @@ enum Before {
     Close,
     /// `::`, so that the name is a type.
     Cast,
+    /// It is the first word of the statement.
+    Nothing,
     Other,
 }
 
@@ -120,7 +126,7 @@ impl Stream {
 
     /// Whether the last token is a name, whose text may be needed with the next.
     pub(crate) fn last_is_name(&self) -> bool {
-        matches!(self.last, Last::Word | Last::Quoted)
+        matches!(self.last, Last::Word | Last::Quoted | Last::UnicodeQuoted)
     }
 
     /// Whether a `;` here ends the statement.
@@ -144,7 +150,7 @@ impl Stream {
             }
             Kind::Quoted | Kind::UnicodeQuoted => {
                 self.quoted(name, token.kind == Kind::UnicodeQuoted);
-                Last::Quoted
+                if token.kind == Kind::Quoted { Last::Quoted } else { Last::UnicodeQuoted }
             }
             Kind::Mark(b'(') => {
                 if self.calls && self.last_is_name() {
@@ -161,6 +167,7 @@ impl Stream {
                 self.dot(name);
                 Last::Dot
             }
+            Kind::Mark(b':') if self.last == Last::Colon => Last::Cast,
             Kind::Mark(b':') => Last::Colon,
             Kind::Lost => {
                 self.facts.add(Facts::LOST);
@@ -179,10 +186,11 @@ impl Stream {
         self.schema = Schema::None;
         self.before = match self.last {
             Last::Word => Before::Word(self.mark),
-            Last::Quoted => Before::Word(Mark::Other),
+            Last::Quoted | Last::UnicodeQuoted => Before::Word(Mark::Other),
             Last::Close => Before::Close,
-            Last::Colon => Before::Cast,
-            Last::Dot | Last::Other => Before::Other,
+            Last::Cast => Before::Cast,
+            Last::Dot | Last::Colon | Last::Other if self.named => Before::Other,
+            Last::Dot | Last::Colon | Last::Other => Before::Nothing,
         };
     }
 
@@ -203,7 +211,7 @@ impl Stream {
         let packed = pack(word);
         self.mark = self.mark_of(packed, word);
         if self.keyword == Keyword::Create && self.depth == 0 {
-            self.create_word(packed);
+            self.create_word(packed, word);
         }
     }
 
@@ -229,7 +237,7 @@ impl Stream {
 
     /// `pg_temp`, `pg_temp_3` and `pg_settings` mean something wherever they stand.
     fn name_with_p(&mut self, name: &[u8]) {
-        if name.get(..7).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"pg_temp")) {
+        if is_temp_schema(name) {
             self.facts.add(Facts::TEMP);
         } else if name.eq_ignore_ascii_case(b"pg_settings")
             && matches!(self.keyword, Keyword::Update | Keyword::With | Keyword::Explain)
@@ -258,6 +266,7 @@ impl Stream {
         const TEMP: u64 = pack(b"temp");
         const LOCAL: u64 = pack(b"local");
         const GLOBAL: u64 = pack(b"global");
+        const UESCAPE: u64 = pack(b"uescape");
         const STDIN: u64 = pack(b"stdin");
         const STDOUT: u64 = pack(b"stdout");
         const DEFAULT: u64 = pack(b"default");
@@ -282,6 +291,10 @@ impl Stream {
                 Mark::Other
             }
             TEMP | LOCAL | GLOBAL => self.after_into(Mark::Other),
+            UESCAPE if self.last == Last::UnicodeQuoted => {
+                self.facts.add(Facts::UNICODE_NAME);
+                Mark::Other
+            }
             STDIN | STDOUT if self.keyword == Keyword::Copy && self.depth == 0 => self.copy_end(),
             DEFAULT | USING if self.keyword == Keyword::Alter => {
                 self.calls = true;
@@ -343,10 +356,18 @@ impl Stream {
         if unicode && inside.contains(&b'\\') {
             self.facts.add(Facts::UNICODE_NAME);
         }
-        if inside.starts_with(b"pg_temp") {
-            self.facts.add(Facts::TEMP);
-        } else if inside.starts_with(b"pg_settings\"") {
-            self.name_with_p(b"pg_settings");
+        if let Some(name) = inside.strip_suffix(b"\"")
+            && name.starts_with(b"pg_")
+        {
+            self.name_with_p(name);
         }
     }
+}
+
+/// Whether this is the schema of a session's temporary objects: `pg_temp`, or `pg_temp_` and its number.
+pub(crate) fn is_temp_schema(name: &[u8]) -> bool {
+    let Some((prefix, rest)) = name.split_at_checked(7) else { return false };
+    prefix.eq_ignore_ascii_case(b"pg_temp")
+        && (rest.is_empty()
+            || rest.strip_prefix(b"_").is_some_and(|number| number.iter().all(u8::is_ascii_digit)))
 }

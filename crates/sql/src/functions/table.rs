@@ -4,24 +4,24 @@
 /// are types or have a syntax of their own (`pg_get_keywords()` of PostgreSQL 18, codes R, C and T), and the few
 /// unreserved ones that SQL puts there (`OVER (`, `BY (`, `ON CONFLICT (`).
 #[rustfmt::skip]
-pub(super) static KEYWORDS: [&str; 169] = [
+pub(super) static KEYWORDS: [&str; 170] = [
     "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "between", "bigint", "bit",
     "boolean", "both", "by", "case", "cast", "char", "character", "check", "coalesce", "collate", "collation",
-    "column", "conflict", "constraint", "create", "cross", "cube", "current_catalog", "current_date", "current_role",
-    "current_time", "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable", "desc",
-    "distinct", "do", "else", "end", "except", "exists", "explain", "extract", "false", "fetch", "filter", "float",
-    "for", "foreign", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in", "initially",
-    "inner", "inout", "insert", "int", "integer", "intersect", "interval", "into", "is", "join", "json", "json_array",
-    "json_arrayagg", "json_exists", "json_object", "json_objectagg", "json_query", "json_scalar", "json_serialize",
-    "json_table", "json_value", "lateral", "leading", "least", "like", "limit", "localtime", "localtimestamp",
-    "materialized", "merge_action", "national", "natural", "nchar", "none", "normalize", "not", "null", "nullif",
-    "numeric", "offset", "on", "only", "operator", "or", "order", "out", "over", "overlaps", "overlay", "passing",
-    "placing", "position", "precision", "primary", "real", "references", "returning", "rollup", "row", "select",
-    "session_user", "set", "setof", "sets", "similar", "smallint", "some", "substring", "symmetric", "system_user",
-    "table", "tablesample", "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique",
-    "user", "using", "values", "varchar", "variadic", "varying", "when", "where", "window", "with", "within",
-    "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi",
-    "xmlroot", "xmlserialize", "xmltable", "zone",
+    "column", "columns", "conflict", "constraint", "create", "cross", "cube", "current_catalog", "current_date",
+    "current_role", "current_time", "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable",
+    "desc", "distinct", "do", "else", "end", "except", "exists", "explain", "extract", "false", "fetch", "filter",
+    "float", "for", "foreign", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in",
+    "initially", "inner", "inout", "insert", "int", "integer", "intersect", "interval", "into", "is", "join", "json",
+    "json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg", "json_query", "json_scalar",
+    "json_serialize", "json_table", "json_value", "lateral", "leading", "least", "like", "limit", "localtime",
+    "localtimestamp", "materialized", "merge_action", "national", "natural", "nchar", "none", "normalize", "not",
+    "null", "nullif", "numeric", "offset", "on", "only", "operator", "or", "order", "out", "over", "overlaps",
+    "overlay", "passing", "placing", "position", "precision", "primary", "real", "references", "returning", "rollup",
+    "row", "select", "session_user", "set", "setof", "sets", "similar", "smallint", "some", "substring", "symmetric",
+    "system_user", "table", "tablesample", "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true",
+    "union", "unique", "user", "using", "values", "varchar", "variadic", "varying", "when", "where", "window", "with",
+    "within", "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse",
+    "xmlpi", "xmlroot", "xmlserialize", "xmltable", "zone",
 ];
 
 /// Built-in functions that leave nothing behind in the session.

@@ -3,6 +3,7 @@
 use super::{Before, Last, Mark, Schema, Stream};
 use crate::facts::Facts;
 use crate::functions::{Call, lookup};
+use crate::keyword::Keyword;
 use crate::name::{NAME_LIMIT, Name};
 
 impl Stream {
@@ -22,13 +23,21 @@ impl Stream {
     pub(super) fn call(&mut self, name: &[u8]) {
         match self.before {
             Before::Word(Mark::As | Mark::Into | Mark::IntoTarget | Mark::NameNext)
-            | Before::Cast => return,
+            | Before::Cast
+            | Before::Nothing => return,
+            Before::Word(Mark::From | Mark::To)
+                if self.keyword == Keyword::Copy && self.depth == 0 =>
+            {
+                return;
+            }
             Before::Close if !self.distinct => return,
             _ if self.with_list && self.depth == 0 => return,
             _ => {}
         }
         let name = match (self.last, name) {
-            (Last::Quoted, [b'u' | b'U', b'&', quoted @ ..] | quoted) => Name::from_quoted(quoted),
+            (Last::UnicodeQuoted, [_, _, quoted @ ..]) | (Last::Quoted, quoted) => {
+                Name::from_quoted(quoted)
+            }
             (_, word) if word.len() > NAME_LIMIT => Name::from_word(word),
             (_, word) => {
                 let found = lookup(word, false);

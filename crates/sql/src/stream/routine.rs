@@ -17,7 +17,7 @@ pub(super) enum Routine {
 
 impl Stream {
     /// A word of `CREATE`, outside parentheses: bodies of routines hold semicolons, queries behind `AS` hold calls.
-    pub(super) fn create_word(&mut self, packed: u64) {
+    pub(super) fn create_word(&mut self, packed: u64, word: &[u8]) {
         const CREATE: u64 = pack(b"create");
         const OR: u64 = pack(b"or");
         const REPLACE: u64 = pack(b"replace");
@@ -32,9 +32,10 @@ impl Stream {
         match (self.routine, packed) {
             (Routine::No, CREATE) => self.routine = Routine::Perhaps,
             (Routine::Perhaps, OR | REPLACE) => {}
-            // The long word that stands here is PROCEDURE, or one of TEMPORARY, RECURSIVE and the like, which no
-            // `BEGIN ATOMIC` follows.
-            (Routine::Perhaps, FUNCTION | 0) => self.routine = Routine::Yes,
+            (Routine::Perhaps, FUNCTION) => self.routine = Routine::Yes,
+            (Routine::Perhaps, 0) if word.eq_ignore_ascii_case(b"procedure") => {
+                self.routine = Routine::Yes;
+            }
             (Routine::Perhaps, _) => self.routine = Routine::No,
             (Routine::Yes, BEGIN) => self.mark = Mark::Begin,
             (Routine::Yes, ATOMIC) if follows_begin => self.routine = Routine::Body(1),
