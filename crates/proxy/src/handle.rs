@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use trunkline_settings::Settings;
 
 use crate::{
+    cluster::NodeId,
     cold::InForce,
     engine::{Message, Shared, report::LoopReport},
     frontend::Slots,
@@ -110,6 +111,12 @@ impl Handle {
         Arc::clone(&self.0.nodes.borrow())
     }
 
+    /// The nodes of the settings: the number reports know each by, and its name.
+    pub fn node_names(&self) -> Vec<(NodeId, Arc<str>)> {
+        let in_force = self.0.in_force.load();
+        in_force.nodes.iter().map(|(id, entry)| (*id, Arc::clone(&entry.name))).collect()
+    }
+
     /// Whether clients should be sent here.
     pub fn readiness(&self) -> Readiness {
         if self.0.draining.load(Ordering::Acquire) {
@@ -133,15 +140,21 @@ impl Handle {
         self.0.started
     }
 
-    /// Stops giving servers to clients of `database` (all databases if none); clients that hold one keep it until
-    /// their transaction ends. Says whether there is such a database among the pools.
+    /// Stops giving servers to clients of `database` (all databases if none), those that log in later included;
+    /// clients that hold one keep it until their transaction ends. Says whether there is such a database among the
+    /// pools.
     pub fn pause(&self, database: Option<&str>) -> bool {
-        self.each_family(database, |family| family.paused.store(true, Ordering::Release))
+        self.set_paused(database, true)
     }
 
     /// Ends a pause.
     pub fn resume(&self, database: Option<&str>) -> bool {
-        self.each_family(database, |family| family.paused.store(false, Ordering::Release))
+        self.set_paused(database, false)
+    }
+
+    /// Whether clients of this database are given no servers now.
+    pub fn is_paused(&self, database: &str) -> bool {
+        self.0.shared.registry.is_paused(database)
     }
 
     /// Starts a new generation of server connections; those open now are closed when they come back.
@@ -157,6 +170,12 @@ impl Handle {
         let gone = || "the pooler is shutting down".to_owned();
         self.0.reload.send(sender).await.map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
+    }
+
+    fn set_paused(&self, database: Option<&str>, paused: bool) -> bool {
+        let found = self.0.shared.registry.set_paused(database, paused);
+        self.0.shared.send_all(|| Message::Recheck);
+        found
     }
 
     fn each_family(&self, database: Option<&str>, act: impl Fn(&Family)) -> bool {

@@ -23,6 +23,7 @@ mod source;
 pub mod tls;
 
 pub use crate::{
+    cluster::NodeId,
     handle::{Handle, NodeReport, Readiness},
     source::{DiskFiles, LoadError, Source},
 };

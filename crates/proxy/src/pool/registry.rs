@@ -1,7 +1,7 @@
 //! Which families there are.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
@@ -37,6 +37,34 @@ struct Inner {
     users: BTreeMap<Arc<str>, Arc<Cap>>,
     nodes: BTreeMap<NodeId, Arc<Cap>>,
     node_limits: BTreeMap<NodeId, usize>,
+    pauses: Pauses,
+}
+
+/// What is paused, so that families made during a pause are paused as well.
+#[derive(Debug, Default)]
+struct Pauses {
+    /// Whether databases without an entry below are paused.
+    all: bool,
+    /// Databases for which the opposite holds; only operators add to it.
+    except: BTreeSet<Box<str>>,
+}
+
+impl Pauses {
+    fn set(&mut self, database: Option<&str>, paused: bool) {
+        match database {
+            None => *self = Self { all: paused, except: BTreeSet::new() },
+            Some(name) if paused == self.all => {
+                self.except.remove(name);
+            }
+            Some(name) => {
+                self.except.insert(name.into());
+            }
+        }
+    }
+
+    fn holds(&self, database: &str) -> bool {
+        self.all != self.except.contains(database)
+    }
 }
 
 impl Registry {
@@ -84,6 +112,7 @@ impl Registry {
             caps,
             loops: self.loops,
         }));
+        family.paused.store(inner.pauses.holds(database), Ordering::Release);
         inner.families.push(Arc::clone(&family));
         Ok(family)
     }
@@ -103,6 +132,26 @@ impl Registry {
     /// All families.
     pub(crate) fn families(&self) -> Vec<Arc<Family>> {
         self.lock().families.clone()
+    }
+
+    /// Pauses the families of `database` (all databases if none), those made later included, or ends that. Says
+    /// whether there are such families.
+    pub(crate) fn set_paused(&self, database: Option<&str>, paused: bool) -> bool {
+        let mut inner = self.lock();
+        inner.pauses.set(database, paused);
+        let mut found = database.is_none();
+        for family in &inner.families {
+            if database.is_none_or(|wanted| *family.database == *wanted) {
+                found = true;
+                family.paused.store(paused, Ordering::Release);
+            }
+        }
+        found
+    }
+
+    /// Whether clients of `database` are given no servers now.
+    pub(crate) fn is_paused(&self, database: &str) -> bool {
+        self.lock().pauses.holds(database)
     }
 
     /// Takes over limits from the settings. `nodes` are the numbers of the settings' nodes.
@@ -158,5 +207,49 @@ impl Inner {
     fn node_cap(&mut self, node: NodeId) -> Arc<Cap> {
         let limit = self.node_limits.get(&node).copied().unwrap_or(0);
         Arc::clone(self.nodes.entry(node).or_insert_with(|| Cap::new(limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_holds_for_databases_that_come_later_until_it_is_ended() {
+        let mut pauses = Pauses::default();
+        pauses.set(Some("shop"), true);
+        assert_eq!((pauses.holds("shop"), pauses.holds("wiki")), (true, false));
+        pauses.set(None, true);
+        assert!(pauses.holds("shop") && pauses.holds("wiki"));
+        pauses.set(Some("shop"), false);
+        assert_eq!((pauses.holds("shop"), pauses.holds("wiki")), (false, true));
+        pauses.set(Some("shop"), true);
+        assert!(pauses.holds("shop"));
+        pauses.set(None, false);
+        assert!(!pauses.holds("shop") && !pauses.holds("wiki"));
+        assert!(pauses.except.is_empty());
+    }
+
+    #[test]
+    fn a_family_made_during_a_pause_is_paused() {
+        let registry = Registry::new(1);
+        let settings = Settings::default();
+        let make = |database: &str, user: &str| {
+            let family = registry.family(
+                &settings,
+                &Arc::from(database),
+                &Arc::from(user),
+                &StartupParams::default(),
+            );
+            family.expect("the wildcard lets every database in")
+        };
+        let early = make("shop", "alice");
+        assert!(registry.set_paused(Some("shop"), true));
+        assert!(!registry.set_paused(Some("wiki"), true));
+        assert!(early.is_paused() && make("shop", "bob").is_paused());
+        assert!(make("wiki", "bob").is_paused() && registry.is_paused("wiki"));
+        assert!(!make("blog", "bob").is_paused());
+        registry.set_paused(None, false);
+        assert!(!early.is_paused() && !make("shop", "bob").is_paused());
     }
 }
