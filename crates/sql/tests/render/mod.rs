@@ -23,8 +23,8 @@ pub(crate) fn scan(text: &str, scan: &Scan) -> String {
 fn effect(text: &str, effect: &Effect) -> String {
     let at = |span: &Span| text.get(span.start..span.end).unwrap_or("?").to_owned();
     match effect {
-        Effect::Begin(modes) => format!("begin{}", self::modes(modes)),
-        Effect::SetTransaction(modes) => format!("set transaction{}", self::modes(modes)),
+        Effect::Begin(modes) => format!("begin{}", self::modes(*modes)),
+        Effect::SetTransaction(modes) => format!("set transaction{}", self::modes(*modes)),
         Effect::Commit { chain } => format!("commit{}", flag(*chain, " and chain")),
         Effect::Rollback { chain } => format!("rollback{}", flag(*chain, " and chain")),
         Effect::Savepoint(name) => format!("savepoint {name}"),
@@ -81,16 +81,17 @@ fn flag(is: bool, text: &str) -> &str {
     if is { text } else { "" }
 }
 
-fn modes(modes: &Modes) -> String {
+fn modes(modes: Modes) -> String {
     let isolation = modes.isolation.map_or("", |level| level.as_str());
     let access = modes.read_only.map_or("", |only| if only { "read only" } else { "read write" });
     let deferrable =
         modes.deferrable.map_or("", |yes| if yes { "deferrable" } else { "not deferrable" });
-    [isolation, access, deferrable]
-        .iter()
-        .filter(|mode| !mode.is_empty())
-        .map(|mode| format!(" {mode}"))
-        .collect()
+    let mut text = String::new();
+    for mode in [isolation, access, deferrable].iter().filter(|mode| !mode.is_empty()) {
+        text.push(' ');
+        text.push_str(mode);
+    }
+    text
 }
 
 fn parameter(parameter: &Parameter) -> String {
