@@ -26,6 +26,7 @@ pub mod link;
 pub mod peer;
 pub mod ports;
 pub mod process;
+pub mod talk;
 pub mod trunkline;
 pub mod wait;
 

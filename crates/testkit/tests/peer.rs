@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trunkline_testkit::certs::Authority;
 use trunkline_testkit::peer::frame::transcript;
-use trunkline_testkit::peer::{Answers, Peer, RawClient, Script, answer, say, tags};
+use trunkline_testkit::peer::{Answers, Peer, RawClient, Script, Tls, answer, say, tags};
 use trunkline_testkit::wait::PATIENCE;
 use trunkline_testkit::{Cluster, Result, wait_for};
 
@@ -180,12 +180,36 @@ async fn a_real_server_ends_a_statement_at_a_cancel() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_offers_tls() -> Result<()> {
+async fn the_raw_client_speaks_tls_and_binds_scram_to_it() -> Result<()> {
     let authority = Authority::new("Test Authority")?;
     let certificate = authority.server(&["localhost", "127.0.0.1"])?;
-    let cluster = Cluster::builder().tls(&certificate).client_authority(&authority).start().await?;
-    let mut client = RawClient::tcp(cluster.primary().address()).await?;
-    client.send(&say::ssl_request()).await?;
-    assert_eq!(&client.read_bytes(1).await?[..], b"S");
+    let cluster = Cluster::builder()
+        .tls(&certificate)
+        .client_authority(&authority)
+        .hba("hostssl all carol 127.0.0.1/32 cert")
+        .hba("hostnossl all carol 127.0.0.1/32 reject")
+        .user("alice", "a")
+        .initial_sql("postgres", "CREATE ROLE carol LOGIN")
+        .start()
+        .await?;
+    let address = cluster.primary().address();
+    let tls = Tls::new(&authority, "localhost");
+
+    let mut client = RawClient::tcp(address).await?.request_tls(&tls).await?;
+    assert_eq!(client.login("alice", "a", "postgres").await?.method, "SCRAM-SHA-256-PLUS");
+    assert_eq!(client.rows("SELECT 1").await?, [[Some("1".to_owned())]]);
+
+    let carol = authority.client("carol")?;
+    let shown = Tls { certificate: Some(&carol), ..tls };
+    let mut client = RawClient::tcp(address).await?.request_tls(&shown).await?;
+    assert_eq!(client.login("carol", "", "postgres").await?.method, "");
+    let mut client = RawClient::tcp(address).await?.request_tls(&tls).await?;
+    assert!(client.login("carol", "", "postgres").await.is_err());
+
+    let stranger = Authority::new("Test Authority")?;
+    let distrusted = Tls::new(&stranger, "localhost");
+    assert!(RawClient::tcp(address).await?.request_tls(&distrusted).await.is_err());
+    let misnamed = Tls::new(&authority, "example.com");
+    assert!(RawClient::tcp(address).await?.request_tls(&misnamed).await.is_err());
     Ok(())
 }

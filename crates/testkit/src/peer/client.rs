@@ -8,13 +8,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, Bytes};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::frame::{Frame, take_text};
 use super::say::{self, PROTOCOL_3_0};
 use super::socket::Socket;
+use super::tls::Tls;
 use crate::wait::PATIENCE;
 
 /// Messages read in one exchange; more are taken for a server that never stops.
@@ -29,6 +32,8 @@ pub struct Welcome {
     pub pid: u32,
     /// The key that a cancel must show: 4 bytes in protocol 3.0.
     pub key: Bytes,
+    /// How the server asked for the password; empty if it did not.
+    pub method: String,
 }
 
 /// A client over TCP or a Unix socket.
@@ -53,6 +58,24 @@ impl RawClient {
         let stream = connecting.with_context(|| format!("{} does not answer", path.display()))?;
         let stream = stream.with_context(|| format!("cannot connect to {}", path.display()))?;
         Ok(Self { socket: Socket::unix(stream) })
+    }
+
+    /// Begins TLS at once (`sslnegotiation=direct`).
+    pub async fn encrypt(self, tls: &Tls<'_>) -> Result<Self> {
+        Ok(Self { socket: self.socket.encrypt(tls).await? })
+    }
+
+    /// Asks for TLS by `SSLRequest` and begins it when the server says `S`.
+    pub async fn request_tls(mut self, tls: &Tls<'_>) -> Result<Self> {
+        self.send(&say::ssl_request()).await?;
+        let answer = self.read_bytes(1).await?;
+        ensure!(answer == "S", "the answer to an SSLRequest is {answer:?}");
+        self.encrypt(tls).await
+    }
+
+    /// The protocol that the server has chosen in the TLS handshake (ALPN).
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.socket.protocol()
     }
 
     /// Connects over TCP and logs in.
@@ -191,7 +214,11 @@ impl RawClient {
         loop {
             let mut frame = self.read().await.context("logging in")?;
             match frame.tag {
-                b'R' => self.authenticate(frame, user, password).await?,
+                b'R' => {
+                    if let Some(method) = self.authenticate(frame, user, password).await? {
+                        method.clone_into(&mut welcome.method);
+                    }
+                }
                 b'S' => {
                     let name = take_text(&mut frame.body)?;
                     welcome.parameters.insert(name, take_text(&mut frame.body)?);
@@ -216,28 +243,48 @@ impl RawClient {
         Ok(())
     }
 
-    /// Answers a message with tag `R` (55.2.1).
-    async fn authenticate(&mut self, mut frame: Frame, user: &str, password: &str) -> Result<()> {
+    /// Answers a message with tag `R` (55.2.1) and tells the method, but for `AuthenticationOk`.
+    async fn authenticate(
+        &mut self,
+        mut frame: Frame,
+        user: &str,
+        password: &str,
+    ) -> Result<Option<&'static str>> {
         match frame.body.try_get_u32()? {
-            0 => Ok(()),
-            3 => self.send(&say::password(password)).await,
+            0 => Ok(None),
+            3 => {
+                self.send(&say::password(password)).await?;
+                Ok(Some("password"))
+            }
             5 => {
                 let salt = frame.body.get(..4).context("md5 needs a salt")?.try_into()?;
                 let hash = md5_hash(user.as_bytes(), password.as_bytes(), salt);
-                self.send(&say::password(&hash)).await
+                self.send(&say::password(&hash)).await?;
+                Ok(Some("md5"))
             }
-            10 => self.scram(password).await,
+            10 => self.scram(frame.body, password).await.map(Some),
             code => bail!("the server asks for authentication method {code}"),
         }
     }
 
-    /// SCRAM-SHA-256 without channel binding (55.3).
-    async fn scram(&mut self, password: &str) -> Result<()> {
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-        self.send(&say::sasl_initial(SCRAM_SHA_256, scram.message())).await?;
+    /// SCRAM (55.3), bound to the TLS connection if the server offers that.
+    async fn scram(&mut self, mut offered: Bytes, password: &str) -> Result<&'static str> {
+        let mut mechanisms = Vec::new();
+        while offered.len() > 1 {
+            mechanisms.push(take_text(&mut offered)?);
+        }
+        let plus = mechanisms.iter().any(|it| it == SCRAM_SHA_256_PLUS);
+        let (mechanism, binding) = match self.socket.end_point() {
+            Some(hash) if plus => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash)),
+            Some(_) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+            None => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+        };
+        let mut scram = ScramSha256::new(password.as_bytes(), binding);
+        self.send(&say::sasl_initial(mechanism, scram.message())).await?;
         scram.update(&self.sasl_data(11).await?)?;
         self.send(&say::sasl_response(scram.message())).await?;
-        Ok(scram.finish(&self.sasl_data(12).await?)?)
+        scram.finish(&self.sasl_data(12).await?)?;
+        Ok(mechanism)
     }
 
     /// The data of the next SASL message, which must have this code.

@@ -33,6 +33,7 @@ pub mod script;
 pub mod server;
 pub mod startup;
 pub mod talk;
+pub mod tls;
 
 mod socket;
 
@@ -43,3 +44,4 @@ pub use self::script::Script;
 pub use self::server::Peer;
 pub use self::startup::{CancelCall, Startup};
 pub use self::talk::Talk;
+pub use self::tls::Tls;

@@ -8,8 +8,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::frame::{self, Frame};
+use super::tls::{self, Tls};
 use crate::wait::PATIENCE;
 
 /// Bytes asked for in one read.
@@ -20,6 +22,7 @@ const READ_BYTES: usize = 16 * 1024;
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A connection that is read message by message.
@@ -92,6 +95,10 @@ impl Socket {
             match &mut self.stream {
                 Stream::Tcp(stream) => stream.write_all(bytes).await,
                 Stream::Unix(stream) => stream.write_all(bytes).await,
+                Stream::Tls(stream) => match stream.write_all(bytes).await {
+                    Ok(()) => stream.flush().await,
+                    failed => failed,
+                },
             }
         };
         let patience = self.patience;
@@ -105,15 +112,44 @@ impl Socket {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown().await?,
             Stream::Unix(stream) => stream.shutdown().await?,
+            Stream::Tls(stream) => stream.shutdown().await?,
         }
         Ok(())
     }
 
     /// Closes with RST instead of FIN, as a host does that has lost the connection's state.
     pub(super) fn reset(self) -> Result<()> {
-        let Stream::Tcp(stream) = self.stream else { bail!("only TCP knows a reset") };
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        let stream = match &self.stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Unix(_) => bail!("only TCP knows a reset"),
+        };
+        SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
         Ok(())
+    }
+
+    /// Goes on inside TLS. What was read before must have been taken.
+    pub(super) async fn encrypt(self, tls: &Tls<'_>) -> Result<Self> {
+        ensure!(self.unread.is_empty(), "the server spoke before TLS{}", self.left_over());
+        let Stream::Tcp(stream) = self.stream else { bail!("TLS needs plain TCP below it") };
+        let stream = Stream::Tls(Box::new(tls.connect(stream).await?));
+        Ok(Self { stream, unread: BytesMut::new(), patience: self.patience })
+    }
+
+    /// What SCRAM can be bound to, inside TLS.
+    pub(super) fn end_point(&self) -> Option<Vec<u8>> {
+        match &self.stream {
+            Stream::Tls(stream) => tls::end_point(stream),
+            _ => None,
+        }
+    }
+
+    /// The protocol that the server has chosen (ALPN), inside TLS.
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        match &self.stream {
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+            _ => None,
+        }
     }
 
     /// Reads once; 0 is the end.
@@ -124,6 +160,7 @@ impl Socket {
             match &mut self.stream {
                 Stream::Tcp(stream) => stream.read_buf(unread).await,
                 Stream::Unix(stream) => stream.read_buf(unread).await,
+                Stream::Tls(stream) => stream.read_buf(unread).await,
             }
         };
         let outcome = timeout(self.patience, reading).await;

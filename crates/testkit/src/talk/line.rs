@@ -6,14 +6,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::peer::Frame;
-use crate::peer::frame::take;
 
 /// How long any read or write may take. It only decides how late a failure is told.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -120,4 +119,21 @@ impl Line {
 fn is_closed(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
+}
+
+/// The largest message that a test may be sent; more is taken for a broken length.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Takes one message from the front of `unread`, if a whole one is there.
+fn take(unread: &mut BytesMut) -> Result<Option<Frame>> {
+    let Some((&tag, mut rest)) = unread.split_first() else { return Ok(None) };
+    let Ok(length) = rest.try_get_u32() else { return Ok(None) };
+    let body = usize::try_from(length)?.checked_sub(4);
+    let body = body.filter(|&body| body <= MESSAGE_BYTES_MAX);
+    let body = body.with_context(|| format!("{length} is not the length of a message"))?;
+    if rest.len() < body {
+        return Ok(None);
+    }
+    unread.advance(5);
+    Ok(Some(Frame { tag, body: unread.split_to(body).freeze() }))
 }

@@ -1,0 +1,263 @@
+//! A directory of conversations, each played in every way.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_postgres::Client;
+
+use super::compare::{Difference, Taken, Tally, compare};
+use super::masks::Masks;
+use super::play::{Target, play};
+use super::script::{Conversation, Names};
+use super::transcript::Transcript;
+use crate::cluster::Node;
+
+/// The ending of the file names of conversations.
+const ENDING: &str = "talk";
+
+/// The database that every conversation gets a copy of.
+pub const TEMPLATE: &str = "talk_template";
+
+/// How many conversations are played side by side: enough to keep two cores busy.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Failures whose transcripts are printed in full; the others are told in a few lines.
+const FULL_MAX: usize = 5;
+
+/// One way of being answered: by the server itself, or through something before it.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Its name in reports, one word.
+    pub name: String,
+    /// Where and as whom.
+    pub target: Target,
+}
+
+/// Conversations and masks.
+#[derive(Debug)]
+pub struct Suite {
+    sources: Vec<Source>,
+    masks: Masks,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Conversations times ways, without the oracle's.
+    pub compared: usize,
+    /// What the masks hid.
+    pub tally: Tally,
+    /// The conversations that did not get the same answers, or could not be played.
+    pub failures: Vec<Failure>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A conversation that failed by one way.
+#[derive(Debug)]
+pub struct Failure {
+    /// The conversation.
+    pub conversation: String,
+    /// The way.
+    pub way: String,
+    /// Where the transcripts part; `None` if one could not be taken.
+    pub difference: Option<Difference>,
+    /// What the oracle said.
+    pub expected: Transcript,
+    /// What was said by this way.
+    pub found: Transcript,
+}
+
+impl Suite {
+    /// Reads the conversations below `directory` and the masks in its `masks.txt`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a mistake in a conversation or in the masks, or a mask that
+    /// names a conversation which is not there.
+    pub fn load(directory: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        collect(directory, &mut files)?;
+        files.sort();
+        let mut sources = Vec::new();
+        for file in files {
+            let name = file.strip_prefix(directory)?.with_extension("");
+            let name = name.to_str().context("a name is not UTF-8")?.to_owned();
+            let text =
+                fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            ensure!(text.starts_with("# "), "{name} does not say what it shows");
+            Conversation::read(&name, &text, Names { database: "d", user: "u" })?;
+            sources.push(Source { name, text });
+        }
+        let masks = fs::read_to_string(directory.join("masks.txt")).context("masks.txt")?;
+        let masks = Masks::read(&masks)?;
+        let names: BTreeSet<_> = sources.iter().map(|source| source.name.clone()).collect();
+        let dangling: Vec<_> = masks.dangling(&names).collect();
+        ensure!(dangling.is_empty(), "masks are for conversations that are not there: {dangling:?}");
+        Ok(Self { sources, masks })
+    }
+
+    /// How many conversations there are.
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Keeps only the conversations whose name holds `part`.
+    #[must_use]
+    pub fn only(mut self, part: &str) -> Self {
+        self.sources.retain(|source| source.name.contains(part));
+        self
+    }
+
+    /// Plays every conversation against the server itself and by each of `ways`, each time in a
+    /// clone of [`TEMPLATE`] that belongs to the user of that way.
+    ///
+    /// # Errors
+    /// What keeps the run from being made at all; what the conversations show is in the report.
+    pub async fn run(self: Arc<Self>, node: &Node, oracle: Way, ways: Vec<Way>) -> Result<Report> {
+        let start = Instant::now();
+        let next = Arc::new(AtomicUsize::new(0));
+        let all: Arc<Vec<Way>> = Arc::new([vec![oracle], ways].concat());
+        let mut workers = JoinSet::new();
+        for _ in 0..SIDE_BY_SIDE {
+            let (suite, ways, next) = (Arc::clone(&self), Arc::clone(&all), Arc::clone(&next));
+            let witness = node.connect("postgres").await?;
+            workers.spawn(async move {
+                let mut report = Report::default();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(source) = suite.sources.get(number) else { return Ok(report) };
+                    let outcome = suite.perform(number, source, &ways, &witness, &mut report).await;
+                    outcome.with_context(|| source.name.clone())?;
+                }
+            });
+        }
+        let mut report = Report::default();
+        while let Some(outcome) = workers.join_next().await {
+            let part: Report = outcome.context("a worker broke")??;
+            report.compared += part.compared;
+            report.tally.add(part.tally);
+            report.failures.extend(part.failures);
+        }
+        report.failures.sort_by(|left, right| {
+            (&left.way, &left.conversation).cmp(&(&right.way, &right.conversation))
+        });
+        report.elapsed = start.elapsed();
+        Ok(report)
+    }
+
+    async fn perform(
+        &self,
+        number: usize,
+        source: &Source,
+        ways: &[Way],
+        witness: &Client,
+        report: &mut Report,
+    ) -> Result<()> {
+        let mut oracle: Option<(Transcript, String)> = None;
+        for (place, way) in ways.iter().enumerate() {
+            // All names are of one length, and so are the messages that hold them.
+            let database = format!("talk_{number:03}_{place}");
+            let transcript = take(source, way, &database, witness).await?;
+            let Some((expected, expected_database)) = &oracle else {
+                oracle = Some((transcript, database));
+                continue;
+            };
+            report.compared += 1;
+            let left = Taken { transcript: expected, database: expected_database };
+            let right = Taken { transcript: &transcript, database: &database };
+            let difference = compare(&source.name, left, right, &self.masks, &mut report.tally);
+            if difference.is_some() || expected.failure.is_some() || transcript.failure.is_some() {
+                report.failures.push(Failure {
+                    conversation: source.name.clone(),
+                    way: way.name.clone(),
+                    difference,
+                    expected: expected.clone(),
+                    found: transcript,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Plays a conversation once, in a clone of its own.
+async fn take(
+    source: &Source,
+    way: &Way,
+    database: &str,
+    witness: &Client,
+) -> Result<Transcript> {
+    let user = &way.target.user;
+    let create = format!("CREATE DATABASE {database} TEMPLATE {TEMPLATE} OWNER {user}");
+    witness.batch_execute(&create).await.context(create)?;
+    let conversation = Conversation::read(&source.name, &source.text, Names { database, user })?;
+    let transcript = play(&conversation, &way.target, database, witness).await;
+    let drop = format!("DROP DATABASE {database} WITH (FORCE)");
+    witness.batch_execute(&drop).await.context(drop)?;
+    Ok(transcript)
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == ENDING) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, failure) in self.failures.iter().enumerate() {
+            failure.write(f, number < FULL_MAX)?;
+        }
+        write!(f, "{}", self.tally)?;
+        writeln!(
+            f,
+            "{} transcripts compared in {:.1} s, {} failures",
+            self.compared,
+            self.elapsed.as_secs_f64(),
+            self.failures.len()
+        )
+    }
+}
+
+impl Failure {
+    fn write(&self, f: &mut fmt::Formatter<'_>, in_full: bool) -> fmt::Result {
+        writeln!(f, "{} ({})", self.conversation, self.way)?;
+        if let Some(Difference { expected, found, missing_masks }) = &self.difference {
+            writeln!(f, "  PostgreSQL: {expected}\n  {:<11} {found}", format!("{}:", self.way))?;
+            for mask in missing_masks {
+                writeln!(f, "  The mask {mask} would hide it, but is not for this conversation.")?;
+            }
+        }
+        let failed = self.expected.failure.is_some() || self.found.failure.is_some();
+        if in_full || failed {
+            write!(f, "  PostgreSQL\n{}  {}\n{}", self.expected, self.way, self.found)?;
+        }
+        Ok(())
+    }
+}
