@@ -95,7 +95,12 @@ async fn a_killed_postmaster_leaves_its_busy_backend_alive() -> Result<()> {
     .await?;
     primary.kill_postmaster().await?;
     assert!(!primary.is_running());
-    assert_eq!(primary.processes()?.len(), 1, "the busy backend is an orphan");
+    wait_for("only the busy backend is left", PATIENCE, async || {
+        let left = primary.processes()?;
+        anyhow::ensure!(left.len() == 1, "processes {left:?}");
+        Ok(())
+    })
+    .await?;
     assert!(!query.is_finished());
     Ok(())
 }
