@@ -1,18 +1,29 @@
-//! Who is the primary, decided from what the nodes say of themselves.
+//! Which node traffic goes to, decided from what probes have seen.
 //!
-//! For: `(State, Event) -> (State, Option<View>)`. Probes and changes of the node list come in as events; a view comes
-//! out when it differs from the last. A view carries its reasons as data, so that an operator can be told why.
+//! What never enters: sockets, SQL, clocks, sleeping. Whoever probes tells [`State::step`] what came of it
+//! and when, and does the [`Action`]s that come back.
 //!
-//! Never here: sockets, SQL, sleeping, settings files. The shell (`trunkline-proxy`) asks the nodes and acts on views.
-//!
-//! Start with [`State::step`]. No failover is decided yet: this crate only says where traffic may go.
+//! Start at [`State`], then read [`Verdict`]: the whole decision is the function behind it. One file per
+//! noun.
 
+mod action;
 mod event;
+mod health;
+mod moment;
 mod node;
+mod observation;
+mod policy;
 mod state;
+mod verdict;
 mod view;
 
-pub use event::{Answer, Event, NodeId, Outcome};
-pub use node::Health;
-pub use state::{Policy, State};
-pub use view::{NoPrimary, NodeView, Role, View};
+pub use action::Action;
+pub use event::Event;
+pub use health::{Failing, Failure, Health};
+pub use moment::Moment;
+pub use node::NodeId;
+pub use observation::{Observation, Role};
+pub use policy::Policy;
+pub use state::State;
+pub use verdict::{Standing, Verdict};
+pub use view::{NodeView, View};

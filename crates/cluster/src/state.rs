@@ -1,125 +1,117 @@
-//! The decision.
+//! All that is remembered of a cluster, and what an event makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    event::{Answer, Event, NodeId, Outcome},
-    node::{Health, Known},
-    view::{NoPrimary, NodeView, Role, View},
+    Action, Event, Failure, Health, Moment, NodeId, NodeView, Observation, Policy, Standing,
+    Verdict, View,
 };
 
-/// How patient the decision is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// Probes in a row that must fail before a node is down; at least 1.
-    pub down_after: u32,
-}
+/// Clusters whose timelines are remembered while it is not known which one is ours. There is one, or somebody
+/// has mixed up two.
+const MAX_SYSTEMS: usize = 16;
 
-impl Default for Policy {
-    fn default() -> Self {
-        Self { down_after: 2 }
-    }
-}
-
-/// All that is known of the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is known of a cluster. Owned by one task; everyone else sees the [`View`]s it publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    nodes: BTreeMap<NodeId, Known>,
-    /// The cluster's system identifier: that of the first node that answered.
-    identity: Option<u64>,
-    /// The newest timeline any node of the cluster has shown. Never goes back.
-    newest: u32,
+    policy: Policy,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Learnt from the first primary that was accepted; nodes of another cluster are never used after that.
+    system: Option<u64>,
+    /// For each cluster seen, the newest timeline any node of it has ever shown; at most [`MAX_SYSTEMS`]. A
+    /// primary that comes back with an older one has been left behind, also if nobody else can be seen.
+    newest: BTreeMap<u64, u32>,
+    /// What was published last.
+    published: Option<View>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Node {
+    health: Health,
+    last: Option<Observation>,
 }
 
 impl State {
-    /// Takes an event, and says the view when it has changed.
-    pub fn step(&mut self, event: Event, policy: Policy) -> Option<View> {
-        let before = self.view();
+    /// Nothing seen yet of these nodes.
+    pub fn new(policy: Policy, nodes: impl IntoIterator<Item = NodeId>) -> Self {
+        let unseen = Node { health: Health::Unknown, last: None };
+        Self {
+            policy,
+            nodes: nodes.into_iter().map(|id| (id, unseen)).collect(),
+            system: None,
+            newest: BTreeMap::new(),
+            published: None,
+        }
+    }
+
+    /// What an event makes of it, and what is to be done.
+    #[must_use]
+    pub fn step(mut self, now: Moment, event: Event) -> (Self, Vec<Action>) {
         match event {
-            Event::Nodes(nodes) => {
-                self.nodes.retain(|node, _| nodes.contains(node));
-                for node in nodes {
-                    self.nodes.entry(node).or_default();
-                }
-            }
-            Event::Probed { node, outcome } => {
-                // A node that was removed while its probe was under way is nobody's any more.
-                let known = self.nodes.get_mut(&node)?;
-                if let Outcome::Answered(answer) = &outcome {
-                    let identity = *self.identity.get_or_insert(answer.system_identifier);
-                    if identity == answer.system_identifier {
-                        self.newest = self.newest.max(answer.timeline);
-                    }
-                }
-                known.probed(outcome, policy.down_after.max(1));
-            }
+            Event::Observed { node, observation } => self.observed(node, observation),
+            Event::Failed { node, failure } => self.failed(node, now, failure),
+            Event::Nodes(nodes) => self.are(&nodes),
+            Event::Policy(policy) => self.policy = policy,
         }
-        let after = self.view();
-        (after != before).then_some(after)
+        let view = self.judge();
+        if self.published.as_ref() == Some(&view) {
+            return (self, Vec::new());
+        }
+        self.published = Some(view.clone());
+        (self, vec![Action::Publish(view)])
     }
 
-    /// Where traffic may go now.
-    pub fn view(&self) -> View {
-        let primary = self.primary();
-        let nodes = self
-            .nodes
-            .iter()
-            .map(|(id, known)| {
-                let view = NodeView {
-                    role: self.role(*id, known, primary.as_ref().ok().copied()),
-                    health: known.health,
-                    timeline: known.current().map(|answer| answer.timeline),
-                    system_identifier: known.current().map(|answer| answer.system_identifier),
-                    failure: known.failure.clone(),
-                };
-                (*id, view)
-            })
-            .collect();
-        View { primary, nodes }
-    }
-
-    fn primary(&self) -> Result<NodeId, NoPrimary> {
-        if self.nodes.values().any(|known| known.health == Health::Unknown) {
-            return Err(NoPrimary::NotAskedYet);
-        }
-        let members: Vec<(NodeId, Answer)> = self
-            .nodes
-            .iter()
-            .filter_map(|(id, known)| known.current().map(|answer| (*id, answer)))
-            .filter(|(_, answer)| self.is_member(answer))
-            .collect();
-        if members.is_empty() {
-            return Err(NoPrimary::NoneAnswers);
-        }
-        let claimants: Vec<_> = members.iter().filter(|(_, answer)| !answer.in_recovery).collect();
-        if claimants.is_empty() {
-            return Err(NoPrimary::AllInRecovery);
-        }
-        // A node behind the newest timeline is a former primary, even if no other claims to be one.
-        let newest: Vec<NodeId> = claimants
-            .iter()
-            .filter(|(_, answer)| answer.timeline == self.newest)
-            .map(|(id, _)| *id)
-            .collect();
-        match newest.as_slice() {
-            [] => Err(NoPrimary::OnlyOldTimelines { newest: self.newest }),
-            [one] => Ok(*one),
-            several => Err(NoPrimary::Ambiguous(several.to_vec())),
+    fn observed(&mut self, id: NodeId, observation: Observation) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        *node = Node { health: Health::Up, last: Some(observation) };
+        let known = self.newest.contains_key(&observation.system);
+        if known || self.newest.len() < MAX_SYSTEMS {
+            let newest = self.newest.entry(observation.system).or_default();
+            *newest = observation.timeline.unwrap_or(0).max(*newest);
         }
     }
 
-    fn role(&self, id: NodeId, known: &Known, primary: Option<NodeId>) -> Role {
-        match known.current() {
-            None => Role::Unknown,
-            Some(answer) if !self.is_member(&answer) => Role::Stranger,
-            Some(answer) if answer.in_recovery => Role::Standby,
-            Some(_) if primary == Some(id) => Role::Primary,
-            Some(_) => Role::Claimant,
+    fn failed(&mut self, id: NodeId, now: Moment, failure: Failure) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.health = node.health.failed(now, failure, &self.policy);
         }
     }
 
-    fn is_member(&self, answer: &Answer) -> bool {
-        self.identity.is_none_or(|identity| identity == answer.system_identifier)
+    fn are(&mut self, nodes: &BTreeSet<NodeId>) {
+        self.nodes.retain(|id, _| nodes.contains(id));
+        for id in nodes {
+            self.nodes.entry(*id).or_insert(Node { health: Health::Unknown, last: None });
+        }
+    }
+
+    /// Comes to the verdict. The first primary that is accepted says which cluster is ours.
+    fn judge(&mut self) -> View {
+        let systems_differ = self.system.is_none() && self.systems().len() > 1;
+        let verdict = Verdict::on(&self.standings(), systems_differ);
+        if let Some(primary) = verdict.primary() {
+            let last = self.nodes.get(&primary).and_then(|node| node.last);
+            self.system = self.system.or_else(|| last.map(|last| last.system));
+        }
+        // Anew, because a cluster that is known now makes strangers of others.
+        let nodes = self.standings().into_iter().filter_map(|(id, standing)| {
+            let Node { health, last } = *self.nodes.get(&id)?;
+            Some(NodeView { id, health, last, standing })
+        });
+        View { verdict, system: self.system, nodes: nodes.collect() }
+    }
+
+    /// The clusters that believable nodes belong to.
+    fn systems(&self) -> BTreeSet<u64> {
+        let believed = self.nodes.values().filter(|node| node.health.is_believed());
+        believed.filter_map(|node| Some(node.last?.system)).collect()
+    }
+
+    fn standings(&self) -> Vec<(NodeId, Standing)> {
+        let standing = |node: &Node| {
+            let newest = node.last.and_then(|last| self.newest.get(&last.system)).copied();
+            Standing::of(node.health, node.last, self.system, newest.unwrap_or(u32::MAX))
+        };
+        self.nodes.iter().map(|(id, node)| (*id, standing(node))).collect()
     }
 }
 

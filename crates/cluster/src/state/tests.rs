@@ -1,138 +1,238 @@
+use std::time::Duration;
+
 use super::*;
+use crate::Role;
 
-const A: NodeId = NodeId(0);
-const B: NodeId = NodeId(1);
-const C: NodeId = NodeId(2);
+const OURS: u64 = 7;
+const THEIRS: u64 = 8;
 
-fn answered(node: NodeId, in_recovery: bool, timeline: u32) -> Event {
-    let answer = Answer { in_recovery, system_identifier: 7, timeline };
-    Event::Probed { node, outcome: Outcome::Answered(answer) }
+fn at(millis: u64) -> Moment {
+    Moment::after(Duration::from_millis(millis))
 }
 
-fn failed(node: NodeId) -> Event {
-    Event::Probed { node, outcome: Outcome::Failed("refused".to_owned()) }
+fn policy() -> Policy {
+    Policy { down_failures: 2, down_after: Duration::from_millis(100) }
 }
 
-fn play(events: &[Event]) -> State {
-    let mut state = State::default();
-    state.step(Event::Nodes(vec![A, B, C]), Policy::default());
-    for event in events {
-        state.step(event.clone(), Policy::default());
+fn ids(count: u16) -> Vec<NodeId> {
+    (0..count).map(NodeId).collect()
+}
+
+fn primary(timeline: u32) -> Observation {
+    Observation { role: Role::Primary, system: OURS, timeline: Some(timeline) }
+}
+
+fn standby(timeline: u32) -> Observation {
+    Observation { role: Role::Standby, system: OURS, timeline: Some(timeline) }
+}
+
+/// A cluster, and the clock that goes on by 100 ms with each event.
+struct Story {
+    state: State,
+    now: u64,
+    last: View,
+}
+
+impl Story {
+    fn of(count: u16) -> Self {
+        let (state, actions) =
+            State::new(policy(), ids(count)).step(at(0), Event::Policy(policy()));
+        let [Action::Publish(last)] = &actions[..] else {
+            panic!("nothing published: {actions:?}")
+        };
+        Self { state, now: 0, last: last.clone() }
     }
-    state
-}
 
-#[test]
-fn nothing_is_decided_before_every_node_was_asked() {
-    let mut state = play(&[answered(A, false, 1), answered(B, true, 1)]);
-    assert_eq!(state.view().primary, Err(NoPrimary::NotAskedYet));
-    let view = state.step(failed(C), Policy::default()).expect("the view changes");
-    assert_eq!(view.primary, Ok(A));
-    assert_eq!(view.nodes[&C].role, Role::Unknown);
-    assert_eq!(view.nodes[&C].failure, "refused");
-}
-
-#[test]
-fn the_newest_timeline_wins_and_an_older_one_is_never_chosen_again() {
-    let mut state = play(&[answered(A, false, 1), answered(B, false, 2), answered(C, true, 2)]);
-    assert_eq!(state.view().primary, Ok(B));
-    assert_eq!(state.view().nodes[&A].role, Role::Claimant);
-    for _ in 0..2 {
-        state.step(failed(B), Policy::default());
-    }
-    assert_eq!(state.view().primary, Err(NoPrimary::OnlyOldTimelines { newest: 2 }));
-}
-
-#[test]
-fn two_claimants_on_one_timeline_refuse_writes() {
-    let state = play(&[answered(A, false, 3), answered(B, false, 3), answered(C, true, 3)]);
-    assert_eq!(state.view().primary, Err(NoPrimary::Ambiguous(vec![A, B])));
-}
-
-#[test]
-fn one_failed_probe_changes_nothing_and_two_do() {
-    let mut state = play(&[answered(A, false, 1), answered(B, true, 1), answered(C, true, 1)]);
-    state.step(failed(A), Policy::default());
-    assert_eq!(state.view().primary, Ok(A));
-    state.step(answered(A, false, 1), Policy::default());
-    state.step(failed(A), Policy::default());
-    assert_eq!(state.view().primary, Ok(A), "failures count only in a row");
-    state.step(failed(A), Policy::default());
-    assert_eq!(state.view().primary, Err(NoPrimary::AllInRecovery));
-}
-
-#[test]
-fn a_node_of_another_cluster_is_a_stranger() {
-    let stranger = Answer { in_recovery: false, system_identifier: 8, timeline: 9 };
-    let state = play(&[
-        answered(A, false, 1),
-        answered(B, true, 1),
-        Event::Probed { node: C, outcome: Outcome::Answered(stranger) },
-    ]);
-    assert_eq!(state.view().primary, Ok(A));
-    assert_eq!(state.view().nodes[&C].role, Role::Stranger);
-}
-
-#[test]
-fn a_primary_that_says_it_is_in_recovery_is_none_at_once() {
-    let state = play(&[
-        answered(A, false, 1),
-        answered(B, true, 1),
-        answered(C, true, 1),
-        answered(A, true, 1),
-    ]);
-    assert_eq!(state.view().primary, Err(NoPrimary::AllInRecovery));
-}
-
-#[test]
-fn removed_nodes_are_forgotten_and_late_probes_of_them_ignored() {
-    let mut state = play(&[answered(A, false, 1), answered(B, false, 1), answered(C, true, 1)]);
-    let view = state.step(Event::Nodes(vec![A, C]), Policy::default()).expect("the view changes");
-    assert_eq!(view.primary, Ok(A));
-    assert!(state.step(answered(B, false, 5), Policy::default()).is_none());
-    assert_eq!(state.view().primary, Ok(A));
-}
-
-#[test]
-fn no_view_is_published_twice() {
-    let mut state = play(&[answered(A, false, 1), answered(B, true, 1), answered(C, true, 1)]);
-    assert!(state.step(answered(A, false, 1), Policy::default()).is_none());
-}
-
-/// Every story of five probes over two nodes: whatever is chosen is out of recovery by its last answer, on the
-/// newest timeline any node has shown, and the only such node.
-#[test]
-fn all_short_stories_choose_at_most_one_node_out_of_recovery_on_the_newest_timeline() {
-    let mut choices = Vec::new();
-    for node in [A, B] {
-        choices.push(failed(node));
-        for (in_recovery, timeline) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
-            choices.push(answered(node, in_recovery, timeline));
+    fn step(&mut self, event: Event) -> &mut Self {
+        self.now += 100;
+        let (state, actions) = self.state.clone().step(at(self.now), event);
+        self.state = state;
+        for Action::Publish(view) in actions {
+            assert_ne!(view, self.last, "published without a change");
+            self.last = view;
         }
+        self
     }
+
+    fn see(&mut self, node: u16, observation: Observation) -> &mut Self {
+        self.step(Event::Observed { node: NodeId(node), observation })
+    }
+
+    fn fail(&mut self, node: u16) -> &mut Self {
+        self.step(Event::Failed { node: NodeId(node), failure: Failure::Silent })
+    }
+
+    fn standing(&self, node: u16) -> Standing {
+        self.last.node(NodeId(node)).unwrap().standing
+    }
+}
+
+#[test]
+fn the_one_node_out_of_recovery_is_the_primary() {
+    let mut story = Story::of(2);
+    assert_eq!(story.last.verdict, Verdict::NoPrimary);
+    story.see(1, standby(1)).see(0, primary(1));
+    assert_eq!(story.last.verdict, Verdict::Primary(NodeId(0)));
+    assert_eq!(story.last.system, Some(OURS));
+    assert_eq!(story.standing(1), Standing::Standby);
+}
+
+#[test]
+fn a_single_failed_probe_changes_nothing_and_several_do() {
+    let mut story = Story::of(2);
+    story.see(0, primary(1)).see(1, standby(1)).fail(0);
+    assert_eq!(story.last.primary(), Some(NodeId(0)));
+    story.see(0, primary(1)).fail(0);
+    assert_eq!(story.last.primary(), Some(NodeId(0)), "failures that are not in a row add up");
+    story.fail(0);
+    assert_eq!(story.last.verdict, Verdict::NoPrimary);
+    assert_eq!(story.standing(0), Standing::Down);
+    story.see(0, primary(1));
+    assert_eq!(story.last.primary(), Some(NodeId(0)));
+}
+
+#[test]
+fn two_claimants_on_one_timeline_mean_nobody() {
+    let mut story = Story::of(2);
+    story.see(0, primary(1)).see(1, primary(1));
+    assert_eq!(story.last.verdict, Verdict::Ambiguous(ids(2)));
+    story.see(0, standby(1));
+    assert_eq!(story.last.primary(), Some(NodeId(1)));
+}
+
+#[test]
+fn an_older_timeline_is_never_chosen_even_when_it_is_alone() {
+    let mut story = Story::of(2);
+    story.see(0, primary(1)).see(1, primary(2));
+    assert_eq!(story.last.primary(), Some(NodeId(1)));
+    assert_eq!(story.standing(0), Standing::OldTimeline { its: 1, newest: 2 });
+    story.fail(1).fail(1);
+    assert_eq!(story.last.verdict, Verdict::NoPrimary);
+}
+
+#[test]
+fn a_standby_on_a_newer_timeline_is_proof_enough_against_the_old_primary() {
+    let mut story = Story::of(3);
+    story.see(0, primary(1)).see(2, standby(2));
+    assert_eq!(story.last.verdict, Verdict::NoPrimary);
+    story.see(1, primary(2));
+    assert_eq!(story.last.primary(), Some(NodeId(1)));
+}
+
+#[test]
+fn a_stranger_is_never_used_once_the_cluster_is_known() {
+    let stranger = Observation { system: THEIRS, ..primary(9) };
+    let mut story = Story::of(2);
+    story.see(0, primary(1)).see(1, stranger);
+    assert_eq!(story.last.primary(), Some(NodeId(0)), "a stranger's timeline counted");
+    assert_eq!(story.standing(1), Standing::OtherSystem);
+    story.fail(0).fail(0);
+    assert_eq!(story.last.verdict, Verdict::NoPrimary);
+
+    let mut story = Story::of(2);
+    story.see(0, Observation { system: THEIRS, ..standby(9) }).see(1, primary(1));
+    assert_eq!(story.last.verdict, Verdict::SystemsDiffer(ids(2)));
+    story.step(Event::Nodes([NodeId(1)].into()));
+    assert_eq!(story.last.primary(), Some(NodeId(1)));
+}
+
+#[test]
+fn a_node_that_leaves_the_settings_is_forgotten_and_a_new_one_is_unseen() {
+    let mut story = Story::of(2);
+    story.see(0, primary(1)).see(1, standby(1));
+    story.step(Event::Nodes([NodeId(1), NodeId(2)].into()));
+    assert_eq!(story.last.verdict, Verdict::NoPrimary);
+    assert_eq!(story.standing(1), Standing::Standby);
+    assert_eq!(story.standing(2), Standing::Unseen);
+    story.see(0, primary(1));
+    assert_eq!(story.last.primary(), None, "a node that is not ours was believed");
+}
+
+#[test]
+fn the_same_words_again_publish_nothing() {
+    let mut story = Story::of(1);
+    story.see(0, primary(1));
+    let (_, actions) = story
+        .state
+        .clone()
+        .step(at(9_000), Event::Observed { node: NodeId(0), observation: primary(1) });
+    assert_eq!(actions, []);
+}
+
+/// Every event that can happen to two nodes in a small world.
+fn alphabet() -> Vec<Event> {
+    let mut events = Vec::new();
+    for node in ids(2) {
+        for observation in [
+            primary(1),
+            primary(2),
+            standby(1),
+            standby(2),
+            Observation { system: THEIRS, ..primary(3) },
+        ] {
+            events.push(Event::Observed { node, observation });
+        }
+        events.push(Event::Failed { node, failure: Failure::Unreachable });
+    }
+    events
+}
+
+#[test]
+fn in_every_short_story_the_chosen_node_deserves_it() {
+    let events = alphabet();
     let mut stories = 0_u32;
-    let mut story = [0_usize; 5];
-    loop {
-        let mut state = State::default();
-        state.step(Event::Nodes(vec![A, B]), Policy::default());
-        let mut last: BTreeMap<NodeId, Answer> = BTreeMap::new();
-        let mut newest = 0;
-        for place in story {
-            let event = choices[place].clone();
-            if let Event::Probed { node, outcome: Outcome::Answered(answer) } = &event {
-                last.insert(*node, *answer);
-                newest = newest.max(answer.timeline);
+    let mut open = vec![(Story::of(2).state, Vec::<Event>::new())];
+    while let Some((state, told)) = open.pop() {
+        for event in &events {
+            let mut told = told.clone();
+            told.push(event.clone());
+            let now = u64::try_from(told.len()).unwrap() * 100;
+            let (next, actions) = state.clone().step(at(now), event.clone());
+            for Action::Publish(view) in &actions {
+                check(view, &told);
             }
-            state.step(event, Policy::default());
-            if let Ok(primary) = state.view().primary {
-                let answer = last[&primary];
-                assert!(!answer.in_recovery && answer.timeline == newest, "{story:?}");
+            stories += 1;
+            if told.len() < 5 {
+                open.push((next, told));
             }
         }
-        stories += 1;
-        let Some(place) = story.iter().rposition(|digit| *digit + 1 < choices.len()) else { break };
-        story[place] += 1;
-        story[place + 1..].fill(0);
     }
-    assert_eq!(stories, 100_000);
+    assert!(stories > 200_000, "only {stories} stories");
+}
+
+/// What must hold after every story.
+fn check(view: &View, told: &[Event]) {
+    let newest_shown = |system| {
+        told.iter()
+            .filter_map(|event| match event {
+                Event::Observed { observation, .. } if observation.system == system => {
+                    observation.timeline
+                }
+                _ => None,
+            })
+            .max()
+    };
+    let claims = view.nodes.iter().filter(|node| node.standing == Standing::Claimant).count();
+    let Some(primary) = view.primary() else {
+        assert!(
+            claims != 1 || matches!(view.verdict, Verdict::SystemsDiffer(_)),
+            "nobody was chosen: {told:?}"
+        );
+        return;
+    };
+    assert_eq!(claims, 1, "one of several was chosen: {told:?}");
+    let last = view.node(primary).unwrap().last.unwrap();
+    assert_eq!(last.role, Role::Primary, "a standby was chosen: {told:?}");
+    assert_eq!(Some(last.system), view.system, "a stranger was chosen: {told:?}");
+    // While nothing is known of the cluster, a lone stranger may be taken for its primary; then its own
+    // timelines count.
+    assert_eq!(last.timeline, newest_shown(last.system), "an old timeline was chosen: {told:?}");
+    let fails = told
+        .iter()
+        .rev()
+        .take_while(|event| !matches!(event, Event::Observed { node, .. } if *node == primary));
+    let fails = fails
+        .filter(|event| matches!(event, Event::Failed { node, .. } if *node == primary))
+        .count();
+    assert!(fails < 2, "a node that is down was chosen: {told:?}");
 }
