@@ -5,7 +5,6 @@ mod keeper;
 mod passwords;
 mod probe;
 
-pub(crate) use connection::{ControlConnection, ControlError};
 pub(crate) use keeper::{ControlPool, control_target};
 pub(crate) use passwords::ClusterPasswords;
 pub(crate) use probe::probe;

@@ -82,11 +82,6 @@ impl Engine {
         Ok(Self { shared, threads })
     }
 
-    /// What the loops share.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     /// Ends all loops and waits for them.
     pub(crate) fn stop(self) {
         self.shared.send_all(|| Message::Stop);

@@ -13,7 +13,7 @@ use crate::{
     cluster::NodeId,
     cold::InForce,
     engine::{Message, Shared, report::LoopReport},
-    frontend::Slots,
+    frontend::Frontend,
     pool::Family,
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Inner {
     pub(crate) nodes: watch::Receiver<Arc<Vec<NodeReport>>>,
     pub(crate) draining: AtomicBool,
     pub(crate) listening: AtomicBool,
-    pub(crate) clients: Slots,
+    pub(crate) frontend: Frontend,
     pub(crate) reload: tokio::sync::mpsc::Sender<ReloadRequest>,
     pub(crate) started: std::time::SystemTime,
 }
@@ -132,7 +132,7 @@ impl Handle {
 
     /// Clients connected, and how many may be.
     pub fn client_slots(&self) -> (usize, usize) {
-        (self.0.clients.taken(), self.settings().general.max_clients)
+        (self.0.frontend.clients(), self.settings().general.max_clients)
     }
 
     /// When the pooler was started.

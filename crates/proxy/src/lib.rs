@@ -12,18 +12,24 @@
 pub mod backend;
 pub(crate) mod cluster;
 mod cold;
+mod control;
 pub mod engine;
 pub mod frontend;
 mod handle;
 mod handoff;
 pub mod handover;
+mod life;
 pub mod net;
 pub(crate) mod pool;
+mod pooler;
 mod source;
 pub mod tls;
+mod watch;
 
 pub use crate::{
     cluster::NodeId,
     handle::{Handle, NodeReport, Readiness},
+    life::{Ended, Signals},
+    pooler::{OnSettings, Pooler, StartError},
     source::{DiskFiles, LoadError, Source},
 };

@@ -64,7 +64,11 @@ impl ControlConnection {
     }
 
     /// Asks one query with bound parameters, all as text. The caller sets the deadline.
-    pub(crate) async fn query(&mut self, text: &str, parameters: &[&str]) -> Result<Vec<Row>, ControlError> {
+    pub(crate) async fn query(
+        &mut self,
+        text: &str,
+        parameters: &[&str],
+    ) -> Result<Vec<Row>, ControlError> {
         self.settled = false;
         let mut out = BytesMut::new();
         frontend::parse(&mut out, b"", text.as_bytes(), &[0, 0]);
@@ -105,7 +109,8 @@ fn bind_rest(parameters: &[&str]) -> Vec<u8> {
 }
 
 fn read_row(body: &[u8]) -> Result<Row, ControlError> {
-    let row = DataRow::parse(body).map_err(|_| ControlError::Unexpected("a row that cannot be read"))?;
+    let row =
+        DataRow::parse(body).map_err(|_| ControlError::Unexpected("a row that cannot be read"))?;
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     Ok(row.iter().map(|value| value.map(text)).collect())
 }

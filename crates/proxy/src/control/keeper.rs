@@ -39,8 +39,16 @@ impl Manager for Keeper {
         Ok(ControlConnection::new(server)?)
     }
 
-    async fn recycle(&self, connection: &mut ControlConnection, _: &Metrics) -> RecycleResult<ControlError> {
-        if connection.is_settled() { Ok(()) } else { Err(RecycleError::message("a query was given up")) }
+    async fn recycle(
+        &self,
+        connection: &mut ControlConnection,
+        _: &Metrics,
+    ) -> RecycleResult<ControlError> {
+        if connection.is_settled() {
+            Ok(())
+        } else {
+            Err(RecycleError::message("a query was given up"))
+        }
     }
 }
 
@@ -53,7 +61,12 @@ impl ControlPool {
     }
 
     /// Asks one query, within `limit` for everything.
-    pub(crate) async fn query(&self, text: &str, parameters: &[&str], limit: Duration) -> Result<Vec<Row>, ControlError> {
+    pub(crate) async fn query(
+        &self,
+        text: &str,
+        parameters: &[&str],
+        limit: Duration,
+    ) -> Result<Vec<Row>, ControlError> {
         timeout(limit, self.ask(text, parameters)).await.unwrap_or(Err(ControlError::Timeout))
     }
 
@@ -79,7 +92,12 @@ impl ControlPool {
 }
 
 /// How the control connections to a node are opened; `database` other than the probes' for look-ups.
-pub(crate) fn control_target(in_force: &InForce, entry: &NodeEntry, ring: &Arc<KeyRing>, database: &str) -> OpenTarget {
+pub(crate) fn control_target(
+    in_force: &InForce,
+    entry: &NodeEntry,
+    ring: &Arc<KeyRing>,
+    database: &str,
+) -> OpenTarget {
     let cluster = &in_force.settings.cluster;
     let options = [("application_name", APPLICATION_NAME), ("search_path", "pg_catalog")];
     OpenTarget {

@@ -67,7 +67,9 @@ impl PasswordSource for ClusterPasswords {
             if query.is_empty() {
                 return Ok(None);
             }
-            let connections = self.connections(&in_force).ok_or_else(|| LookupError("no node is configured".to_owned()))?;
+            let connections = self
+                .connections(&in_force)
+                .ok_or_else(|| LookupError("no node is configured".to_owned()))?;
             let limit = in_force.settings.pool.connect_timeout;
             let rows = connections
                 .query(query, &[user], limit)
@@ -76,9 +78,12 @@ impl PasswordSource for ClusterPasswords {
             match rows.as_slice() {
                 [] => Ok(None),
                 [row] => match row.as_slice() {
-                    [Some(name), password] if name == user => Ok(password.as_deref().map(Secret::new)),
+                    [Some(name), password] if name == user => {
+                        Ok(password.as_deref().map(Secret::new))
+                    }
                     _ => Err(LookupError(
-                        "auth_query must answer with two columns, the user's name and password".to_owned(),
+                        "auth_query must answer with two columns, the user's name and password"
+                            .to_owned(),
                     )),
                 },
                 _ => Err(LookupError("auth_query answered with more than one row".to_owned())),

@@ -27,7 +27,9 @@ pub(crate) async fn probe(node: &ControlPool, limit: Duration) -> Outcome {
 fn read(rows: &[Vec<Option<String>>]) -> Result<Answer, ControlError> {
     let wrong = || ControlError::Unexpected("the probe's row");
     let [row] = rows else { return Err(wrong()) };
-    let [Some(recovery), Some(identifier), Some(timeline)] = row.as_slice() else { return Err(wrong()) };
+    let [Some(recovery), Some(identifier), Some(timeline)] = row.as_slice() else {
+        return Err(wrong());
+    };
     let in_recovery = recovery == "t";
     let radix = if in_recovery { 10 } else { 16 };
     Ok(Answer {
@@ -49,7 +51,14 @@ mod tests {
     #[test]
     fn a_primary_tells_its_timeline_as_its_wal_file_does() {
         let answer = read(&row(["f", "7345678901234567890", "0000001A"])).expect("a whole row");
-        assert_eq!(answer, Answer { in_recovery: false, system_identifier: 7_345_678_901_234_567_890, timeline: 26 });
+        assert_eq!(
+            answer,
+            Answer {
+                in_recovery: false,
+                system_identifier: 7_345_678_901_234_567_890,
+                timeline: 26
+            }
+        );
     }
 
     #[test]

@@ -1,0 +1,233 @@
+//! Starting, reloading and ending the pooler.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+use trunkline_cluster::NodeId;
+use trunkline_settings::{Effect, PoolFate, Reload, Settings};
+
+use crate::{
+    backend::KeyRing,
+    cold::{ColdOpener, InForce, NodeNumbers},
+    engine::{Dealer, Engine, Message, Shared},
+    frontend::{Frontend, Listeners, Serving},
+    handle::{Handle, Inner, NodeReport, ReloadRequest},
+    handoff::Switch,
+    handover::ConsoleLogin,
+    pool::Registry,
+    source::{LoadError, Source},
+    tls::{ServerSide, TlsConfigError},
+    watch::{Observer, Watch},
+};
+
+/// Requests to reload that may wait for the one under way.
+const RELOADS_WAITING: usize = 16;
+
+/// The running pooler.
+#[derive(Debug)]
+pub struct Pooler {
+    pub(crate) handle: Handle,
+    pub(crate) engine: Engine,
+    pub(crate) frontend: Frontend,
+    pub(crate) serving: Serving,
+    pub(crate) reloads: mpsc::Receiver<ReloadRequest>,
+    pub(crate) source: Source,
+    numbers: Arc<NodeNumbers>,
+    watch: Watch,
+    on_settings: OnSettings,
+}
+
+/// Told the settings that hold after each reload; boxed so that the program can set its log level.
+pub struct OnSettings(pub Box<dyn Fn(&Settings) + Send + Sync>);
+
+impl std::fmt::Debug for OnSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnSettings")
+    }
+}
+
+/// Why the pooler could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// TLS could not be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] TlsConfigError),
+    /// A socket could not be bound, or a thread not be started.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Pooler {
+    /// Starts with these settings, in the runtime this is called in. Operators who log in to the console come out of
+    /// the second part.
+    pub fn start(
+        source: Source,
+        settings: Settings,
+        on_settings: OnSettings,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<ConsoleLogin>), StartError> {
+        let settings = Arc::new(settings);
+        let listeners = Listeners::bind(&settings.listen)?;
+        let numbers = Arc::new(NodeNumbers::default());
+        let server_tls = Arc::new(ServerSide::new(&settings.server_tls)?);
+        let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(
+            Arc::clone(&settings),
+            server_tls,
+            &numbers,
+        )));
+        let workers = settings.general.worker_threads(cores());
+        let registry = Arc::new(Registry::new(workers));
+        registry.apply(&settings, &node_limits(&in_force.load()));
+        let ring = Arc::new(KeyRing::new());
+        let runtime = tokio::runtime::Handle::current();
+        let opener = Arc::new(ColdOpener::new(runtime, Arc::clone(&in_force), Arc::clone(&ring)));
+        let shared = Arc::new(Shared::new(registry, opener, rand::random()));
+        let engine = Engine::start(Arc::clone(&shared), &settings, workers)?;
+        let (consoles, console_logins) = mpsc::unbounded_channel();
+        let switch = Arc::new(Switch {
+            shared: Arc::clone(&shared),
+            in_force: Arc::clone(&in_force),
+            dealer: Dealer::default(),
+            consoles,
+        });
+        let (node_sender, nodes) = watch::channel(Arc::new(Vec::new()));
+        let watch = Watch::start(Observer {
+            in_force: Arc::clone(&in_force),
+            shared: Arc::clone(&shared),
+            ring: Arc::clone(&ring),
+            nodes: node_sender,
+        });
+        let frontend = Frontend::new(&settings, switch, ring, watch.password_source(&settings))?;
+        let serving = frontend.serve(listeners);
+        let (reload, reloads) = mpsc::channel(RELOADS_WAITING);
+        let handle = Handle(Arc::new(Inner {
+            shared,
+            in_force,
+            nodes,
+            draining: AtomicBool::new(false),
+            listening: AtomicBool::new(true),
+            frontend: frontend.clone(),
+            reload,
+            started: SystemTime::now(),
+        }));
+        Ok((
+            Self {
+                handle,
+                engine,
+                frontend,
+                serving,
+                reloads,
+                source,
+                numbers,
+                watch,
+                on_settings,
+            },
+            console_logins,
+        ))
+    }
+
+    /// A handle for the rest of the program.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Reads the settings again and takes them over whole; says what changed. A mistake changes nothing.
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
+        let source = self.source.clone();
+        let loaded = tokio::task::spawn_blocking(move || source.load())
+            .await
+            .map_err(|error| format!("reading the settings failed: {error}"))?
+            .map_err(|error: LoadError| error.to_string())?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let old = self.handle.settings();
+        let reload = Reload { old: &old, new: &loaded.settings };
+        let changes = reload.changes();
+        let running = Arc::new(reload.running());
+        let server_tls =
+            Arc::new(ServerSide::new(&running.server_tls).map_err(|error| error.to_string())?);
+        self.frontend.reload(&running).map_err(|error| error.to_string())?;
+        self.take_over(&old, &running, server_tls);
+        (self.on_settings.0)(&running);
+        let lines: Vec<String> = changes
+            .iter()
+            .map(|change| {
+                let when = match change.effect {
+                    Effect::Live => "now",
+                    Effect::NewConnections => "for new connections",
+                    Effect::Restart => "after a restart only",
+                };
+                format!("{}: {} -> {} ({when})", change.path, change.old, change.new)
+            })
+            .collect();
+        Ok(lines)
+    }
+
+    fn take_over(&self, old: &Settings, running: &Arc<Settings>, server_tls: Arc<ServerSide>) {
+        let inner = &self.handle.0;
+        let in_force = InForce::new(Arc::clone(running), server_tls, &self.numbers);
+        let limits = node_limits(&in_force);
+        inner.in_force.store(Arc::new(in_force));
+        let reload = Reload { old, new: running };
+        for family in inner.shared.registry.families() {
+            let renewed =
+                |name: &str| reload.pool(&family.database, &family.user, name) != PoolFate::Keep;
+            // Connections to standbys are of their own once reads go there; until then a pool is the primary's.
+            let serving = inner
+                .nodes
+                .borrow()
+                .iter()
+                .find(|node| node.serving)
+                .map(|node| Arc::clone(&node.name));
+            if serving.is_none_or(|name| renewed(&name)) {
+                family.generation.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        inner.shared.registry.apply(running, &limits);
+        inner.shared.send_all(|| Message::Settings(Arc::clone(running)));
+        self.watch.reloaded();
+    }
+}
+
+fn node_limits(in_force: &InForce) -> Vec<(NodeId, usize)> {
+    in_force.nodes.iter().map(|(id, entry)| (*id, entry.max_connections)).collect()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+impl Inner {
+    /// What a view of the cluster looks like to people.
+    pub(crate) fn node_reports(
+        in_force: &InForce,
+        view: &trunkline_cluster::View,
+    ) -> Vec<NodeReport> {
+        in_force
+            .nodes
+            .iter()
+            .map(|(id, entry)| {
+                let node = view.nodes.get(id);
+                let role = node.map_or("unknown", |node| node.role.as_str());
+                NodeReport {
+                    name: Arc::clone(&entry.name),
+                    address: entry.address.to_string(),
+                    role,
+                    up: node.is_some_and(|node| node.health == trunkline_cluster::Health::Up),
+                    serving: view.primary == Ok(*id),
+                    timeline: node.and_then(|node| node.timeline).unwrap_or(0),
+                    system_identifier: node.and_then(|node| node.system_identifier).unwrap_or(0),
+                    detail: node.map(|node| node.failure.clone()).unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+}
