@@ -1,10 +1,16 @@
-//! Control connections: our own sessions on the nodes, for probes and look-ups, outside the pools of clients.
+//! Connections of our own to the nodes: probes, and the look-up of users. Not many, never for clients'
+//! statements, and outside the caps of the pools.
 
+mod auth_query;
 mod connection;
-mod keeper;
-mod passwords;
+mod overseer;
+mod pool;
 mod probe;
+mod target;
 
-pub(crate) use keeper::{ControlPool, control_target};
-pub(crate) use passwords::ClusterPasswords;
-pub(crate) use probe::probe;
+pub use auth_query::AuthQuery;
+pub use connection::{ControlConnection, ControlError, Row};
+pub use overseer::{Overseer, oversee};
+pub use pool::{ControlPool, Opener, Pooled};
+pub use probe::{ProbeTarget, Probing, probe};
+pub use target::{control_target, lookup_target};

@@ -19,7 +19,7 @@ use crate::{
     cold::{ColdOpener, InForce, NodeNumbers},
     engine::{Dealer, Engine, Message, Shared},
     frontend::{Frontend, Listeners, Serving},
-    handle::{Handle, Inner, NodeReport, ReloadRequest},
+    handle::{Handle, Inner, ReloadRequest},
     handoff::Switch,
     handover::ConsoleLogin,
     pool::Registry,
@@ -104,7 +104,7 @@ impl Pooler {
             ring: Arc::clone(&ring),
             nodes: node_sender,
         });
-        let frontend = Frontend::new(&settings, switch, ring, watch.password_source(&settings))?;
+        let frontend = Frontend::new(&settings, switch, ring, Some(watch.password_source()))?;
         let serving = frontend.serve(listeners);
         let (reload, reloads) = mpsc::channel(RELOADS_WAITING);
         let handle = Handle(Arc::new(Inner {
@@ -203,31 +203,4 @@ fn node_limits(in_force: &InForce) -> Vec<(NodeId, usize)> {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-impl Inner {
-    /// What a view of the cluster looks like to people.
-    pub(crate) fn node_reports(
-        in_force: &InForce,
-        view: &trunkline_cluster::View,
-    ) -> Vec<NodeReport> {
-        in_force
-            .nodes
-            .iter()
-            .map(|(id, entry)| {
-                let node = view.nodes.get(id);
-                let role = node.map_or("unknown", |node| node.role.as_str());
-                NodeReport {
-                    name: Arc::clone(&entry.name),
-                    address: entry.address.to_string(),
-                    role,
-                    up: node.is_some_and(|node| node.health == trunkline_cluster::Health::Up),
-                    serving: view.primary == Ok(*id),
-                    timeline: node.and_then(|node| node.timeline).unwrap_or(0),
-                    system_identifier: node.and_then(|node| node.system_identifier).unwrap_or(0),
-                    detail: node.map(|node| node.failure.clone()).unwrap_or_default(),
-                }
-            })
-            .collect()
-    }
 }

@@ -1,27 +1,24 @@
 //! Watches the nodes and tells the loops where traffic may go.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
-    time::{MissedTickBehavior, interval},
 };
-use trunkline_cluster::{Event, NodeId, Outcome, Policy, State, View};
-use trunkline_settings::Settings;
+use trunkline_cluster::{Event, NodeId, NodeView, Policy, Standing, State, View};
 
 use crate::{
     backend::KeyRing,
-    cold::{InForce, NodeEntry},
-    control::{ClusterPasswords, ControlPool, control_target, probe},
+    cold::InForce,
+    control::{
+        AuthQuery, ControlPool, ProbeTarget, Probing, control_target, lookup_target, oversee, probe,
+    },
     engine::{Message, Shared},
     frontend::PasswordSource,
-    handle::{Inner, NodeReport},
+    handle::NodeReport,
 };
-
-/// Outcomes of probes that may wait for the decision.
-const OUTCOMES_WAITING: usize = 256;
 
 /// What the watch works with and tells.
 #[derive(Debug)]
@@ -37,20 +34,18 @@ pub(crate) struct Observer {
 pub(crate) struct Watch {
     task: JoinHandle<()>,
     reloaded: Arc<Notify>,
-    passwords: Arc<ClusterPasswords>,
+    passwords: Arc<AuthQuery>,
 }
 
 impl Watch {
     /// Starts to ask the nodes, in the runtime this is called in.
     pub(crate) fn start(observer: Observer) -> Self {
         let reloaded = Arc::new(Notify::new());
-        let (primary, told) = watch::channel(None);
-        let passwords = Arc::new(ClusterPasswords::new(
-            Arc::clone(&observer.in_force),
-            Arc::clone(&observer.ring),
-            told,
-        ));
-        let task = tokio::spawn(watch_nodes(observer, Arc::clone(&reloaded), primary));
+        let in_force = observer.in_force.load_full();
+        let (query, pools) = look_ups(&in_force, &observer.ring);
+        let passwords =
+            Arc::new(AuthQuery::new(query, pools, in_force.settings.pool.connect_timeout));
+        let task = tokio::spawn(follow(observer, Arc::clone(&reloaded), Arc::clone(&passwords)));
         Self { task, reloaded, passwords }
     }
 
@@ -59,11 +54,10 @@ impl Watch {
         self.reloaded.notify_one();
     }
 
-    /// Where passwords are found that the settings do not know. Asked even if no `auth_query` is set, so that a
+    /// Where passwords are found that the settings do not know. There even if no `auth_query` is set, so that a
     /// reload may set one.
-    pub(crate) fn password_source(&self, _settings: &Settings) -> Option<Arc<dyn PasswordSource>> {
-        let source: Arc<dyn PasswordSource> = self.passwords.clone();
-        Some(source)
+    pub(crate) fn password_source(&self) -> Arc<dyn PasswordSource> {
+        self.passwords.clone()
     }
 }
 
@@ -73,110 +67,116 @@ impl Drop for Watch {
     }
 }
 
-/// The one owner of the cluster's state.
-async fn watch_nodes(
-    observer: Observer,
-    reloaded: Arc<Notify>,
-    primary: watch::Sender<Option<NodeId>>,
-) {
-    let (sender, mut outcomes) = mpsc::channel(OUTCOMES_WAITING);
-    let mut state = State::default();
-    let mut probers = Probers { sender, running: BTreeMap::new() };
-    let mut view = None;
+/// Keeps probes, look-ups and loops in step with the settings and with what is seen.
+async fn follow(observer: Observer, reloaded: Arc<Notify>, passwords: Arc<AuthQuery>) {
+    let mut in_force = observer.in_force.load_full();
+    let mut overseer = oversee(State::new(Policy::default(), in_force.nodes.keys().copied()));
+    // Probes run for as long as they are held.
+    let mut _probing = start_probes(&in_force, &observer.ring, &overseer.events);
+    let mut primary = None;
     loop {
-        let in_force = observer.in_force.load_full();
-        probers.follow(&in_force, &observer.ring);
-        let nodes = in_force.nodes.keys().copied().collect();
-        view = state.step(Event::Nodes(nodes), Policy::default()).or(view);
-        if let Some(view) = &view {
-            publish(&observer, &primary, view);
-        }
-        loop {
-            tokio::select! {
-                () = reloaded.notified() => break,
-                Some((node, outcome)) = outcomes.recv() => {
-                    if let Some(news) = state.step(Event::Probed { node, outcome }, Policy::default()) {
-                        publish(&observer, &primary, &news);
-                        view = Some(news);
+        tokio::select! {
+            () = reloaded.notified() => {
+                let before = std::mem::replace(&mut in_force, observer.in_force.load_full());
+                let (query, pools) = look_ups(&in_force, &observer.ring);
+                passwords.reload(query, pools, in_force.settings.pool.connect_timeout);
+                if !same_targets(&before, &in_force) {
+                    let nodes = in_force.nodes.keys().copied().collect();
+                    if overseer.events.send(Event::Nodes(nodes)).await.is_err() {
+                        return;
                     }
+                    _probing = start_probes(&in_force, &observer.ring, &overseer.events);
+                }
+            }
+            seen = overseer.view.changed() => {
+                if seen.is_err() {
+                    return;
+                }
+                let view = overseer.view.borrow_and_update().clone();
+                if let Some(view) = view {
+                    publish(&observer, &in_force, &view, &mut primary);
+                    passwords.prefer(primary);
                 }
             }
         }
     }
 }
 
-fn publish(observer: &Observer, told: &watch::Sender<Option<NodeId>>, view: &View) {
-    let in_force = observer.in_force.load();
-    observer.nodes.send_replace(Arc::new(Inner::node_reports(&in_force, view)));
-    let primary = view.primary.as_ref().ok().copied();
-    let changed = told.send_if_modified(|known| std::mem::replace(known, primary) != primary);
-    if changed {
-        let name =
-            |node: NodeId| in_force.nodes.get(&node).map_or("?", |entry| &*entry.name).to_owned();
-        match &view.primary {
-            Ok(node) => tracing::info!(node = name(*node), "traffic goes to the primary"),
-            Err(why) => tracing::warn!("no node takes traffic: {why}"),
+fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Option<NodeId>) {
+    observer.nodes.send_replace(Arc::new(reports(in_force, view)));
+    let primary = view.primary();
+    if *known == primary {
+        return;
+    }
+    *known = primary;
+    match primary.and_then(|node| in_force.nodes.get(&node)) {
+        Some(entry) => {
+            tracing::info!(node = %entry.name, address = %entry.address, "traffic goes to the primary")
         }
-        observer.shared.send_all(|| Message::Primary(primary));
+        None => tracing::warn!("no node takes traffic: {}", view.verdict),
     }
+    observer.shared.send_all(|| Message::Primary(primary));
 }
 
-/// One task per node that asks it again and again.
-#[derive(Debug)]
-struct Probers {
-    sender: mpsc::Sender<(NodeId, Outcome)>,
-    running: BTreeMap<NodeId, (NodeEntry, Arc<InForce>, JoinHandle<()>)>,
+/// Whether the same nodes are probed in the same way.
+fn same_targets(before: &InForce, now: &InForce) -> bool {
+    before.nodes == now.nodes
+        && before.settings.cluster == now.settings.cluster
+        && before.settings.server_tls == now.settings.server_tls
+        && before.settings.tcp == now.settings.tcp
+        && before.settings.auth.allow_cleartext_to_server
+            == now.settings.auth.allow_cleartext_to_server
 }
 
-impl Probers {
-    /// Starts, restarts and ends probers so that they fit the settings.
-    fn follow(&mut self, in_force: &Arc<InForce>, ring: &Arc<KeyRing>) {
-        self.running.retain(|node, (entry, known, task)| {
-            let same = in_force.nodes.get(node) == Some(entry)
-                && known.settings.cluster == in_force.settings.cluster
-                && known.settings.server_tls == in_force.settings.server_tls
-                && known.settings.tcp == in_force.settings.tcp;
-            if !same {
-                task.abort();
-            }
-            same
-        });
-        for (node, entry) in &in_force.nodes {
-            if self.running.contains_key(node) {
-                continue;
-            }
-            let target = control_target(in_force, entry, ring, &in_force.settings.cluster.database);
-            let task = tokio::spawn(ask_again(
-                *node,
-                ControlPool::new(target),
-                Arc::clone(in_force),
-                self.sender.clone(),
-            ));
-            self.running.insert(*node, (entry.clone(), Arc::clone(in_force), task));
-        }
-    }
-}
-
-impl Drop for Probers {
-    fn drop(&mut self) {
-        self.running.values().for_each(|(_, _, task)| task.abort());
-    }
-}
-
-async fn ask_again(
-    node: NodeId,
-    pool: ControlPool,
-    in_force: Arc<InForce>,
-    outcomes: mpsc::Sender<(NodeId, Outcome)>,
-) {
+fn start_probes(in_force: &InForce, ring: &Arc<KeyRing>, events: &mpsc::Sender<Event>) -> Probing {
+    let targets = in_force
+        .nodes
+        .iter()
+        .filter_map(|(id, entry)| {
+            let node = in_force.settings.node(&entry.name)?;
+            Some(ProbeTarget {
+                node: *id,
+                target: control_target(&in_force.settings, node, &in_force.server_tls, ring),
+            })
+        })
+        .collect();
     let cluster = &in_force.settings.cluster;
-    let mut beat = interval(cluster.probe_interval);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        beat.tick().await;
-        let outcome = probe(&pool, cluster.probe_timeout).await;
-        if outcomes.send((node, outcome)).await.is_err() {
-            return;
-        }
-    }
+    probe(targets, cluster.probe_interval, cluster.probe_timeout, events)
+}
+
+fn look_ups(in_force: &InForce, ring: &Arc<KeyRing>) -> (String, Vec<(NodeId, ControlPool)>) {
+    let query = in_force.settings.auth.auth_query.clone();
+    let pools = in_force
+        .nodes
+        .iter()
+        .filter_map(|(id, entry)| {
+            let node = in_force.settings.node(&entry.name)?;
+            let target = lookup_target(&in_force.settings, node, &in_force.server_tls, ring);
+            Some((*id, ControlPool::new(target)))
+        })
+        .collect();
+    (query, pools)
+}
+
+/// What a view of the cluster looks like to people.
+fn reports(in_force: &InForce, view: &View) -> Vec<NodeReport> {
+    let report = |id: &NodeId, node: Option<&NodeView>| {
+        let entry = in_force.nodes.get(id)?;
+        let last = node.filter(|node| node.health.is_believed()).and_then(|node| node.last);
+        Some(NodeReport {
+            name: Arc::clone(&entry.name),
+            address: entry.address.to_string(),
+            role: match node.map(|node| node.standing) {
+                Some(Standing::Claimant | Standing::OldTimeline { .. }) => "primary",
+                Some(Standing::Standby) => "standby",
+                _ => "unknown",
+            },
+            up: node.is_some_and(|node| node.health.is_believed()),
+            serving: view.primary() == Some(*id),
+            timeline: last.and_then(|last| last.timeline).unwrap_or(0),
+            system_identifier: last.map_or(0, |last| last.system),
+            detail: node.map_or_else(String::new, |node| node.standing.to_string()),
+        })
+    };
+    in_force.nodes.keys().filter_map(|id| report(id, view.node(*id))).collect()
 }

@@ -1,126 +1,175 @@
-//! A small client for queries of ours.
+//! A small client for questions of our own: one statement at a time, small answers, a deadline for each.
 
 use std::io;
+use std::time::Duration;
 
-use bytes::BytesMut;
-use trunkline_wire::{
-    backend::{DataRow, Fields, tag},
-    frontend,
-};
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::time::timeout;
+use trunkline_wire::SqlState;
+use trunkline_wire::backend::{DataRow, Fields, ReadyForQuery, status, tag};
+use trunkline_wire::frontend::{bind, execute, parse, query, sync};
 
-use crate::{
-    handover::{NewServer, OpenError},
-    net::{AsyncSocket, Channel},
-};
+use crate::backend::{OpenTarget, open};
+use crate::handover::{ErrorReport, OpenError};
+use crate::net::{AsyncSocket, Channel};
 
-/// The longest message taken from a server on a control connection: our queries answer with short rows.
-const LONGEST_MESSAGE: usize = 1 << 20;
+/// The longest message of an answer.
+const MAX_MESSAGE: usize = 1024 * 1024;
 
-/// The most rows taken of one answer.
-const MOST_ROWS: usize = 1000;
+/// Rows of an answer.
+const MAX_ROWS: usize = 10_000;
 
-/// Why a query of ours was not answered.
+/// Bytes of all values of an answer.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ControlError {
-    /// The connection could not be opened.
+pub enum ControlError {
+    /// The server says why. The connection can be used again.
     #[error("{0}")]
-    Open(#[from] OpenError),
-    /// The connection broke.
-    #[error("the control connection broke: {0}")]
-    Io(#[from] io::Error),
-    /// The server answered with an error.
-    #[error("{0}")]
-    Server(String),
-    /// The answer is not what the query asks for.
-    #[error("unexpected answer: {0}")]
-    Unexpected(&'static str),
-    /// No answer within the deadline.
+    Server(ErrorReport),
+    /// It did not answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// The connection broke.
+    #[error("{0}")]
+    Lost(#[from] io::Error),
+    /// The answer is longer than any we ask for.
+    #[error("the answer is too long")]
+    TooLong,
+    /// The server did not keep to the protocol.
+    #[error("{0}")]
+    Protocol(String),
 }
 
-/// One row; a value is none for NULL.
-pub(crate) type Row = Vec<Option<String>>;
+/// One row: each value in text form, `None` for NULL.
+pub type Row = Vec<Option<Bytes>>;
 
-/// A session of ours on a node.
+/// A connection for questions of our own.
 #[derive(Debug)]
-pub(crate) struct ControlConnection {
+pub struct ControlConnection {
     channel: Channel,
-    /// False from the moment a query is sent until its ReadyForQuery has been read: a query that was given up leaves
-    /// the connection of no use.
-    settled: bool,
+    /// The last question was answered to the end, outside a transaction. Anything else, a timeout or a
+    /// cancelled call among them, makes the connection useless.
+    clean: bool,
 }
 
 impl ControlConnection {
-    /// Takes over a connection that has just logged in.
-    pub(crate) fn new(server: NewServer) -> io::Result<Self> {
-        let socket = AsyncSocket::new(server.socket)?;
-        Ok(Self { channel: Channel::resume(socket, server.tls, server.early), settled: true })
+    /// Opens one.
+    pub async fn connect(target: &OpenTarget) -> Result<Self, OpenError> {
+        let server = open(target).await?;
+        let socket = AsyncSocket::new(server.socket).map_err(|error| {
+            OpenError::Away(crate::handover::Away::Io {
+                address: server.endpoint.to_string(),
+                reason: error.to_string(),
+            })
+        })?;
+        Ok(Self { channel: Channel::resume(socket, server.tls, server.early), clean: true })
     }
 
-    /// Whether another query may be asked.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settled
-    }
-
-    /// Asks one query with bound parameters, all as text. The caller sets the deadline.
-    pub(crate) async fn query(
-        &mut self,
-        text: &str,
-        parameters: &[&str],
-    ) -> Result<Vec<Row>, ControlError> {
-        self.settled = false;
+    /// Runs statements without parameters; the rows of all of them.
+    pub async fn query(&mut self, sql: &str, limit: Duration) -> Result<Vec<Row>, ControlError> {
         let mut out = BytesMut::new();
-        frontend::parse(&mut out, b"", text.as_bytes(), &[0, 0]);
-        frontend::bind(&mut out, b"", b"", &bind_rest(parameters));
-        frontend::execute(&mut out, b"", 0);
-        frontend::sync(&mut out);
-        self.channel.send(&out).await?;
-        let (mut rows, mut failure) = (Vec::new(), None);
+        query(&mut out, sql.as_bytes());
+        self.ask(&out, limit).await
+    }
+
+    /// Runs one statement with parameters, which are never part of its text. The server infers their types.
+    pub async fn query_with(
+        &mut self,
+        sql: &str,
+        params: &[&str],
+        limit: Duration,
+    ) -> Result<Vec<Row>, ControlError> {
+        let mut out = BytesMut::new();
+        parse(&mut out, b"", sql.as_bytes(), &[]);
+        bind(&mut out, b"", b"", &text_values(params)?);
+        execute(&mut out, b"", 0);
+        sync(&mut out);
+        self.ask(&out, limit).await
+    }
+
+    async fn ask(&mut self, out: &[u8], limit: Duration) -> Result<Vec<Row>, ControlError> {
+        self.clean = false;
+        match timeout(limit, self.converse(out)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ControlError::Timeout),
+        }
+    }
+
+    async fn converse(&mut self, out: &[u8]) -> Result<Vec<Row>, ControlError> {
+        self.channel.send(out).await?;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let mut failure = None;
         loop {
-            let message = self.channel.message(LONGEST_MESSAGE).await?;
+            let message = self.channel.message(MAX_MESSAGE).await?;
             match message.tag {
                 tag::DATA_ROW => {
-                    if rows.len() >= MOST_ROWS {
-                        return Err(ControlError::Unexpected("more rows than are taken"));
+                    bytes += message.body().len();
+                    if rows.len() >= MAX_ROWS || bytes > MAX_BYTES {
+                        return Err(ControlError::TooLong);
                     }
-                    rows.push(read_row(message.body())?);
+                    rows.push(row(message.body())?);
                 }
-                tag::ERROR_RESPONSE => failure = Some(read_error(message.body())),
-                tag::READY_FOR_QUERY => break,
+                tag::ERROR_RESPONSE => {
+                    let report = report(message.body())?;
+                    if is_fatal(message.body()) {
+                        return Err(ControlError::Server(report));
+                    }
+                    failure = failure.or(Some(report));
+                }
+                tag::READY_FOR_QUERY => {
+                    self.clean = matches!(ReadyForQuery::parse(message.body()), Ok(ready) if ready.status == status::IDLE);
+                    return match failure {
+                        Some(report) => Err(ControlError::Server(report)),
+                        None => Ok(rows),
+                    };
+                }
+                tag::COPY_IN_RESPONSE | tag::COPY_BOTH_RESPONSE => {
+                    return Err(ControlError::Protocol("the statement wants to copy".to_owned()));
+                }
+                // Descriptions, completions, notices and reports tell us nothing.
                 _ => {}
             }
         }
-        self.settled = true;
-        failure.map_or(Ok(rows), |failure| Err(ControlError::Server(failure)))
+    }
+
+    /// Whether another question can be asked: the last one was answered, and the server has neither closed
+    /// the connection nor said anything since.
+    pub fn is_usable(&mut self) -> bool {
+        self.clean && self.channel.is_quiet()
     }
 }
 
-fn bind_rest(parameters: &[&str]) -> Vec<u8> {
-    // No parameter formats: all text. Then the values, then no result formats: all text.
-    let mut rest = vec![0, 0];
-    rest.extend_from_slice(&u16::try_from(parameters.len()).unwrap_or(u16::MAX).to_be_bytes());
-    for value in parameters {
-        rest.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
-        rest.extend_from_slice(value.as_bytes());
+/// The part of `Bind` behind the statement's name: text parameters, text results.
+fn text_values(params: &[&str]) -> Result<BytesMut, ControlError> {
+    let too_long = |_| ControlError::TooLong;
+    let mut out = BytesMut::new();
+    out.put_u16(0);
+    out.put_u16(u16::try_from(params.len()).map_err(too_long)?);
+    for param in params {
+        out.put_u32(u32::try_from(param.len()).map_err(too_long)?);
+        out.put_slice(param.as_bytes());
     }
-    rest.extend_from_slice(&[0, 0]);
-    rest
+    out.put_u16(0);
+    Ok(out)
 }
 
-fn read_row(body: &[u8]) -> Result<Row, ControlError> {
-    let row =
-        DataRow::parse(body).map_err(|_| ControlError::Unexpected("a row that cannot be read"))?;
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    Ok(row.iter().map(|value| value.map(text)).collect())
+fn row(body: &[u8]) -> Result<Row, ControlError> {
+    let row = DataRow::parse(body).map_err(|error| ControlError::Protocol(error.to_string()))?;
+    Ok(row.iter().map(|value| value.map(Bytes::copy_from_slice)).collect())
 }
 
-fn read_error(body: &[u8]) -> String {
-    let fields = Fields::parse(body).ok();
-    let message = fields.and_then(|fields| fields.message()).unwrap_or(b"unknown error");
-    let code = fields.and_then(|fields| fields.code());
-    match code {
-        Some(code) => format!("{} ({code})", String::from_utf8_lossy(message)),
-        None => String::from_utf8_lossy(message).into_owned(),
-    }
+fn report(body: &[u8]) -> Result<ErrorReport, ControlError> {
+    let fields = Fields::parse(body).map_err(|error| ControlError::Protocol(error.to_string()))?;
+    Ok(ErrorReport {
+        code: fields.code().unwrap_or(SqlState::INTERNAL_ERROR),
+        message: String::from_utf8_lossy(fields.message().unwrap_or_default()).into_owned(),
+        body: Bytes::copy_from_slice(body),
+    })
+}
+
+fn is_fatal(body: &[u8]) -> bool {
+    Fields::parse(body).is_ok_and(|fields| fields.is_fatal())
 }

@@ -1,76 +1,217 @@
-//! Asking a node what it is.
+//! Asking each node, again and again, what it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use trunkline_cluster::{Answer, Outcome};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+use trunkline_cluster::{Event, Failure, NodeId, Observation, Role};
 
-use super::{connection::ControlError, keeper::ControlPool};
+use super::connection::{ControlConnection, ControlError, Row};
+use crate::backend::OpenTarget;
+use crate::handover::{Away, OpenError};
 
-/// Recovery state, system identifier and timeline in one row. The timeline of a primary is that of the WAL file it
-/// writes now: `pg_control_checkpoint()` lags behind a promotion. That of a standby is the one it receives; without a
-/// walreceiver (or the right to see it) the last checkpoint's must do.
-const QUESTION: &str = "SELECT pg_catalog.pg_is_in_recovery(), \
-    (SELECT system_identifier FROM pg_catalog.pg_control_system()), \
-    CASE WHEN pg_catalog.pg_is_in_recovery() \
-      THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver), \
-                    (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::text \
-      ELSE substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END";
+/// In recovery or not, system identifier, timeline.
+///
+/// A primary's timeline is that of the WAL it writes: the control file still shows the old one for a while
+/// after a promotion. A standby's is the one it receives, or that of its last restart point while it
+/// receives none.
+const QUESTION: &str = "\
+SELECT in_recovery,
+       (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+       CASE WHEN in_recovery
+         THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),
+                       (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))
+         ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int4
+       END
+  FROM (SELECT pg_catalog.pg_is_in_recovery() AS in_recovery OFFSET 0) AS now";
 
-/// Asks a node over a kept connection, within `limit`.
-pub(crate) async fn probe(node: &ControlPool, limit: Duration) -> Outcome {
-    match node.query(QUESTION, &[], limit).await.and_then(|rows| read(&rows)) {
-        Ok(answer) => Outcome::Answered(answer),
-        Err(error) => Outcome::Failed(error.to_string()),
+/// The least time between two probes of a node, however many ask for one at once.
+const GAP_MIN: Duration = Duration::from_millis(50);
+
+/// A node to watch.
+#[derive(Debug, Clone)]
+pub struct ProbeTarget {
+    /// Its number, for the events.
+    pub node: NodeId,
+    /// Where and as whom; see [`control_target`](super::control_target).
+    pub target: OpenTarget,
+}
+
+/// The running probes. Dropped, they end.
+#[derive(Debug)]
+pub struct Probing(Vec<Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    node: NodeId,
+    at_once: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+/// Begins to probe: each node at once and then every `interval`, each probe at most `limit` long. What comes
+/// of it goes to `events`.
+pub fn probe(
+    targets: Vec<ProbeTarget>,
+    interval: Duration,
+    limit: Duration,
+    events: &mpsc::Sender<Event>,
+) -> Probing {
+    let watch = |target: ProbeTarget| {
+        let node = target.node;
+        let at_once = Arc::new(Notify::new());
+        let prober = Prober { target, limit, kept: None };
+        let task = prober.run(interval, Arc::clone(&at_once), events.clone());
+        Watched { node, at_once, task: tokio::spawn(task) }
+    };
+    Probing(targets.into_iter().map(watch).collect())
+}
+
+impl Probing {
+    /// Asks for a probe of the node now, for instance because a client's connection to it broke.
+    pub fn at_once(&self, node: NodeId) {
+        if let Some(watched) = self.0.iter().find(|watched| watched.node == node) {
+            watched.at_once.notify_one();
+        }
+    }
+
+    /// Asks for a probe of every node now.
+    pub fn all_at_once(&self) {
+        for watched in &self.0 {
+            watched.at_once.notify_one();
+        }
     }
 }
 
-fn read(rows: &[Vec<Option<String>>]) -> Result<Answer, ControlError> {
-    let wrong = || ControlError::Unexpected("the probe's row");
-    let [row] = rows else { return Err(wrong()) };
-    let [Some(recovery), Some(identifier), Some(timeline)] = row.as_slice() else {
-        return Err(wrong());
+impl Drop for Probing {
+    fn drop(&mut self) {
+        for watched in &self.0 {
+            watched.task.abort();
+        }
+    }
+}
+
+struct Prober {
+    target: ProbeTarget,
+    limit: Duration,
+    kept: Option<ControlConnection>,
+}
+
+impl Prober {
+    async fn run(mut self, interval: Duration, at_once: Arc<Notify>, events: mpsc::Sender<Event>) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = at_once.notified() => {}
+            }
+            let node = self.target.node;
+            let event = match self.once().await {
+                Ok(observation) => Event::Observed { node, observation },
+                Err(failure) => Event::Failed { node, failure },
+            };
+            if events.send(event).await.is_err() {
+                // Nobody wants to know any more.
+                return;
+            }
+            tokio::time::sleep(GAP_MIN).await;
+        }
+    }
+
+    async fn once(&mut self) -> Result<Observation, Failure> {
+        let deadline = Instant::now() + self.limit;
+        // What is cut off in the middle has been taken out of `kept` before.
+        timeout_at(deadline, self.ask(deadline)).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    async fn ask(&mut self, deadline: Instant) -> Result<Observation, Failure> {
+        if let Some(mut kept) = self.kept.take() {
+            match kept.query(QUESTION, deadline.saturating_duration_since(Instant::now())).await {
+                Ok(rows) => {
+                    self.kept = Some(kept);
+                    return read(&rows).ok_or(Failure::Refused);
+                }
+                Err(ControlError::Timeout) => return Err(Failure::Silent),
+                // The server may have ended this one connection only; a fresh one will tell.
+                Err(error) => {
+                    tracing::debug!(node = %self.target.target.address, %error, "the kept probe connection is gone");
+                }
+            }
+        }
+        let mut fresh = ControlConnection::connect(&self.target.target)
+            .await
+            .map_err(|error| self.why(&error))?;
+        match fresh.query(QUESTION, deadline.saturating_duration_since(Instant::now())).await {
+            Ok(rows) => {
+                self.kept = Some(fresh);
+                read(&rows).ok_or(Failure::Refused)
+            }
+            Err(ControlError::Timeout) => Err(Failure::Silent),
+            Err(ControlError::Lost(_)) => Err(Failure::Unreachable),
+            Err(error) => {
+                tracing::warn!(node = %self.target.target.address, %error, "the probe's question failed");
+                Err(Failure::Refused)
+            }
+        }
+    }
+
+    fn why(&self, error: &OpenError) -> Failure {
+        let failure = match error {
+            OpenError::NodeFull(_) => Failure::Full,
+            OpenError::Away(Away::Timeout { .. }) => Failure::Silent,
+            OpenError::Away(Away::Io { .. }) => Failure::Unreachable,
+            OpenError::Away(Away::Said(_)) => Failure::NotAccepting,
+            OpenError::Final(_)
+            | OpenError::NoCredential(_)
+            | OpenError::Away(Away::Tls { .. } | Away::Protocol { .. }) => Failure::Refused,
+        };
+        if failure == Failure::Refused {
+            tracing::warn!(node = %self.target.target.address, %error, "cannot log in to probe the node");
+        } else {
+            tracing::debug!(node = %self.target.target.address, %error, "the probe failed");
+        }
+        failure
+    }
+}
+
+fn read(rows: &[Row]) -> Option<Observation> {
+    let [row] = rows else { return None };
+    let [Some(in_recovery), Some(system), timeline] = row.as_slice() else { return None };
+    let role = match &in_recovery[..] {
+        b"t" => Role::Standby,
+        b"f" => Role::Primary,
+        _ => return None,
     };
-    let in_recovery = recovery == "t";
-    let radix = if in_recovery { 10 } else { 16 };
-    Ok(Answer {
-        in_recovery,
-        // PostgreSQL shows the 64 bits as a signed number.
-        system_identifier: identifier.parse::<i64>().map_err(|_| wrong())?.cast_unsigned(),
-        timeline: u32::from_str_radix(timeline, radix).map_err(|_| wrong())?,
-    })
+    let system = std::str::from_utf8(system).ok()?.parse().ok()?;
+    let timeline = match timeline {
+        Some(timeline) => Some(std::str::from_utf8(timeline).ok()?.parse().ok()?),
+        None => None,
+    };
+    Some(Observation { role, system, timeline })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
-    fn row(values: [&str; 3]) -> Vec<Vec<Option<String>>> {
-        vec![values.map(|value| Some(value.to_owned())).to_vec()]
+    fn row(values: [Option<&'static str>; 3]) -> Vec<Row> {
+        vec![values.map(|value| value.map(|text| Bytes::from_static(text.as_bytes()))).to_vec()]
     }
 
     #[test]
-    fn a_primary_tells_its_timeline_as_its_wal_file_does() {
-        let answer = read(&row(["f", "7345678901234567890", "0000001A"])).expect("a whole row");
-        assert_eq!(
-            answer,
-            Answer {
-                in_recovery: false,
-                system_identifier: 7_345_678_901_234_567_890,
-                timeline: 26
-            }
-        );
-    }
-
-    #[test]
-    fn a_standby_tells_it_in_decimal() {
-        let answer = read(&row(["t", "1", "26"])).expect("a whole row");
-        assert_eq!((answer.in_recovery, answer.timeline), (true, 26));
-    }
-
-    #[test]
-    fn anything_else_is_no_answer() {
-        assert!(read(&[]).is_err());
-        assert!(read(&row(["f", "x", "1"])).is_err());
-        assert!(read(&[vec![Some("t".to_owned()), Some("1".to_owned()), None]]).is_err());
+    fn an_answer_is_read_and_an_odd_one_is_not() {
+        let primary = read(&row([Some("f"), Some("7340112233445566778"), Some("3")])).unwrap();
+        assert_eq!(primary.role, Role::Primary);
+        assert_eq!((primary.system, primary.timeline), (7_340_112_233_445_566_778, Some(3)));
+        let standby = read(&row([Some("t"), Some("1"), None])).unwrap();
+        assert_eq!((standby.role, standby.timeline), (Role::Standby, None));
+        assert_eq!(read(&row([Some("maybe"), Some("1"), None])), None);
+        assert_eq!(read(&row([Some("t"), None, None])), None);
+        assert_eq!(read(&row([Some("t"), Some("1"), Some("x")])), None);
+        assert_eq!(read(&[]), None);
     }
 }

@@ -242,6 +242,13 @@ impl Channel {
         Ok(())
     }
 
+    /// Whether the peer has neither closed the connection nor sent anything that was not taken. Looks at the
+    /// socket without waiting.
+    pub fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.received.is_empty() && !self.ended && self.poll_fill(&mut cx).is_pending()
+    }
+
     /// Takes the connection off the runtime. Everything queued must have been flushed.
     pub fn into_parts(self) -> io::Result<ChannelParts> {
         debug_assert!(self.unsent.is_empty(), "a channel leaves the runtime with bytes unsent");

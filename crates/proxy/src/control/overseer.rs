@@ -1,0 +1,51 @@
+//! The one owner of the cluster's state: takes events, publishes views.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use trunkline_cluster::{Action, Event, Moment, State, View};
+
+/// Events that may wait. Probes wait for room, so that a slow owner slows them down and loses nothing.
+const EVENTS_MAX: usize = 256;
+
+/// The task that owns the state, as others see it.
+#[derive(Debug)]
+pub struct Overseer {
+    /// Takes events: from probes, from a reload, from an operator.
+    pub events: mpsc::Sender<Event>,
+    /// The view in force; `None` until the first event.
+    pub view: watch::Receiver<Option<Arc<View>>>,
+    task: JoinHandle<()>,
+}
+
+/// Starts the owner of this state.
+pub fn oversee(state: State) -> Overseer {
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let (publish, view) = watch::channel(None);
+    Overseer { events, view, task: tokio::spawn(run(state, inbox, publish)) }
+}
+
+async fn run(
+    mut state: State,
+    mut inbox: mpsc::Receiver<Event>,
+    publish: watch::Sender<Option<Arc<View>>>,
+) {
+    let beginning = Instant::now();
+    while let Some(event) = inbox.recv().await {
+        let (next, actions) = state.step(Moment::after(beginning.elapsed()), event);
+        state = next;
+        for action in actions {
+            match action {
+                Action::Publish(view) => publish.send_replace(Some(Arc::new(view))),
+            };
+        }
+    }
+}
+
+impl Drop for Overseer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
