@@ -48,6 +48,7 @@ pub(crate) fn read(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
     let mut cursor = Cursor::new(text);
     match by_keyword(&mut cursor, stream, out) {
         Some(Calls::Run) => by_facts(text, stream, out),
+        Some(Calls::Planned) => note_function(stream, out),
         Some(Calls::NotRun) => {
             if stream.facts.has(Facts::TEMP)
                 && !matches!(stream.keyword, Keyword::Create | Keyword::Set)
@@ -68,6 +69,8 @@ const TEMP: Effect = Effect::Pin(Pin::TempObject { on_commit_drop: false });
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Calls {
     Run,
+    /// Planned only: the planner may try what calls itself immutable or stable.
+    Planned,
     NotRun,
 }
 
@@ -248,7 +251,7 @@ fn read_explain(cursor: &mut Cursor<'_>, stream: &Stream, out: &mut Sink<'_>) ->
         }
         read_table_tail(cursor, true, out)?;
     }
-    Some(if analyze { Calls::Run } else { Calls::NotRun })
+    Some(if analyze { Calls::Run } else { Calls::Planned })
 }
 
 /// The options of `EXPLAIN`, if it is them that the parenthesis begins; says whether the statement will be run.
@@ -297,11 +300,15 @@ fn by_facts(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
     by_calls(text, stream, out);
 }
 
-/// The calls that are not known to be clean.
-fn by_calls(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
+fn note_function(stream: &Stream, out: &mut Sink<'_>) {
     if let Some(name) = &stream.function {
         out(Effect::Opaque(Opaque::Function(Name::clone(name))));
     }
+}
+
+/// The calls that are not known to be clean.
+fn by_calls(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
+    note_function(stream, out);
     if stream.facts.has(Facts::SET_CONFIG) {
         set_config::read(text, out);
     }

@@ -153,7 +153,7 @@ EXPLAIN opaque Function("f")
 
 EXPLAIN SELECT * FROM t WHERE a = f(1)
 ----
-EXPLAIN
+EXPLAIN opaque Function("f")
 
 EXPLAIN ANALYZE INSERT INTO t (a) VALUES (nextval('s'))
 ----
