@@ -14,7 +14,7 @@ use trunkline_proxy::backend::{
 use trunkline_proxy::handover::{Away, NewServer, NoCredential, OpenError, StartupParams};
 use trunkline_proxy::net::{AsyncSocket, Channel};
 use trunkline_proxy::tls::ServerSide;
-use trunkline_settings::{Host, Secret, ServerSecret, ServerTlsMode};
+use trunkline_settings::{Host, Secret, ServerSecret, ServerTlsMode, ServerTlsMode as Mode};
 use trunkline_testkit::cluster::SUPERUSER_PASSWORD;
 use trunkline_testkit::{Cluster, ClusterOptions};
 use trunkline_wire::auth::{Md5Hash, SaltedPassword, Verifier};
@@ -191,7 +191,6 @@ async fn every_tls_mode_meets_a_server_as_libpq_would() {
         target.tls = Arc::new(ServerSide::new(&settings).unwrap());
         open(&target).await.map(|server| server.tls.is_some())
     };
-    use ServerTlsMode as Mode;
     assert_eq!(go("sam", Mode::Disable, &authority, "db.test").await, Ok(false));
     assert_eq!(go("sam", Mode::Prefer, &authority, "db.test").await, Ok(true));
     assert_eq!(go("sam", Mode::Allow, &authority, "db.test").await, Ok(false));

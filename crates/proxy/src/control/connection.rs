@@ -82,7 +82,8 @@ impl ControlConnection {
         limit: Duration,
     ) -> Result<Vec<Row>, ControlError> {
         let mut out = BytesMut::new();
-        parse(&mut out, b"", sql.as_bytes(), &[]);
+        // No types given: a count of 0.
+        parse(&mut out, b"", sql.as_bytes(), &[0, 0]);
         bind(&mut out, b"", b"", &text_values(params)?);
         execute(&mut out, b"", 0);
         sync(&mut out);

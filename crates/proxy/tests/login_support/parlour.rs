@@ -21,6 +21,9 @@ use trunkline_wire::backend::{
 /// The longest message the parlour listens to.
 const LONGEST: usize = 1 << 20;
 
+/// Cancel requests that came in: pid and key.
+pub type Cancels = Arc<Mutex<Vec<(i32, Vec<u8>)>>>;
+
 /// What was handed over.
 #[derive(Debug)]
 pub struct Visit {
@@ -37,14 +40,14 @@ pub struct Parlour {
     pub port: u16,
     pub directory: tempfile::TempDir,
     pub visits: mpsc::UnboundedReceiver<Visit>,
-    pub cancels: Arc<Mutex<Vec<(i32, Vec<u8>)>>>,
+    pub cancels: Cancels,
     pub consoles: Arc<Mutex<Vec<ConsoleRights>>>,
     _serving: Serving,
 }
 
 struct Host {
     visits: mpsc::UnboundedSender<Visit>,
-    cancels: Arc<Mutex<Vec<(i32, Vec<u8>)>>>,
+    cancels: Cancels,
     consoles: Arc<Mutex<Vec<ConsoleRights>>>,
 }
 
