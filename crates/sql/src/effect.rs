@@ -60,7 +60,8 @@ pub enum Effect {
         parameter: Parameter,
         /// Its value.
         value: Value,
-        /// Only until the end of the transaction.
+        /// Only until the end of the transaction. A placeholder stays known to the server even then, as an empty
+        /// string, where it was unknown (NULL) before.
         local: bool,
     },
     /// A setting gets a value that the text does not show, or perhaps none: `set_config` with computed arguments or
@@ -164,7 +165,8 @@ impl Isolation {
 /// A setting. The two that are names of roles have statements, and a place in the order of replay, of their own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Parameter {
-    /// `SET SESSION AUTHORIZATION`.
+    /// `SET SESSION AUTHORIZATION`. Setting or resetting it also sets the role to `none`; so the role is replayed after
+    /// it.
     SessionAuthorization,
     /// `SET ROLE`.
     Role,

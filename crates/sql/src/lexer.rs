@@ -22,6 +22,16 @@ pub struct Rules {
     pub ascii_in_characters: bool,
 }
 
+impl Rules {
+    /// The rules of a session, from these settings as the server reports them.
+    pub fn new(standard_conforming_strings: bool, client_encoding: &[u8]) -> Self {
+        let encodings = ["SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"];
+        let ascii_in_characters =
+            encodings.iter().any(|name| client_encoding.eq_ignore_ascii_case(name.as_bytes()));
+        Self { standard_conforming_strings, ascii_in_characters }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self { standard_conforming_strings: true, ascii_in_characters: false }
@@ -333,5 +343,38 @@ impl Lexer {
             }
         };
         Some(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_with_ascii_inside_of_characters_are_known() {
+        assert!(Rules::new(true, b"SJIS").ascii_in_characters);
+        assert!(Rules::new(true, b"gbk").ascii_in_characters);
+        assert_eq!(Rules::new(true, b"UTF8"), Rules::default());
+        assert!(!Rules::new(false, b"LATIN1").standard_conforming_strings);
+    }
+
+    #[test]
+    fn tokens_have_their_places() {
+        let text = "a.\"b\" <= $1 -- c\n$$d$$";
+        let mut lexer = Lexer::new(Rules::default(), 0);
+        let mut tokens = Vec::new();
+        while let Some(token) = lexer.next(text.as_bytes(), true) {
+            tokens.push((token.kind, text.get(token.start..token.end).unwrap_or_default()));
+        }
+        let expected = [
+            (Kind::Word, "a"),
+            (Kind::Mark(b'.'), "."),
+            (Kind::Quoted, "\"b\""),
+            (Kind::Mark(b'<'), "<"),
+            (Kind::Mark(b'='), "="),
+            (Kind::Parameter, "$1"),
+            (Kind::Dollar, "$$d$$"),
+        ];
+        assert_eq!(tokens, expected);
     }
 }

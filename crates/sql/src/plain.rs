@@ -130,9 +130,11 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn skip(&mut self, class: impl Fn(u8) -> bool) {
-        while self.text.get(self.at).is_some_and(|byte| class(*byte)) {
-            self.at += 1;
+        let (text, mut at) = (self.text, self.at);
+        while text.get(at).is_some_and(|byte| class(*byte)) {
+            at += 1;
         }
+        self.at = at;
     }
 
     #[inline]
