@@ -1,2 +1,115 @@
-//! The program.
-fn main() {}
+//! The program: reads the settings, starts the pooler, and ends with an exit code.
+//!
+//! Exit codes: 0 ended in order, 1 failed while starting or running, or clients were cut off at the end, 2 wrong
+//! usage, 78 (`EX_CONFIG`) wrong settings.
+
+mod arguments;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use trunkline_proxy::{Ended, OnSettings, Pooler, Signals, Source};
+use trunkline_settings::Loaded;
+
+use crate::{
+    arguments::{Arguments, Command, SettingsFrom},
+    logging::Logging,
+};
+
+/// Exit code for wrong settings: `EX_CONFIG` of sysexits.h.
+const EXIT_CONFIG: u8 = 78;
+
+/// Threads for everything that is not the data path: logins, opening servers, probes, console, HTTP.
+const COLD_THREADS: usize = 2;
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(from) => run(&from),
+        Command::Check(from) => check(&from),
+    }
+}
+
+fn source_of(from: &SettingsFrom) -> Source {
+    // Variables that are not UTF-8 are nobody's settings.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+    match &from.url {
+        Some(url) => Source::url(url.clone(), environment),
+        None => Source::file(from.config.clone(), environment),
+    }
+}
+
+fn load(source: &Source) -> Result<Loaded, ExitCode> {
+    source.load().map_err(|error| {
+        complain(&error);
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+fn check(from: &SettingsFrom) -> ExitCode {
+    match load(&source_of(from)) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| complain(warning));
+            complain(&"The settings are in order.");
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn run(from: &SettingsFrom) -> ExitCode {
+    let source = source_of(from);
+    let loaded = match load(&source) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let logging = Logging::start(&loaded.settings.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(COLD_THREADS)
+        .thread_name("cold")
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(source, loaded, logging)),
+        Err(error) => {
+            tracing::error!("the runtime could not be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(source: Source, loaded: Loaded, logging: Logging) -> ExitCode {
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!("signals cannot be taken: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let on_settings = OnSettings(Box::new(move |settings| logging.follow(&settings.log)));
+    let (pooler, consoles) = match Pooler::start(source, loaded.settings, on_settings) {
+        Ok(started) => started,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    drop(consoles);
+    let ended = pooler.run(signals).await;
+    match ended {
+        Ended::Orderly => ExitCode::SUCCESS,
+        Ended::Forced => ExitCode::FAILURE,
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the program speaks to whoever started it, before there is a log"
+)]
+fn complain(words: &impl std::fmt::Display) {
+    eprintln!("{words}");
+}

@@ -12,7 +12,7 @@
 pub mod backend;
 pub(crate) mod cluster;
 mod cold;
-mod control;
+pub mod control;
 pub mod engine;
 pub mod frontend;
 mod handle;
