@@ -1,19 +1,33 @@
 //! Logins by psql: every method, TLS, rules, limits, and a storm of them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod login_support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use login_support::parlour::{Parlour, answer, complaint, settings, with_rules};
-use login_support::{Authority, pem};
+use login_support::{Authority, password, pem, target, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use trunkline_proxy::backend::Learnt;
+use trunkline_proxy::backend::{CancelTarget, Learnt, cancel, open};
 use trunkline_proxy::handover::ConsoleRights;
-use trunkline_settings::{AuthMethod, ClientTls, ClientTlsMode, Settings};
-use trunkline_wire::auth::{DEFAULT_ITERATIONS, Md5Hash, Verifier};
+use trunkline_proxy::net::{AsyncSocket, Channel};
+use trunkline_proxy::tls::ServerSide;
+use trunkline_settings::{
+    AuthMethod, ClientTls, ClientTlsMode, Negotiation, ServerTlsMode, Settings,
+};
+use trunkline_wire::auth::{
+    self, Binding, ClientKeys, DEFAULT_ITERATIONS, EndPointHash, Md5Hash, SaltedPassword, Verifier,
+};
+use trunkline_wire::frontend::{sasl_initial, sasl_response};
+use trunkline_wire::startup::{ProtocolVersion, startup_message};
 
 fn verifier(password: &str) -> String {
     let verifier = Verifier::derive(password.as_bytes(), &[7; 16], DEFAULT_ITERATIONS).unwrap();
@@ -310,6 +324,155 @@ async fn an_unknown_protocol_option_is_negotiated_away() {
     let read = stream.read(&mut heard).await.unwrap();
     let expected = b"v\x00\x00\x00\x19\x00\x03\x00\x02\x00\x00\x00\x01_pq_.strange\0R\x00\x00\x00\x08\x00\x00\x00\x00";
     assert!(heard[..read].starts_with(expected), "{:?}", String::from_utf8_lossy(&heard[..read]));
+}
+
+/// A startup packet of protocol 3.0 for this user.
+fn startup(user: &str) -> BytesMut {
+    let mut out = BytesMut::new();
+    let params: [(&[u8], &[u8]); 2] = [(b"user", user.as_bytes()), (b"database", b"shop")];
+    startup_message(&mut out, ProtocolVersion::V3_0, params);
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_startup_packet_may_come_byte_by_byte_with_a_query_behind_it() {
+    let mut settings = known();
+    settings.auth.method = AuthMethod::Trust;
+    let parlour = Parlour::open(settings);
+    let mut stream = TcpStream::connect(("127.0.0.1", parlour.port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in startup("pat") {
+        stream.write_all(&[byte]).await.unwrap();
+    }
+    stream.write_all(b"Q\0\0\0\x0dSELECT 1\0X\0\0\0\x04").await.unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.unwrap();
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("pat@shop"), "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn direct_tls_works_with_the_right_protocol_name_and_carries_cancels() {
+    let authority = Authority::new();
+    let mut parlour = Parlour::open(with_tls(known(), &authority, ClientTlsMode::Require));
+    let mut pat = target(parlour.port, "pat", password("secret"));
+    let mut direct = tls(ServerTlsMode::VerifyFull, Some(&authority));
+    direct.negotiation = Negotiation::Direct;
+    pat.tls = Arc::new(ServerSide::new(&direct).unwrap());
+    let server = open(&pat).await.unwrap();
+    assert!(parlour.visits.recv().await.unwrap().encrypted);
+
+    let request = CancelTarget {
+        endpoint: server.endpoint,
+        address: pat.address.clone(),
+        encrypted: true,
+        tls: Arc::clone(&pat.tls),
+        tcp: pat.tcp,
+        timeout: Duration::from_secs(10),
+    };
+    cancel(&request, 7, &[1, 2, 3, 4]).await.unwrap();
+    assert_eq!(*parlour.cancels.lock().unwrap(), [(7, vec![1, 2, 3, 4])]);
+
+    // Whoever comes without the name may have been sent here by someone else.
+    let mut config = (*pat.tls.config).clone();
+    config.alpn_protocols.clear();
+    let socket = TcpStream::connect(("127.0.0.1", parlour.port)).await.unwrap();
+    let mut channel = Channel::new(AsyncSocket::Tcp(socket));
+    channel.connect_tls(Arc::new(config), "127.0.0.1".try_into().unwrap()).await.unwrap();
+    channel.send(&startup("pat")).await.ok();
+    assert!(matches!(channel.fill().await, Ok(0) | Err(_)), "served without a protocol name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_binds_to_another_certificate_is_refused() {
+    let authority = Authority::new();
+    let parlour = Parlour::open(with_tls(known(), &authority, ClientTlsMode::Require));
+    // In the middle: ends TLS with a certificate of its own and passes on what it hears.
+    let middle = Parlour::open(with_tls(known(), &authority, ClientTlsMode::Require));
+    let heard = relay(&parlour, &middle).await;
+    assert!(heard.contains("SCRAM channel binding check failed"), "{heard}");
+}
+
+/// Plays a client that binds its proof to the certificate of `middle` towards `parlour`.
+async fn relay(parlour: &Parlour, middle: &Parlour) -> String {
+    let connect = async |port: u16| {
+        let settings = tls(ServerTlsMode::Require, None);
+        let config = ServerSide::new(&settings).unwrap().config;
+        let socket = AsyncSocket::Tcp(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+        let mut channel = Channel::new(socket);
+        channel.send(SSL_REQUEST).await.unwrap();
+        channel.fill().await.unwrap();
+        channel.received().clear();
+        channel.connect_tls(config, "db.test".try_into().unwrap()).await.unwrap();
+        channel
+    };
+    let other = connect(middle.port).await;
+    let certificate = other.tls().unwrap().peer_certificate().unwrap();
+    let hash = EndPointHash::of_certificate(certificate).unwrap().unwrap();
+    let mut channel = connect(parlour.port).await;
+    channel.send(&startup("sam")).await.unwrap();
+    channel.message(1 << 16).await.unwrap();
+    let (expecting, first) = auth::start(Binding::Bound(hash), &[b'n'; 18]);
+    let mut out = BytesMut::new();
+    sasl_initial(&mut out, b"SCRAM-SHA-256-PLUS", Some(&first));
+    channel.send(&out).await.unwrap();
+    let challenge = channel.message(1 << 16).await.unwrap();
+    let challenge = expecting.server_first(&challenge.body()[4..]).unwrap();
+    let salted =
+        SaltedPassword::derive(b"secret", challenge.salt(), challenge.iterations()).unwrap();
+    let (_, proof) = challenge.answer(&ClientKeys::from_salted(&salted));
+    out.clear();
+    sasl_response(&mut out, &proof);
+    channel.send(&out).await.unwrap();
+    let last = channel.message(1 << 16).await.unwrap();
+    String::from_utf8_lossy(last.body()).into_owned()
+}
+
+/// The types and lengths of what the server says to a SCRAM login with a wrong password.
+async fn transcript(port: u16, user: &str) -> Vec<(u8, usize)> {
+    let socket = AsyncSocket::Tcp(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    let mut channel = Channel::new(socket);
+    let mut seen = Vec::new();
+    channel.send(&startup(user)).await.unwrap();
+    let offer = channel.message(1 << 16).await.unwrap();
+    seen.push((offer.tag, offer.body().len()));
+    let (expecting, first) = auth::start(Binding::No, &[b'n'; 18]);
+    let mut out = BytesMut::new();
+    sasl_initial(&mut out, b"SCRAM-SHA-256", Some(&first));
+    channel.send(&out).await.unwrap();
+    let challenge = channel.message(1 << 16).await.unwrap();
+    seen.push((challenge.tag, challenge.body().len()));
+    let challenge = expecting.server_first(&challenge.body()[4..]).unwrap();
+    let salted =
+        SaltedPassword::derive(b"wrong", challenge.salt(), challenge.iterations()).unwrap();
+    let (_, proof) = challenge.answer(&ClientKeys::from_salted(&salted));
+    out.clear();
+    sasl_response(&mut out, &proof);
+    channel.send(&out).await.unwrap();
+    let error = channel.message(1 << 16).await.unwrap();
+    seen.push((error.tag, error.body().len()));
+    assert_eq!(channel.fill().await.unwrap(), 0);
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_user_cannot_be_told_from_a_wrong_password() {
+    let parlour = Parlour::open(known());
+    let known = transcript(parlour.port, "sam").await;
+    assert_eq!(known.len(), 3);
+    // The name is as long as the other's, because the message repeats it.
+    assert_eq!(transcript(parlour.port, "xxx").await, known);
+    assert_eq!(transcript(parlour.port, "mia").await, known, "a user with an md5 password");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_password_in_the_settings_forgets_what_was_learnt() {
+    let parlour = Parlour::open(known());
+    answer(&parlour.psql("secret", "user=sam").await);
+    parlour.frontend.reload(&Arc::new(known())).unwrap();
+    assert!(parlour.ring.learnt("sam").is_some(), "forgotten without a change");
+    parlour.frontend.reload(&Arc::new(settings(&[("sam", &verifier("other"))]))).unwrap();
+    assert_eq!(parlour.ring.learnt("sam"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

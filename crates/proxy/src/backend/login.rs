@@ -228,10 +228,10 @@ impl Login<'_> {
             match message.tag {
                 tag::PARAMETER_STATUS => {
                     let status = self.check(ParameterStatus::parse(message.body()))?;
-                    welcome
-                        .reported
-                        .set(status.name, status.value)
-                        .map_err(|error| self.broken(&error))?;
+                    if let Err(error) = welcome.reported.set(status.name, status.value) {
+                        // An extension may report what it likes; what is not kept is not told to clients.
+                        tracing::debug!(server = %self.endpoint, %error, "a reported setting was not kept");
+                    }
                 }
                 tag::BACKEND_KEY_DATA => {
                     let data = self.check(BackendKeyData::parse(message.body()))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts,
+    WeakPool,
 };
 
 use super::connection::ControlConnection;
@@ -16,7 +17,13 @@ use crate::handover::{Away, OpenError};
 /// the server.
 const MAX_CONNECTIONS: usize = 4;
 
-/// A few connections, opened when they are needed.
+/// How long a connection may be idle before it is closed: there may be no login for days.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+
+/// How often idle connections are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// A few connections, opened when they are needed and closed when they have not been for a while.
 #[derive(Clone)]
 pub struct ControlPool(Pool<Opener>);
 
@@ -48,7 +55,7 @@ impl Manager for Opener {
 }
 
 impl ControlPool {
-    /// An empty pool; opens nothing yet.
+    /// An empty pool; opens nothing yet. Called in the runtime that will use it.
     pub fn new(target: OpenTarget) -> Self {
         let wait = target.connect_timeout;
         let timeouts = Timeouts { wait: Some(wait), create: Some(wait), recycle: None };
@@ -59,7 +66,9 @@ impl ControlPool {
             .runtime(Runtime::Tokio1)
             .build();
         // The only error is a timeout without a runtime, and there is one.
-        Self(pool.expect("a runtime is given"))
+        let pool = pool.expect("a runtime is given");
+        tokio::spawn(sweep(pool.weak()));
+        Self(pool)
     }
 
     /// A connection, within the target's `connect_timeout` for waiting and again for opening.
@@ -69,10 +78,14 @@ impl ControlPool {
             _ => OpenError::Away(Away::Timeout { address: self.0.manager().0.address.to_string() }),
         })
     }
+}
 
-    /// Closes connections that have been idle for so long.
-    pub fn close_idle(&self, longer_than: Duration) {
-        self.0.retain(|_, metrics| metrics.last_used() < longer_than);
+/// Closes idle connections for as long as the pool is there.
+async fn sweep(pool: WeakPool<Opener>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.retain(|_, metrics| metrics.last_used() < IDLE_MAX);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
-use trunkline_settings::Settings;
+use trunkline_settings::{Settings, User};
 
 use super::config::LoginConfig;
 use super::listen::{Listener, Listeners};
@@ -72,7 +72,16 @@ impl Frontend {
     /// changes.
     pub fn reload(&self, settings: &Arc<Settings>) -> Result<(), TlsConfigError> {
         let config = LoginConfig::new(Arc::clone(settings))?;
-        self.0.config.store(Arc::new(config));
+        let before = self.0.config.swap(Arc::new(config));
+        // What a login has shown was shown against the old password.
+        let changed = |name: &str, user: &User| {
+            settings.user(name).map(|now| &now.password) != Some(&user.password)
+        };
+        for (name, user) in &before.settings.users.0 {
+            if changed(name, user) {
+                self.0.ring.forget(name);
+            }
+        }
         self.0.clients.set_limit(settings.general.max_clients);
         self.0.consoles.set_limit(settings.general.admin_slots);
         Ok(())
@@ -97,6 +106,13 @@ impl Frontend {
     /// Connections between accept and the end of their login.
     pub fn pending(&self) -> usize {
         self.0.pending.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+impl Frontend {
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0)
     }
 }
 

@@ -217,3 +217,33 @@ fn too_many(full: SlotsFull, user: &str) -> Refusal {
     };
     Refusal::new(SqlState::TOO_MANY_CONNECTIONS, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::KeyRing;
+    use crate::frontend::Frontend;
+    use crate::handover::Handoff;
+
+    /// The most memory one login may take beside its buffers: strangers cause it.
+    const MAX_LOGIN: usize = 6 * 1024;
+
+    struct Nobody;
+
+    impl Handoff for Nobody {
+        fn logged_in(&self, _: LoggedIn) {}
+        fn cancel(&self, _: i32, _: &[u8]) {}
+        fn console(&self, _: ConsoleLogin) {}
+    }
+
+    #[tokio::test]
+    async fn a_stranger_takes_little_memory() {
+        let settings = Arc::new(Settings::default());
+        let frontend =
+            Frontend::new(&settings, Arc::new(Nobody), Arc::new(KeyRing::new()), None).unwrap();
+        let (socket, _other) = tokio::net::UnixStream::pair().unwrap();
+        let config = Arc::new(LoginConfig::new(settings).unwrap());
+        let size = size_of_val(&login(AsyncSocket::Unix(socket), frontend.shared(), config));
+        assert!(size < MAX_LOGIN, "a login takes {size} bytes");
+    }
+}

@@ -1,6 +1,6 @@
 //! What the login tests share: certificates, and targets for server logins.
 #![allow(dead_code, reason = "each test program uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "shared by several test programs")]
 
 pub mod parlour;
