@@ -8,6 +8,7 @@ use rustls::{
 };
 use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 
+use super::side::RECORD_PAYLOAD;
 use super::*;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
