@@ -165,7 +165,7 @@ impl Node {
             Ok(Err(status)) => {
                 Err(anyhow!("{}: {status}\n{}", self.name, self.log_tail(logged_before)))
             }
-            Err(error) => Err(error.context(self.log_tail(logged_before))),
+            Err(error) => Err(anyhow!("{error:#}\n{}", self.log_tail(logged_before))),
         }
     }
 
@@ -188,7 +188,7 @@ impl Node {
             Ok(())
         })
         .await
-        .with_context(|| self.log_tail(0))
+        .map_err(|error| anyhow!("{error:#}\n{}", self.log_tail(0)))
     }
 
     /// Changes a setting in `postgresql.conf`, for the next start or [`Self::reload`].

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::Signal;
 use tokio_postgres::Client;
 
@@ -113,7 +113,7 @@ impl Trunkline {
         })
         .await
         .and_then(|started| started.map_err(|status| anyhow!("Trunkline has ended: {status}")))
-        .with_context(|| self.log_tail())
+        .map_err(|error| self.explained(&error))
     }
 
     /// Where clients connect.
@@ -144,13 +144,13 @@ impl Trunkline {
     /// A connection through it; it lives until the client is dropped.
     pub async fn connect(&self, user: &str, password: &str, database: &str) -> Result<Client> {
         let connected = connect_tcp(self.port(), user, password, database).await;
-        connected.with_context(|| self.log_tail())
+        connected.map_err(|error| self.explained(&error))
     }
 
     /// A connection through it, message by message.
     pub async fn raw(&self, user: &str, password: &str, database: &str) -> Result<RawClient> {
         let client = RawClient::logged_in(self.address, user, password, database).await;
-        client.with_context(|| self.log_tail())
+        client.map_err(|error| self.explained(&error))
     }
 
     /// Asks an HTTP endpoint (`/readyz`) and gives status and body.
@@ -222,7 +222,9 @@ impl Trunkline {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         // Not reaped while the lock is held, so the number cannot belong to another.
         let mut state = self.state();
-        ensure!(state.exit_status().is_none(), "Trunkline does not run");
+        if let Some(status) = state.exit_status() {
+            bail!("Trunkline has ended before the signal: {status}\n{}", self.log_tail());
+        }
         process::signal(state.process.as_ref().map(Child::id).context("no process")?, signal)
     }
 
@@ -232,7 +234,7 @@ impl Trunkline {
             self.exit_status().context("it still runs")
         })
         .await
-        .with_context(|| self.log_tail())
+        .map_err(|error| self.explained(&error))
     }
 
     /// How it ended, if it does not run.
@@ -260,6 +262,11 @@ impl Trunkline {
             start += 1;
         }
         format!("log of Trunkline:\n{}", log.get(start..).unwrap_or_default())
+    }
+
+    /// An error with the log below it.
+    fn explained(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("{error:#}\n{}", self.log_tail())
     }
 
     fn log_path(&self) -> PathBuf {
