@@ -123,7 +123,11 @@ fn hide<'a>(taken: Taken<'a>, masks: &[&Mask]) -> Vec<Shown<'a>> {
         match &event.what {
             What::Closed => shown.push(Shown { event, line: Some(event.line), pieces: Vec::new() }),
             What::Bytes(bytes) => {
-                let pieces = vec![Piece::Bytes(bytes.to_vec())];
+                let hidden = masks.iter().position(|mask| mask.parts.contains(&Part::Bytes));
+                let pieces = vec![match hidden {
+                    Some(mask) => Piece::Hidden(mask, bytes.to_vec()),
+                    None => Piece::Bytes(bytes.to_vec()),
+                }];
                 shown.push(Shown { event, line: Some(event.line), pieces });
             }
             What::Frame(frame) => {
@@ -150,12 +154,7 @@ fn tag_of(event: &Event) -> u8 {
     }
 }
 
-fn hide_in_frame(
-    frame: &Frame,
-    before: &Before,
-    masks: &[&Mask],
-    database: &str,
-) -> Vec<Piece> {
+fn hide_in_frame(frame: &Frame, before: &Before, masks: &[&Mask], database: &str) -> Vec<Piece> {
     let mut spans = Vec::new();
     let mut ends = Vec::new();
     for (number, mask) in masks.iter().enumerate() {
@@ -242,9 +241,8 @@ fn count(
         let (ours, theirs) = (of(&ours), of(&theirs));
         let places = |shown: &[Shown<'_>]| {
             let moved = shown.iter().filter(|shown| shown.line.is_none());
-            let moved = moved.filter(|shown| {
-                mask.parts.contains(&Part::Place(tag_of(shown.event)))
-            });
+            let moved =
+                moved.filter(|shown| mask.parts.contains(&Part::Place(tag_of(shown.event))));
             moved.map(|shown| shown.event.line).collect::<Vec<_>>()
         };
         let (our_places, their_places) = (places(left), places(right));
@@ -333,7 +331,8 @@ mod tests {
     #[test]
     fn one_byte_beside_a_mask_is_a_difference() {
         let longer = (1, b'K', &b"\0\0\0\x02efgh"[..]);
-        let (difference, _) = outcome("some/x", &[KEY, (2, b'Z', b"I")], &[longer, (2, b'Z', b"T")]);
+        let (difference, _) =
+            outcome("some/x", &[KEY, (2, b'Z', b"I")], &[longer, (2, b'Z', b"T")]);
         let difference = difference.unwrap();
         assert!(difference.found.contains("ReadyForQuery T"), "{difference:?}");
         assert!(difference.missing_masks.is_empty());

@@ -27,7 +27,8 @@ pub fn text(frame: &Frame) -> String {
         text.extend(rest.chars().take(SHOWN_MAX));
     }
     if rest.chars().nth(SHOWN_MAX).is_some() {
-        text.push_str(&format!("… ({} bytes)", frame.body.len()));
+        let whole = frame.body.len();
+        text = format!("{text}… ({whole} bytes)");
     }
     text
 }

@@ -91,6 +91,14 @@ impl Line {
         Ok(self.unread.split_to(count).freeze())
     }
 
+    /// All bytes until the other side closes.
+    pub(super) async fn rest(&mut self) -> Result<Bytes> {
+        while self.fill().await? > 0 {
+            ensure!(self.unread.len() <= MESSAGE_BYTES_MAX, "the other side talks on and on");
+        }
+        Ok(self.unread.split().freeze())
+    }
+
     /// Says that nothing more will be sent.
     pub(super) async fn finish(&mut self) -> Result<()> {
         Ok(self.stream.shutdown().await?)

@@ -28,8 +28,10 @@ pub enum Part {
     AuthenticationData,
     /// `E.source`: file, line and routine of an error or notice, whether they are there or not.
     ReportSource,
-    /// `E.numbers`: each number in the detail of an error or notice.
-    ReportNumbers,
+    /// `E.numbers D`: each number in this field of an error or notice.
+    ReportNumbers(u8),
+    /// `bytes`: what was heard outside of messages; the length counts.
+    Bytes,
     /// `T.oid`: table and type OIDs that are not built in, of columns and parameters.
     Oids,
     /// `column NAME`: the values of columns with this name, which may be NULL only on both sides.
@@ -156,7 +158,9 @@ impl FromStr for Part {
             "A.pid" => Self::NotificationPid,
             "R.data" => Self::AuthenticationData,
             "E.source" => Self::ReportSource,
-            "E.numbers" => Self::ReportNumbers,
+            "E.numbers D" => Self::ReportNumbers(b'D'),
+            "E.numbers M" => Self::ReportNumbers(b'M'),
+            "bytes" => Self::Bytes,
             "T.oid" => Self::Oids,
             "database" => Self::Database,
             "place A" => Self::Place(b'A'),

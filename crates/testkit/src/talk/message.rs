@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn the_usual_messages_are_those_of_the_raw_client() {
-        let line = r#"Parse "" "select $1" / Bind "" "" ["7", null] / Describe P "" / Execute "" / Sync"#;
+        let line =
+            r#"Parse "" "select $1" / Bind "" "" ["7", null] / Describe P "" / Execute "" / Sync"#;
         assert_eq!(said(line), say::extended("select $1", &[Some("7"), None]));
         assert_eq!(said(r#"Query "select 1""#), say::query("select 1"));
         assert_eq!(said(r#"Parse "s" "select $1" [int4]"#), say::parse("s", "select $1", &[23]));

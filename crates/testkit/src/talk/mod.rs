@@ -24,7 +24,8 @@
 //! - `C< until Z`, `C< until Z 3`: reads up to the (third) message with this tag.
 //!   `C< read 2`: reads two messages, not counting `ParameterStatus` and `NotificationResponse`.
 //!   `C< await A 2`: reads until two `NotificationResponse`s have come since the login.
-//!   `C< bytes 1`: reads a byte that is no message. `C< closed`: reads until the server closes.
+//!   `C< bytes 1`: reads a byte that is no message. `C< closed`: reads until the server closes;
+//!   `C< rest`: the same with bytes that are no messages.
 //! - `C! login protocol 3.2 password="x" DateStyle="SQL"`: logs in otherwise than usual, up to `ReadyForQuery` or an error. `C! dial`: connects without a login.
 //!   `C! cancel`: asks to cancel what `C` runs and waits until the server has taken the request;
 //!   `C! cancel wrongly`: the same with a wrong key.
@@ -35,7 +36,7 @@
 //! what was heard. No step waits for time: each waits for what arrives, up to a deadline whose
 //! passing is a failure.
 //!
-//! Texts have the escapes `\n`, `\t`, `\"`, `\\`, `\0` and `\xNN`; `"a" * 1000` repeats,
+//! Texts have the escapes `\n`, `\r`, `\t`, `\"`, `\\`, `\0` and `\xNN`; `"a" * 1000` repeats,
 //! `"a" + "b"` joins, `each(1, 3, "$%", ", ")` is `$1, $2, $3`. `{database}` and `{user}` stand for
 //! the names in use.
 

@@ -12,7 +12,6 @@ use super::login::Login;
 use super::noise::Noise;
 use super::script::{Action, Conversation, Deed, Hear, Step};
 use super::transcript::{Event, Transcript, What};
-use crate::peer::Frame;
 use crate::peer::say::{self, PROTOCOL_3_0};
 use crate::wait::wait_for;
 
@@ -142,6 +141,10 @@ impl Stage<'_> {
         let mut note = |what| events.push(Event { line, who, what });
         match hear {
             Hear::Bytes(count) => note(What::Bytes(connection.bytes(count).await?)),
+            Hear::Rest => {
+                note(What::Bytes(connection.rest().await?));
+                self.lines.remove(&who);
+            }
             Hear::Closed => {
                 until_closed(connection, &mut note).await?;
                 self.lines.remove(&who);
@@ -244,14 +247,11 @@ async fn next(line: &mut Line, note: &mut impl FnMut(What)) -> Result<u8> {
 
 async fn until_closed(line: &mut Line, note: &mut impl FnMut(What)) -> Result<()> {
     for _ in 0..HEARD_MAX {
-        let frame: Option<Frame> = line.frame().await?;
-        match frame {
-            Some(frame) => note(What::Frame(frame)),
-            None => {
-                note(What::Closed);
-                return Ok(());
-            }
-        }
+        let Some(frame) = line.frame().await? else {
+            note(What::Closed);
+            return Ok(());
+        };
+        note(What::Frame(frame));
     }
     bail!("more than {HEARD_MAX} messages")
 }

@@ -70,8 +70,10 @@ pub enum Hear {
         /// How many of them.
         count: usize,
     },
-    /// Until the server closes.
+    /// Messages until the server closes.
     Closed,
+    /// Bytes until the server closes.
+    Rest,
 }
 
 /// What is done with a connection besides saying and hearing.
@@ -165,6 +167,7 @@ fn hear(words: &mut Words) -> Result<Hear> {
         "read" => Hear::Messages(words.number()?),
         "bytes" => Hear::Bytes(words.number()?),
         "closed" => Hear::Closed,
+        "rest" => Hear::Rest,
         other => bail!("nobody can hear {other}"),
     })
 }

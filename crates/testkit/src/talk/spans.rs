@@ -33,17 +33,23 @@ pub(super) fn find(
 ) -> Vec<Range<usize>> {
     let body = frame.body.as_ref();
     match (part, frame.tag) {
-        (Part::KeyPid, b'K') | (Part::NotificationPid, b'A') if body.len() >= 4 => vec![0..4],
-        (Part::KeySecret, b'K') if body.len() > 4 => vec![4..body.len()],
-        (Part::AuthenticationData, b'R') if body.len() > 4 => vec![4..body.len()],
+        (Part::KeyPid, b'K') | (Part::NotificationPid, b'A') if body.len() >= 4 => whole(0..4),
+        (Part::KeySecret, b'K') | (Part::AuthenticationData, b'R') if body.len() > 4 => {
+            whole(4..body.len())
+        }
         (Part::ReportSource, b'E' | b'N') => source(body),
-        (Part::ReportNumbers, b'E' | b'N') => numbers(body),
+        (Part::ReportNumbers(field), b'E' | b'N') => numbers(body, *field),
         (Part::Oids, b'T') => oids(&columns(body), body),
         (Part::Oids, b't') => parameter_oids(body),
         (Part::Column(name), b'D') => values(body, name.as_bytes(), before),
         (Part::Database, _) => occurrences(body, database.as_bytes()),
         _ => Vec::new(),
     }
+}
+
+/// A list of one.
+fn whole(range: Range<usize>) -> Vec<Range<usize>> {
+    std::iter::once(range).collect()
 }
 
 /// The fields of an error or notice: code and range of the whole field with its zero byte.
@@ -67,10 +73,10 @@ fn source(body: &[u8]) -> Vec<Range<usize>> {
     ranges
 }
 
-fn numbers(body: &[u8]) -> Vec<Range<usize>> {
-    let Some(detail) = fields(body).remove(&b'D') else { return Vec::new() };
+fn numbers(body: &[u8], field: u8) -> Vec<Range<usize>> {
+    let Some(text) = fields(body).remove(&field) else { return Vec::new() };
     let mut found: Vec<Range<usize>> = Vec::new();
-    for at in detail {
+    for at in text {
         if !body.get(at).is_some_and(u8::is_ascii_digit) {
             continue;
         }
@@ -161,7 +167,7 @@ mod tests {
             hidden(&Part::ReportSource, b'E', body),
             [&b"Fparse.c\0"[..], b"L13\0", b"Rf\0"]
         );
-        assert_eq!(hidden(&Part::ReportNumbers, b'E', body), [b"12", &b"7"[..]]);
+        assert_eq!(hidden(&Part::ReportNumbers(b'D'), b'E', body), [b"12", &b"7"[..]]);
     }
 
     #[test]

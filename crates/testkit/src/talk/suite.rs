@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -25,9 +23,6 @@ const ENDING: &str = "talk";
 
 /// The database that every conversation gets a copy of.
 pub const TEMPLATE: &str = "talk_template";
-
-/// How many conversations are played side by side: enough to keep two cores busy.
-const SIDE_BY_SIDE: usize = 4;
 
 /// Failures whose transcripts are printed in full; the others are told in a few lines.
 const FULL_MAX: usize = 5;
@@ -96,8 +91,7 @@ impl Suite {
         for file in files {
             let name = file.strip_prefix(directory)?.with_extension("");
             let name = name.to_str().context("a name is not UTF-8")?.to_owned();
-            let text =
-                fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             ensure!(text.starts_with("# "), "{name} does not say what it shows");
             Conversation::read(&name, &text, Names { database: "d", user: "u" })?;
             sources.push(Source { name, text });
@@ -106,7 +100,10 @@ impl Suite {
         let masks = Masks::read(&masks)?;
         let names: BTreeSet<_> = sources.iter().map(|source| source.name.clone()).collect();
         let dangling: Vec<_> = masks.dangling(&names).collect();
-        ensure!(dangling.is_empty(), "masks are for conversations that are not there: {dangling:?}");
+        ensure!(
+            dangling.is_empty(),
+            "masks are for conversations that are not there: {dangling:?}"
+        );
         Ok(Self { sources, masks })
     }
 
@@ -132,27 +129,14 @@ impl Suite {
     ///
     /// # Errors
     /// What keeps the run from being made at all; what the conversations show is in the report.
-    pub async fn run(self: Arc<Self>, node: &Node, oracle: Way, ways: Vec<Way>) -> Result<Report> {
+    pub async fn run(&self, node: &Node, oracle: Way, ways: Vec<Way>) -> Result<Report> {
         let start = Instant::now();
-        let next = Arc::new(AtomicUsize::new(0));
-        let all: Arc<Vec<Way>> = Arc::new([vec![oracle], ways].concat());
-        let mut workers = JoinSet::new();
-        for _ in 0..SIDE_BY_SIDE {
-            let (suite, ways, next) = (Arc::clone(&self), Arc::clone(&all), Arc::clone(&next));
-            let witness = node.connect("postgres").await?;
-            workers.spawn(async move {
-                let mut report = Report::default();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(source) = suite.sources.get(number) else { return Ok(report) };
-                    let outcome = suite.perform(number, source, &ways, &witness, &mut report).await;
-                    outcome.with_context(|| source.name.clone())?;
-                }
-            });
-        }
+        let next = AtomicUsize::new(0);
+        let all = [vec![oracle], ways].concat();
+        let work = || self.work(node, &all, &next);
+        let (first, second, third, fourth) = tokio::try_join!(work(), work(), work(), work())?;
         let mut report = Report::default();
-        while let Some(outcome) = workers.join_next().await {
-            let part: Report = outcome.context("a worker broke")??;
+        for part in [first, second, third, fourth] {
             report.compared += part.compared;
             report.tally.add(part.tally);
             report.failures.extend(part.failures);
@@ -162,6 +146,19 @@ impl Suite {
         });
         report.elapsed = start.elapsed();
         Ok(report)
+    }
+
+    /// Performs one conversation after the other, as long as there are any. Several of these side
+    /// by side keep both the servers and us busy.
+    async fn work(&self, node: &Node, ways: &[Way], next: &AtomicUsize) -> Result<Report> {
+        let witness = node.connect("postgres").await?;
+        let mut report = Report::default();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(source) = self.sources.get(number) else { return Ok(report) };
+            let outcome = self.perform(number, source, ways, &witness, &mut report).await;
+            outcome.with_context(|| source.name.clone())?;
+        }
     }
 
     async fn perform(
@@ -200,12 +197,7 @@ impl Suite {
 }
 
 /// Plays a conversation once, in a clone of its own.
-async fn take(
-    source: &Source,
-    way: &Way,
-    database: &str,
-    witness: &Client,
-) -> Result<Transcript> {
+async fn take(source: &Source, way: &Way, database: &str, witness: &Client) -> Result<Transcript> {
     let user = &way.target.user;
     let create = format!("CREATE DATABASE {database} TEMPLATE {TEMPLATE} OWNER {user}");
     witness.batch_execute(&create).await.context(create)?;
@@ -229,19 +221,21 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+impl Report {
+    /// What the masks hid, how much was compared, and how long that took.
+    pub fn summary(&self) -> String {
+        let Self { compared, tally, failures, elapsed } = self;
+        let (seconds, failures) = (elapsed.as_secs_f64(), failures.len());
+        format!("{tally}{compared} transcripts compared in {seconds:.1} s, {failures} failures")
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, failure) in self.failures.iter().enumerate() {
             failure.write(f, number < FULL_MAX)?;
         }
-        write!(f, "{}", self.tally)?;
-        writeln!(
-            f,
-            "{} transcripts compared in {:.1} s, {} failures",
-            self.compared,
-            self.elapsed.as_secs_f64(),
-            self.failures.len()
-        )
+        writeln!(f, "{}", self.summary())
     }
 }
 

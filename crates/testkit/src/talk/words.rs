@@ -61,7 +61,8 @@ impl Words {
 
     /// Takes the next word if it is this name.
     pub(super) fn take_name(&mut self, wanted: &str) -> bool {
-        let found = matches!(self.words.as_slice().first(), Some(Word::Name(name)) if name == wanted);
+        let found =
+            matches!(self.words.as_slice().first(), Some(Word::Name(name)) if name == wanted);
         if found {
             self.words.next();
         }
@@ -167,7 +168,7 @@ impl Words {
         if self.take_mark('*') {
             let times: usize = self.number()?;
             ensure!(items.len().saturating_mul(times) <= LIST_MAX, "the list is too long");
-            items = items.repeat(times);
+            items = items.iter().cycle().take(items.len() * times).cloned().collect();
         }
         Ok(items)
     }
@@ -221,6 +222,7 @@ fn quoted(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Vec<u8>
 fn escaped(rest: &mut impl Iterator<Item = char>) -> Result<u8> {
     Ok(match rest.next() {
         Some('n') => b'\n',
+        Some('r') => b'\r',
         Some('t') => b'\t',
         Some('0') => 0,
         Some('"') => b'"',
