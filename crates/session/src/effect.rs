@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use trunkline_sql::{
-    Deallocate, Discard, Effect, Opaque, Parameter, Pin, PinKind, Rules, Scan, Value, settings,
+    Deallocate, Discard, Effect, Opaque, Parameter, Pin, PinKind, Scan, Value, settings,
 };
 
 use crate::pin::PinReason;
@@ -66,12 +66,6 @@ pub enum Transaction {
 }
 
 impl Effects {
-    /// The changes of a text. `standard_strings` is the session's `standard_conforming_strings`.
-    pub fn scan(text: &[u8], standard_strings: bool) -> Self {
-        let rules = Rules { standard_conforming_strings: standard_strings, ..Rules::default() };
-        Self::of(&trunkline_sql::scan(text, rules))
-    }
-
     /// The changes that a scan has found.
     pub fn of(scan: &Scan) -> Self {
         match scan.effects() {

@@ -11,32 +11,32 @@ pub const OWED_MAX: usize = 8192;
 
 /// One reply, or group of replies, that the server owes.
 #[derive(Debug)]
-pub enum Owed {
-    /// The client's simple query, up to its ReadyForQuery. The number counts completed statements.
+pub(crate) enum Owed {
+    /// The client's simple query, up to its `ReadyForQuery`. The number counts completed statements.
     Query(Effects, usize),
-    /// A function call, up to its ReadyForQuery.
+    /// A function call, up to its `ReadyForQuery`.
     Function,
-    /// A Sync's ReadyForQuery.
+    /// A Sync's `ReadyForQuery`.
     Sync,
     /// The client has ended its COPY data; no reply of its own, but a boundary for ignored Syncs.
     CopyEnd,
-    /// ParseComplete of an unnamed statement.
+    /// `ParseComplete` of an unnamed statement.
     ParseUnnamed,
-    /// ParseComplete of a named one that the server was given.
+    /// `ParseComplete` of a named one that the server was given.
     Parse(Box<Named>),
-    /// ParseComplete made by us, because the server has the statement already.
+    /// `ParseComplete` made by us, because the server has the statement already.
     Parsed(Box<Named>),
-    /// BindComplete.
+    /// `BindComplete`.
     Bind,
-    /// ParameterDescription, then RowDescription or NoData.
+    /// `ParameterDescription`, then `RowDescription` or `NoData`.
     DescribeStatement,
-    /// RowDescription or NoData.
+    /// `RowDescription` or `NoData`.
     DescribePortal,
-    /// CommandComplete, EmptyQueryResponse or PortalSuspended.
+    /// `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
     Execute(Effects),
-    /// CloseComplete of a portal, of the unnamed statement, or of a name the client does not have.
+    /// `CloseComplete` of a portal, of the unnamed statement, or of a name the client does not have.
     Close,
-    /// CloseComplete made by us: the client gives up a name, the server keeps the statement.
+    /// `CloseComplete` made by us: the client gives up a name, the server keeps the statement.
     Closed(Box<Named>),
     /// A reply to a message of ours, which the client does not see.
     Ours(Ours),
@@ -44,7 +44,7 @@ pub enum Owed {
 
 /// A client's name for a statement.
 #[derive(Debug)]
-pub struct Named {
+pub(crate) struct Named {
     /// As the client wrote it.
     pub name: Box<[u8]>,
     /// What it means.
@@ -53,20 +53,20 @@ pub struct Named {
 
 /// What we asked of the server for ourselves.
 #[derive(Debug)]
-pub enum Ours {
-    /// ParseComplete of a statement the client's next message needs.
+pub(crate) enum Ours {
+    /// `ParseComplete` of a statement the client's next message needs.
     Parse(Arc<Statement>),
-    /// ParseComplete of the unnamed statement of this client, sent again on another server.
+    /// `ParseComplete` of the unnamed statement of this client, sent again on another server.
     ParseUnnamed,
-    /// ParseComplete of a statement that only serves to make the server refuse the client's duplicate name.
+    /// `ParseComplete` of a statement that only serves to make the server refuse the client's duplicate name.
     Decoy,
-    /// CloseComplete of a statement we no longer need.
+    /// `CloseComplete` of a statement we no longer need.
     Close(Arc<Statement>),
-    /// CloseComplete of something the server tables do not list.
+    /// `CloseComplete` of something the server tables do not list.
     CloseOther,
-    /// A Sync's ReadyForQuery.
+    /// A Sync's `ReadyForQuery`.
     Sync,
-    /// A simple query's replies up to ReadyForQuery.
+    /// A simple query's replies up to `ReadyForQuery`.
     Query(Purpose),
 }
 
@@ -86,12 +86,12 @@ pub enum Purpose {
 impl Owed {
     /// Whether replies to it are swallowed.
     #[inline]
-    pub fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Self::Ours(_))
     }
 
-    /// Whether it ends with ReadyForQuery.
-    pub fn ends_ready(&self) -> bool {
+    /// Whether it ends with `ReadyForQuery`.
+    pub(crate) fn ends_ready(&self) -> bool {
         matches!(
             self,
             Self::Query(..) | Self::Function | Self::Sync | Self::Ours(Ours::Sync | Ours::Query(_))
@@ -101,61 +101,61 @@ impl Owed {
 
 /// The queue itself.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     entries: VecDeque<Owed>,
 }
 
 impl Queue {
     /// Whether nothing is owed.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// How many entries wait.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The entry whose replies come next.
     #[inline]
-    pub fn front(&self) -> Option<&Owed> {
+    pub(crate) fn front(&self) -> Option<&Owed> {
         self.entries.front()
     }
 
     /// The entry whose replies come next.
     #[inline]
-    pub fn front_mut(&mut self) -> Option<&mut Owed> {
+    pub(crate) fn front_mut(&mut self) -> Option<&mut Owed> {
         self.entries.front_mut()
     }
 
     /// The entry that was added last.
-    pub fn back_mut(&mut self) -> Option<&mut Owed> {
+    pub(crate) fn back_mut(&mut self) -> Option<&mut Owed> {
         self.entries.back_mut()
     }
 
     /// Takes the front entry, whose replies are complete.
     #[inline]
-    pub fn pop(&mut self) -> Option<Owed> {
+    pub(crate) fn pop(&mut self) -> Option<Owed> {
         self.entries.pop_front()
     }
 
     /// Adds an entry for what is being sent.
     #[inline]
-    pub fn push(&mut self, owed: Owed) {
+    pub(crate) fn push(&mut self, owed: Owed) {
         self.entries.push_back(owed);
     }
 
     /// The entries in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Owed> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Owed> {
         self.entries.iter()
     }
 
     /// After an error in the extended protocol the server discards everything up to the next Sync
     /// (manual, protocol flow, extended query). Takes those entries out, last first, so that what was assumed of them
     /// can be undone in order; true when the Sync was found.
-    pub fn discard_to_sync(&mut self, mut undo: impl FnMut(Owed)) -> bool {
+    pub(crate) fn discard_to_sync(&mut self, mut undo: impl FnMut(Owed)) -> bool {
         let found = self
             .entries
             .iter()
@@ -167,7 +167,7 @@ impl Queue {
 
     /// The server has begun to read COPY data for the front entry: Syncs that were sent before the end of the data
     /// are ignored by it (postgres.c, COPY FROM STDIN). True when the client has sent that end already.
-    pub fn ignore_syncs_of_copy(&mut self) -> bool {
+    pub(crate) fn ignore_syncs_of_copy(&mut self) -> bool {
         let end = self.entries.iter().position(|owed| matches!(owed, Owed::CopyEnd));
         let limit = end.unwrap_or(self.entries.len());
         let mut place = 0_usize;
@@ -180,7 +180,7 @@ impl Queue {
     }
 
     /// Gives back memory that a long pipeline needed.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.entries.capacity() > 64 && self.entries.is_empty() {
             self.entries.shrink_to(8);
         }

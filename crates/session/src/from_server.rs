@@ -19,7 +19,7 @@ use crate::{
 pub enum Reply {
     /// Goes on.
     Next,
-    /// The server is at a ReadyForQuery that this client was given: ask whether it may be released.
+    /// The server is at a `ReadyForQuery` that this client was given: ask whether it may be released.
     Ready,
     /// The awaited replay has succeeded: the client's frames may follow.
     Replayed,
@@ -30,7 +30,7 @@ pub enum Reply {
 }
 
 /// Bytes of a server frame that must be at hand before it is judged, when the whole frame is longer. Severity and
-/// SQLSTATE of an ErrorResponse come first and fit.
+/// SQLSTATE of an `ErrorResponse` come first and fit.
 pub const JUDGE_PREFIX: usize = 64;
 
 /// Whether a frame with this tag may be judged by its first [`JUDGE_PREFIX`] bytes and streamed on. All others are
@@ -54,7 +54,7 @@ impl ClientSession {
     ) -> Reply {
         let ours = server.owed.front().is_some_and(Owed::is_ours);
         match tag {
-            b'D' | b'd' | b't' | b'V' | b'H' | b'c' => pass(ours, range, out),
+            b'D' | b'd' | b't' | b'V' | b'H' | b'c' | b'N' => pass(ours, range, out),
             b'T' | b'n' => {
                 if matches!(
                     server.owed.front(),
@@ -63,16 +63,15 @@ impl ClientSession {
                     server.owed.pop();
                 }
                 let reply = pass(ours, range, out);
-                self.settle_into(server, out);
+                settle_into(server, out);
                 reply
             }
             b'C' => self.on_complete(server, body, range, out),
             b'Z' => self.on_ready(server, body, range, out),
-            b'1' | b'2' | b'3' => self.on_extended(server, tag, range, out),
-            b'I' | b's' => self.on_no_effect(server, range, out),
+            b'1' | b'2' | b'3' => Self::on_extended(server, tag, range, out),
+            b'I' | b's' => Self::on_no_effect(server, range, out),
             b'E' => self.on_error(server, body, range, out),
             b'S' => self.on_parameter_status(server, body, ours, range, out),
-            b'N' => pass(ours, range, out),
             b'A' => {
                 let listens = self.mode == crate::client::PoolMode::Session
                     || self
@@ -128,7 +127,7 @@ impl ClientSession {
                 }
                 // A COPY in the extended protocol ends with the portal; the Sync is still to come.
                 out.forward(range);
-                self.settle_into(server, out);
+                settle_into(server, out);
                 Reply::Next
             }
             Some(Owed::Ours(Ours::Query(_))) => Reply::Next,
@@ -137,7 +136,6 @@ impl ClientSession {
     }
 
     fn on_no_effect(
-        &mut self,
         server: &mut ServerSession,
         range: Range<usize>,
         out: &mut Outgoing<'_>,
@@ -151,12 +149,11 @@ impl ClientSession {
             _ => return desync(server, "an empty or suspended result that was not asked for"),
         }
         out.forward(range);
-        self.settle_into(server, out);
+        settle_into(server, out);
         Reply::Next
     }
 
     fn on_extended(
-        &mut self,
         server: &mut ServerSession,
         tag: u8,
         range: Range<usize>,
@@ -177,7 +174,7 @@ impl ClientSession {
         if forward {
             out.forward(range);
         }
-        self.settle_into(server, out);
+        settle_into(server, out);
         Reply::Next
     }
 
@@ -290,15 +287,15 @@ impl ClientSession {
                     return Reply::ReplayFailed;
                 }
                 self.tell_parameters(server, out.insert());
-                self.settle_into(server, out);
+                settle_into(server, out);
                 return Reply::Replayed;
             }
             Owed::Ours(_) => {
-                self.settle_into(server, out);
+                settle_into(server, out);
                 return Reply::Ready;
             }
             Owed::Query(..) if server.intake == Intake::CopyData => {
-                server.intake = Intake::Messages
+                server.intake = Intake::Messages;
             }
             _ => {}
         }
@@ -314,27 +311,8 @@ impl ClientSession {
             }
         }
         out.forward(range);
-        self.settle_into(server, out);
+        settle_into(server, out);
         Reply::Ready
-    }
-
-    /// Answers the entries at the front of the queue that the server does not answer.
-    pub(crate) fn settle(&mut self, server: &mut ServerSession, reply: &mut BytesMut) {
-        loop {
-            match server.owed.front() {
-                Some(Owed::Parsed(_)) => backend::parse_complete(reply),
-                Some(Owed::Closed(_)) => backend::close_complete(reply),
-                Some(Owed::CopyEnd) => {}
-                _ => return,
-            }
-            server.owed.pop();
-        }
-    }
-
-    fn settle_into(&mut self, server: &mut ServerSession, out: &mut Outgoing<'_>) {
-        if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_) | Owed::CopyEnd)) {
-            self.settle(server, out.insert());
-        }
     }
 
     fn apply(&mut self, server: &mut ServerSession, effects: &Effects, place: usize, tag: &[u8]) {
@@ -412,6 +390,25 @@ impl ClientSession {
     }
 }
 
+/// Answers the entries at the front of the queue that the server does not answer.
+pub(crate) fn settle(server: &mut ServerSession, reply: &mut BytesMut) {
+    loop {
+        match server.owed.front() {
+            Some(Owed::Parsed(_)) => backend::parse_complete(reply),
+            Some(Owed::Closed(_)) => backend::close_complete(reply),
+            Some(Owed::CopyEnd) => {}
+            _ => return,
+        }
+        server.owed.pop();
+    }
+}
+
+fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
+    if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_) | Owed::CopyEnd)) {
+        settle(server, out.insert());
+    }
+}
+
 fn pass(ours: bool, range: Range<usize>, out: &mut Outgoing<'_>) -> Reply {
     if !ours {
         out.forward(range);
@@ -445,7 +442,7 @@ fn is_fatal(body: &[u8]) -> bool {
     false
 }
 
-/// The SQLSTATE of an ErrorResponse whose body may be cut.
+/// The SQLSTATE of an `ErrorResponse` whose body may be cut.
 pub fn error_code(body: &[u8]) -> Option<SqlState> {
     let mut rest = body;
     while let Some((&field, after)) = rest.split_first() {

@@ -9,9 +9,11 @@
 //! Start with [`ClientSession`] (`client.rs`), then `from_client.rs` and `from_server.rs`, which are the two
 //! directions; `expect.rs` holds the queue that keeps them in step.
 
+mod alone;
 mod client;
 mod effect;
 mod expect;
+mod extended;
 mod from_client;
 mod from_server;
 mod long;
@@ -22,10 +24,11 @@ mod setting;
 mod statement;
 mod track;
 
+pub use alone::{Unleased, unleased};
 pub use client::{ClientSession, LeaseStart, PoolMode, SessionLimits, Surroundings};
 pub use effect::{Change, Effects, Transaction};
 pub use expect::{OWED_MAX, Purpose};
-pub use from_client::{Step, Unleased, Ways, unleased};
+pub use from_client::{Step, Ways};
 pub use from_server::{JUDGE_PREFIX, Reply, error_code, may_stream};
 pub use long::Long;
 pub use outgoing::{Outgoing, Parcel};

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use trunkline_sql::{Rules, Scanner};
+use trunkline_sql::Scanner;
 use trunkline_wire::{
     SqlState,
     frame::HEADER,
@@ -180,9 +180,8 @@ impl ClientSession {
         if self.mode == PoolMode::Session {
             return;
         }
-        let rules =
-            Rules { standard_conforming_strings: server.standard_strings(), ..Rules::default() };
-        self.follow = Some(Box::new(Follow { scanner: Scanner::new(rules), what, ended: false }));
+        self.follow =
+            Some(Box::new(Follow { scanner: Scanner::new(server.rules), what, ended: false }));
         self.on_client_more(text);
     }
 

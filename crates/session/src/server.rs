@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use trunkline_sql::Rules;
 use trunkline_wire::{Reported, frontend};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     statement::ServerStatements,
 };
 
-/// The transaction status of ReadyForQuery.
+/// The transaction status of `ReadyForQuery`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TxStatus {
     /// 'I': between transactions.
@@ -71,6 +72,8 @@ pub struct ServerSession {
     pub(crate) base_lost: bool,
     /// The parameters it has reported.
     pub(crate) reported: Arc<Reported>,
+    /// How it reads texts, by the parameters it has reported.
+    pub(crate) rules: Rules,
     /// Our statements on it.
     pub(crate) statements: ServerStatements,
     /// Which client's unnamed statement it holds: a number unique to the client and its Parse; 0 for none.
@@ -92,6 +95,7 @@ impl ServerSession {
             intake: Intake::Messages,
             applied: SettingSet::empty(),
             base_lost: false,
+            rules: rules_of(&reported),
             reported,
             statements: ServerStatements::default(),
             unnamed: 0,
@@ -111,7 +115,7 @@ impl ServerSession {
             && !self.ending
     }
 
-    /// The status of the last ReadyForQuery.
+    /// The status of the last `ReadyForQuery`.
     pub fn status(&self) -> TxStatus {
         self.status
     }
@@ -140,11 +144,6 @@ impl ServerSession {
     /// The settings it has beyond its startup packet.
     pub fn applied(&self) -> &Arc<SettingSet> {
         &self.applied
-    }
-
-    /// Its `standard_conforming_strings`, which decides how texts are read.
-    pub(crate) fn standard_strings(&self) -> bool {
-        self.reported.get(b"standard_conforming_strings").is_none_or(|value| value == b"on")
     }
 
     /// The connection is to be used no more.
@@ -212,30 +211,38 @@ impl ServerSession {
 
     fn on_alone_ready(&mut self, body: &[u8]) -> Alone {
         let status = body.first().copied().and_then(TxStatus::from_byte);
-        match (self.owed.pop(), status) {
-            (Some(Owed::Ours(Ours::Query(purpose))), Some(status)) => {
-                self.status = status;
-                if self.ours_failed || status != TxStatus::Idle {
-                    self.ending = true;
-                    return Alone::Ended;
-                }
-                Alone::Answered(purpose)
-            }
-            _ => {
+        if let (Some(Owed::Ours(Ours::Query(purpose))), Some(status)) = (self.owed.pop(), status) {
+            self.status = status;
+            if self.ours_failed || status != TxStatus::Idle {
                 self.ending = true;
-                Alone::Ended
+                return Alone::Ended;
             }
+            Alone::Answered(purpose)
+        } else {
+            self.ending = true;
+            Alone::Ended
         }
     }
 
-    /// Follows ParameterStatus.
+    /// Follows `ParameterStatus`.
     pub(crate) fn on_parameter(&mut self, body: &[u8]) {
         let mut parts = body.split(|byte| *byte == 0);
         if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
             // A server that reports more than the named limits is not believed further; what was known stays.
             let _kept = Arc::make_mut(&mut self.reported).set(name, value);
+            if matches!(name, STANDARD_STRINGS | CLIENT_ENCODING) {
+                self.rules = rules_of(&self.reported);
+            }
         }
     }
+}
+
+const STANDARD_STRINGS: &[u8] = b"standard_conforming_strings";
+const CLIENT_ENCODING: &[u8] = b"client_encoding";
+
+fn rules_of(reported: &Reported) -> Rules {
+    let standard = reported.get(STANDARD_STRINGS).is_none_or(|value| value == b"on");
+    Rules::new(standard, reported.get(CLIENT_ENCODING).unwrap_or_default())
 }
 
 /// What came of a frame that arrived while no client held the connection.

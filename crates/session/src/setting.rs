@@ -6,7 +6,7 @@ use trunkline_sql::{Parameter, Value, quote, settings};
 
 /// At most this many distinct settings are followed per session; a session that sets more is pinned, so that an
 /// endless stream of made-up `app.x` names cannot grow memory.
-pub const SETTINGS_MAX: usize = 256;
+pub(crate) const SETTINGS_MAX: usize = 256;
 
 /// One setting that differs from what a new connection has.
 #[derive(Debug, Clone, PartialEq, Eq)]

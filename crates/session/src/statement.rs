@@ -152,8 +152,8 @@ impl StatementStore {
 }
 
 /// The statements of ours that a server connection holds.
-#[derive(Debug)]
-pub struct ServerStatements {
+#[derive(Debug, Default)]
+pub(crate) struct ServerStatements {
     held: BTreeMap<u64, Held>,
     bytes: usize,
     /// Counts uses; the entry with the smallest count is the least recently used.
@@ -175,16 +175,10 @@ pub struct StatementLimits {
     pub bytes: usize,
 }
 
-impl Default for ServerStatements {
-    fn default() -> Self {
-        Self { held: BTreeMap::new(), bytes: 0, uses: 0 }
-    }
-}
-
 impl ServerStatements {
     /// Whether the server has `id`; marks it as used.
     #[inline]
-    pub fn touch(&mut self, id: u64) -> bool {
+    pub(crate) fn touch(&mut self, id: u64) -> bool {
         self.uses = self.uses.wrapping_add(1);
         match self.held.get_mut(&id) {
             Some(held) => {
@@ -196,27 +190,27 @@ impl ServerStatements {
     }
 
     /// The server is being given this statement.
-    pub fn add(&mut self, statement: &Arc<Statement>) {
+    pub(crate) fn add(&mut self, statement: &Arc<Statement>) {
         self.uses = self.uses.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(statement.weight());
         self.held.insert(statement.id, Held { statement: Arc::clone(statement), used: self.uses });
     }
 
     /// The server no longer has it, or never got it.
-    pub fn remove(&mut self, id: u64) {
+    pub(crate) fn remove(&mut self, id: u64) {
         if let Some(held) = self.held.remove(&id) {
             self.bytes = self.bytes.saturating_sub(held.statement.weight());
         }
     }
 
     /// `DEALLOCATE ALL` or `DISCARD ALL` was done.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.held.clear();
         self.bytes = 0;
     }
 
     /// Takes out the least recently used statement while the limits are exceeded; never the one called `keep`.
-    pub fn evict(&mut self, limits: StatementLimits, keep: u64) -> Option<Arc<Statement>> {
+    pub(crate) fn evict(&mut self, limits: StatementLimits, keep: u64) -> Option<Arc<Statement>> {
         if self.held.len() <= limits.count && self.bytes <= limits.bytes {
             return None;
         }
@@ -232,13 +226,8 @@ impl ServerStatements {
     }
 
     /// The number of statements held.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.held.len()
-    }
-
-    /// Whether none is held.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
     }
 }
 
@@ -276,7 +265,9 @@ mod tests {
         let mut store = StatementStore::default();
         let mut server = ServerStatements::default();
         let all: Vec<_> = (0..3).map(|n| intern(&mut store, &format!("select {n}"), "")).collect();
-        all.iter().for_each(|statement| server.add(statement));
+        for statement in &all {
+            server.add(statement);
+        }
         assert!(server.touch(all[0].id));
         let limits = StatementLimits { count: 2, bytes: 1 << 20 };
         assert_eq!(server.evict(limits, all[2].id).map(|s| s.id), Some(all[1].id));

@@ -14,7 +14,7 @@ const SAVEPOINTS_MAX: usize = 1024;
 /// PostgreSQL takes settings back when the transaction (or the savepoint) in which they were made is rolled back
 /// (manual, SET: "the effects ... will be canceled").
 #[derive(Debug)]
-pub struct SettingsTrack {
+pub(crate) struct SettingsTrack {
     /// What the startup packet asked for and the server connections of the pool do not have by themselves.
     base: Arc<SettingSet>,
     committed: Arc<SettingSet>,
@@ -24,7 +24,7 @@ pub struct SettingsTrack {
 
 impl SettingsTrack {
     /// A session that has `base` set from its startup packet.
-    pub fn new(base: Arc<SettingSet>) -> Self {
+    pub(crate) fn new(base: Arc<SettingSet>) -> Self {
         Self {
             committed: Arc::clone(&base),
             current: Arc::clone(&base),
@@ -35,23 +35,18 @@ impl SettingsTrack {
 
     /// What the next statement of the client must see.
     #[inline]
-    pub fn current(&self) -> &Arc<SettingSet> {
+    pub(crate) fn current(&self) -> &Arc<SettingSet> {
         &self.current
     }
 
     /// What the startup packet asked for.
-    pub fn base(&self) -> &Arc<SettingSet> {
+    pub(crate) fn base(&self) -> &Arc<SettingSet> {
         &self.base
-    }
-
-    /// Whether the settings as committed are those of the startup packet.
-    pub fn is_base(&self) -> bool {
-        Arc::ptr_eq(&self.base, &self.committed) || self.base == self.committed
     }
 
     /// Follows a `SET` that the server has accepted. False when the session has set too many to follow.
     #[must_use]
-    pub fn set(&mut self, name: &[u8], value: Value) -> bool {
+    pub(crate) fn set(&mut self, name: &[u8], value: Value) -> bool {
         if self.current.len() >= SETTINGS_MAX && self.current.get(name).is_none() {
             return false;
         }
@@ -60,7 +55,7 @@ impl SettingsTrack {
     }
 
     /// Follows a `RESET`: back to what the startup packet asked for.
-    pub fn reset(&mut self, name: &[u8]) {
+    pub(crate) fn reset(&mut self, name: &[u8]) {
         let set = Arc::make_mut(&mut self.current);
         match self.base.get(name) {
             Some(value) => set.set(name, value.clone()),
@@ -69,7 +64,7 @@ impl SettingsTrack {
     }
 
     /// Follows `RESET ALL` and the like. The role and the session's user are left alone, as PostgreSQL does.
-    pub fn reset_all(&mut self) {
+    pub(crate) fn reset_all(&mut self) {
         let mut fresh = SettingSet::clone(&self.base);
         for name in [b"session_authorization".as_slice(), b"role"] {
             if let Some(value) = self.current.get(name) {
@@ -80,19 +75,19 @@ impl SettingsTrack {
     }
 
     /// Follows `DISCARD ALL`: `SET SESSION AUTHORIZATION DEFAULT; RESET ALL` and more.
-    pub fn discard_all(&mut self) {
+    pub(crate) fn discard_all(&mut self) {
         self.current = Arc::clone(&self.base);
     }
 
     /// Follows `SAVEPOINT name`.
-    pub fn savepoint(&mut self, name: &[u8]) {
+    pub(crate) fn savepoint(&mut self, name: &[u8]) {
         if self.savepoints.len() < SAVEPOINTS_MAX {
             self.savepoints.push((name.into(), Arc::clone(&self.current)));
         }
     }
 
     /// Follows `ROLLBACK TO name`: the savepoint stays, those after it go.
-    pub fn rollback_to(&mut self, name: &[u8]) {
+    pub(crate) fn rollback_to(&mut self, name: &[u8]) {
         if let Some(place) = self.savepoints.iter().rposition(|(known, _)| known.as_ref() == name) {
             self.savepoints.truncate(place.saturating_add(1));
             if let Some((_, set)) = self.savepoints.get(place) {
@@ -102,7 +97,7 @@ impl SettingsTrack {
     }
 
     /// Follows `RELEASE name`: it and those after it go, the values stay.
-    pub fn release(&mut self, name: &[u8]) {
+    pub(crate) fn release(&mut self, name: &[u8]) {
         if let Some(place) = self.savepoints.iter().rposition(|(known, _)| known.as_ref() == name) {
             self.savepoints.truncate(place);
         }
@@ -110,7 +105,7 @@ impl SettingsTrack {
 
     /// The transaction has committed.
     #[inline]
-    pub fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         if !Arc::ptr_eq(&self.committed, &self.current) {
             self.committed = Arc::clone(&self.current);
         }
@@ -119,7 +114,7 @@ impl SettingsTrack {
 
     /// The transaction was rolled back.
     #[inline]
-    pub fn rollback(&mut self) {
+    pub(crate) fn rollback(&mut self) {
         if !Arc::ptr_eq(&self.committed, &self.current) {
             self.current = Arc::clone(&self.committed);
         }
@@ -127,7 +122,7 @@ impl SettingsTrack {
     }
 
     /// Shares memory with an equal set that somebody else holds.
-    pub fn unify(&mut self, other: &Arc<SettingSet>) {
+    pub(crate) fn unify(&mut self, other: &Arc<SettingSet>) {
         self.committed = Arc::clone(other);
         self.current = Arc::clone(other);
     }
@@ -181,7 +176,7 @@ mod tests {
         track.reset(b"application_name");
         track.reset(b"work_mem");
         track.commit();
-        assert!(track.is_base());
+        assert_eq!(track.current(), track.base());
     }
 
     #[test]

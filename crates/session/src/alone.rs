@@ -1,0 +1,95 @@
+//! What is answered to a client that holds no server.
+
+use bytes::BytesMut;
+use trunkline_wire::{
+    Frame, SqlState, backend,
+    frontend::{self, Close, Parse},
+};
+
+use crate::{
+    client::{ClientSession, PoolMode, Surroundings},
+    server::TxStatus,
+};
+
+/// A frame of a client that holds no server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unleased {
+    /// A server is needed.
+    NeedsServer,
+    /// It was answered, or needs no answer.
+    Done,
+    /// The client says goodbye.
+    Terminate,
+    /// The client has broken the protocol.
+    Refuse(SqlState, &'static str),
+}
+
+/// Judges a frame of a client that holds no server: by its tag alone, so that an incomplete frame may be judged.
+pub fn unleased(tag: u8, reply: &mut BytesMut) -> Unleased {
+    match tag {
+        b'Q' | b'P' | b'B' | b'E' | b'D' | b'C' | b'F' => Unleased::NeedsServer,
+        b'S' => {
+            backend::ready_for_query(reply, TxStatus::Idle.as_byte());
+            Unleased::Done
+        }
+        // PostgreSQL ignores COPY messages outside of COPY (manual, protocol flow, COPY operations).
+        b'H' | b'd' | b'c' | b'f' => Unleased::Done,
+        b'X' => Unleased::Terminate,
+        _ => Unleased::Refuse(SqlState::PROTOCOL_VIOLATION, "invalid frontend message type"),
+    }
+}
+
+impl ClientSession {
+    /// Answers a message of a client that holds no server, if none is needed for it: a Parse of a statement that a
+    /// server of this pool has accepted before, and a Close of a statement. The server is given the statement when it
+    /// is used. Without this, clients that prepare at their start would queue for servers behind clients that hold
+    /// theirs in transactions.
+    pub fn answer_alone(
+        &mut self,
+        frame: Frame<'_>,
+        reply: &mut BytesMut,
+        around: &mut impl Surroundings,
+    ) -> bool {
+        if self.mode == PoolMode::Session {
+            return false;
+        }
+        match frame.tag {
+            b'P' => self.parse_alone(frame, reply, around),
+            b'C' => match Close::parse(frame.body) {
+                Ok(Close { kind: frontend::STATEMENT, name })
+                    if self.names.remove(name).is_some() =>
+                {
+                    backend::close_complete(reply);
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn parse_alone(
+        &mut self,
+        frame: Frame<'_>,
+        reply: &mut BytesMut,
+        around: &mut impl Surroundings,
+    ) -> bool {
+        let Ok(parse) = Parse::parse(frame.body) else { return false };
+        if parse.name.is_empty()
+            || self.names.contains_key(parse.name)
+            || self.names.len() >= self.limits.client_statements
+        {
+            return false;
+        }
+        let environment = self.environment();
+        let parts = (parse.text, parse.types, environment.as_ref());
+        let hash = around.hash(parse.text, parse.types, &environment);
+        let known = around.with_store(|store| store.find(hash, parts));
+        let Some(statement) = known.filter(|statement| statement.is_accepted()) else {
+            return false;
+        };
+        self.names.insert(parse.name.into(), statement);
+        backend::parse_complete(reply);
+        true
+    }
+}
