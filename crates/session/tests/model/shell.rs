@@ -1,0 +1,463 @@
+//! Clients with a session each over few servers, and beside each client a server of its own, whose answers are what
+//! the client must see.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use trunkline_session::{
+    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PoolMode, Purpose, RESERVED_PREFIX,
+    Reply, ServerSession, SessionLimits, SettingSet, StatementLimits, Step, Surroundings, Unleased,
+    Ways, unleased,
+};
+use trunkline_wire::{Frame, Reported, frame::HEADER, frame::peek};
+
+use crate::model::postgres::{Postgres, REPORTED};
+use crate::shared::{Message, World, messages};
+
+/// Longer messages are passed on as they come.
+const HOLD_MAX: usize = 150;
+
+/// So that unnamed statements are sometimes too long to keep, and servers often full.
+const LIMITS: SessionLimits = SessionLimits {
+    server_statements: StatementLimits { count: 3, bytes: 400 },
+    client_statements: 4,
+    unnamed_bytes: 60,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Idle,
+    Waiting,
+    Replaying(usize),
+    Leased(usize),
+    Gone,
+}
+
+#[derive(Debug)]
+struct Client {
+    session: ClientSession,
+    place: Place,
+    /// What the client has sent and the shell has not taken.
+    held: Vec<u8>,
+    /// The rest of a message that is streaming by: its length, and whether it goes on.
+    stream: (usize, bool),
+    alone: Postgres,
+    expected: Vec<Message>,
+    got: Vec<Message>,
+    /// The parameters as the client was told them.
+    told: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+struct Server {
+    session: ServerSession,
+    postgres: Postgres,
+    inbox: Vec<u8>,
+    outbox: VecDeque<Vec<u8>>,
+    client: Option<usize>,
+    /// A query of the shell's own is under way.
+    keeping: bool,
+}
+
+/// The whole of it.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    world: World,
+    clients: Vec<Client>,
+    servers: Vec<Server>,
+    waiting: VecDeque<usize>,
+}
+
+impl Shell {
+    pub(crate) fn new(mode: PoolMode, clients: usize, servers: usize) -> Self {
+        let clients = (0..clients).map(|_| Client::new(mode)).collect();
+        let servers = (0..servers).map(|_| Server::new()).collect();
+        Self { world: World::default(), clients, servers, waiting: VecDeque::new() }
+    }
+
+    /// The client sends bytes, whole messages, which arrive in two parts.
+    pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) {
+        let client = &mut self.clients[index];
+        let mut out = BytesMut::new();
+        for (tag, body) in messages(bytes) {
+            client.alone.take(tag, &body, &mut out);
+        }
+        client.expected.extend(messages(&out).into_iter().filter(|(tag, _)| *tag != b'S'));
+        let (first, second) = bytes.split_at(cut.min(bytes.len()));
+        for part in [first, second] {
+            self.clients[index].held.extend_from_slice(part);
+            self.run(index);
+        }
+    }
+
+    /// Whether the client has got all that it is to get.
+    pub(crate) fn is_answered(&self, index: usize) -> bool {
+        self.clients[index].got.len() >= self.clients[index].expected.len()
+    }
+
+    /// The server takes so many messages.
+    pub(crate) fn serve(&mut self, index: usize, most: usize) -> bool {
+        let server = &mut self.servers[index];
+        let mut worked = false;
+        for _ in 0..most {
+            let Ok(Some(frame)) = Frame::first(&server.inbox) else { break };
+            let (len, mut out) = (frame.bytes.len(), BytesMut::new());
+            server.postgres.take(frame.tag, frame.body, &mut out);
+            server.inbox.drain(..len);
+            for (tag, body) in messages(&out) {
+                server.outbox.push_back(framed(tag, &body));
+            }
+            worked = true;
+        }
+        worked
+    }
+
+    /// So many messages of the server arrive at once.
+    pub(crate) fn deliver(&mut self, index: usize, most: usize) -> bool {
+        let server = &mut self.servers[index];
+        let count = most.min(server.outbox.len());
+        let bytes: Vec<u8> = server.outbox.drain(..count).flatten().collect();
+        if bytes.is_empty() {
+            return false;
+        }
+        match server.client {
+            Some(client) => self.relay(client, index, &bytes),
+            None => self.alone(index, &bytes),
+        }
+        true
+    }
+
+    /// Lets everything come to rest.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let mut worked = false;
+            for index in 0..self.servers.len() {
+                worked |= self.serve(index, 1);
+                worked |= self.deliver(index, usize::MAX);
+            }
+            if !worked {
+                return;
+            }
+        }
+    }
+
+    /// All that the client got must be the beginning of what it is to get.
+    pub(crate) fn check(&self, index: usize) {
+        let client = &self.clients[index];
+        for (place, got) in client.got.iter().enumerate() {
+            let wanted = client.expected.get(place);
+            assert_eq!(
+                wanted.map(|message| shown(message)),
+                Some(shown(got)),
+                "client {index}, message {place}; all it got: {:#?}",
+                client.got.iter().map(shown).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    /// At rest, nothing may be missing, and what the client was told must be true.
+    pub(crate) fn check_answered(&self, index: usize) {
+        self.check(index);
+        let client = &self.clients[index];
+        if client.place == Place::Waiting {
+            return;
+        }
+        let missing: Vec<_> =
+            client.expected.iter().skip(client.got.len()).map(|m| shown(m)).collect();
+        assert!(missing.is_empty(), "client {index} did not get {missing:#?}");
+        if client.alone.is_at_rest() && client.place == Place::Idle {
+            assert_eq!(client.told, *client.alone.told(), "client {index} was told otherwise");
+        }
+    }
+
+    /// The client goes; its server is used again if it can be.
+    pub(crate) fn leave(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        let place = std::mem::replace(&mut client.place, Place::Gone);
+        self.waiting.retain(|waiting| *waiting != index);
+        let (Place::Leased(held) | Place::Replaying(held)) = place else { return };
+        let server = &mut self.servers[held];
+        server.client = None;
+        let rest = server.session.at_rest();
+        let pinned = !client.session.pins().is_empty() || client.session.mode() == PoolMode::Session;
+        let mut out = BytesMut::new();
+        if client.stream.0 == 0 && rest {
+            client.session.leave(&mut server.session);
+            server.keeping = true;
+            server.session.ask(Purpose::Reset, b"DISCARD ALL", &mut out);
+        } else if client.stream.0 == 0 && server.session.needs_only_rollback() && !pinned {
+            client.session.leave(&mut server.session);
+            server.keeping = true;
+            server.session.ask(Purpose::Rollback, b"ROLLBACK", &mut out);
+        } else {
+            *server = Server::new();
+            self.next(held);
+            return;
+        }
+        server.inbox.extend_from_slice(&out);
+    }
+
+    fn run(&mut self, index: usize) {
+        loop {
+            match self.clients[index].place {
+                Place::Waiting | Place::Replaying(_) | Place::Gone => return,
+                Place::Leased(server) => return self.forward(index, server),
+                Place::Idle => {
+                    if !self.judge(index) {
+                        return;
+                    }
+                    let free = self.servers.iter().position(Server::is_free);
+                    match free {
+                        Some(server) if self.waiting.is_empty() => self.grant(index, server),
+                        _ => {
+                            self.clients[index].place = Place::Waiting;
+                            self.waiting.push_back(index);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers what needs no server; true when one is needed.
+    fn judge(&mut self, index: usize) -> bool {
+        let client = &mut self.clients[index];
+        loop {
+            let Ok(Some(header)) = peek(&client.held) else { return false };
+            let whole = client.held.get(..header.len).map(<[u8]>::to_vec);
+            let Some(bytes) = whole else { return header.len > HOLD_MAX };
+            let mut reply = BytesMut::new();
+            let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes: &bytes };
+            match unleased(header.tag, &mut reply) {
+                Unleased::NeedsServer => {
+                    if !client.session.answer_alone(frame, &mut reply, &mut self.world) {
+                        return true;
+                    }
+                }
+                Unleased::Done => {}
+                other => panic!("{other:?}"),
+            }
+            client.receive(&reply);
+            client.held.drain(..header.len);
+        }
+    }
+
+    fn grant(&mut self, index: usize, held: usize) {
+        let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
+        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
+        let start =
+            client.session.begin_lease(&mut server.session, &mut to_server, &mut to_client);
+        client.place = match start {
+            LeaseStart::Ready => Place::Leased(held),
+            LeaseStart::Await => Place::Replaying(held),
+        };
+        server.client = Some(index);
+        server.inbox.extend_from_slice(&to_server);
+        client.receive(&to_client);
+    }
+
+    fn forward(&mut self, index: usize, held: usize) {
+        let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
+        let data = std::mem::take(&mut client.held);
+        let (mut spliced, mut reply) = (BytesMut::new(), BytesMut::new());
+        let mut out = Outgoing::new(&data, &mut spliced);
+        let mut ways = Ways { server: &mut out, client: &mut reply };
+        let mut taken = 0;
+        if client.stream.0 > 0 {
+            taken = client.stream.0.min(data.len());
+            client.stream.0 -= taken;
+            if client.stream.1 {
+                ways.server.forward(0..taken);
+                client.session.on_client_more(&data[..taken]);
+            }
+            if client.stream.0 == 0 {
+                client.session.on_client_long_end(&mut server.session);
+            }
+        }
+        while let Ok(Some(header)) = peek(&data[taken..]) {
+            let rest = &data[taken..];
+            let Some(bytes) = rest.get(..header.len) else {
+                if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
+                    break;
+                }
+                let (shape, world) = ((header.tag, header.len), &mut self.world);
+                let session = &mut client.session;
+                let key = || world.unnamed_key();
+                match session.on_client_long(&mut server.session, shape, rest, taken, &mut ways, key)
+                {
+                    Long::Wait => {}
+                    Long::Stream { used, forward } => {
+                        client.stream = (header.len - used, forward);
+                        taken += used;
+                    }
+                    Long::Refuse(_, why) => panic!("refused: {why}"),
+                }
+                break;
+            };
+            let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes };
+            let step =
+                client.session.on_client(&mut server.session, frame, taken, &mut ways, &mut self.world);
+            assert_eq!(step, Step::Next);
+            taken += header.len;
+        }
+        match out.finish() {
+            Parcel::Nothing => {}
+            Parcel::Direct(bytes) => server.inbox.extend_from_slice(bytes),
+            Parcel::Spliced => server.inbox.extend_from_slice(&spliced),
+        }
+        client.held = data[taken..].to_vec();
+        client.receive(&reply);
+    }
+
+    fn relay(&mut self, index: usize, held: usize, data: &[u8]) {
+        let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
+        let mut spliced = BytesMut::new();
+        let mut out = Outgoing::new(data, &mut spliced);
+        let (mut taken, mut ready, mut replayed) = (0, false, false);
+        while let Ok(Some(header)) = peek(&data[taken..]) {
+            let range = taken..taken + header.len;
+            let body = &data[taken + HEADER..range.end];
+            taken = range.end;
+            match client.session.on_server(&mut server.session, header.tag, body, range, &mut out) {
+                Reply::Next => {}
+                Reply::Ready => ready = true,
+                Reply::Replayed => replayed = true,
+                other => panic!("{other:?} at {:?}", char::from(header.tag)),
+            }
+        }
+        let to_client = match out.finish() {
+            Parcel::Nothing => Vec::new(),
+            Parcel::Direct(bytes) => bytes.to_vec(),
+            Parcel::Spliced => spliced.to_vec(),
+        };
+        client.receive(&to_client);
+        if replayed && client.place == Place::Replaying(held) {
+            client.place = Place::Leased(held);
+            self.run(index);
+        }
+        let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
+        if ready && client.stream.0 == 0 && client.session.may_release(&server.session) {
+            client.session.end_lease(&mut server.session);
+            client.place = Place::Idle;
+            server.client = None;
+            self.next(held);
+            self.run(index);
+        }
+    }
+
+    fn alone(&mut self, index: usize, data: &[u8]) {
+        let server = &mut self.servers[index];
+        let mut free = false;
+        for (tag, body) in messages(data) {
+            match server.session.on_alone(tag, &body) {
+                Alone::Nothing => {}
+                Alone::Answered(_) => free = true,
+                Alone::Ended => panic!("a query of ours failed"),
+            }
+        }
+        if free {
+            server.keeping = false;
+            self.next(index);
+        }
+    }
+
+    /// A server at rest, for whoever is next.
+    fn next(&mut self, index: usize) {
+        self.servers[index].check_at_rest(index);
+        if let Some(client) = self.waiting.pop_front() {
+            self.clients[client].place = Place::Idle;
+            self.grant(client, index);
+            self.run(client);
+        }
+    }
+}
+
+impl Client {
+    fn new(mode: PoolMode) -> Self {
+        let mut client = Self {
+            session: ClientSession::new(mode, SettingSet::empty(), 0, LIMITS),
+            place: Place::Idle,
+            held: Vec::new(),
+            stream: (0, false),
+            alone: Postgres::new(),
+            expected: Vec::new(),
+            got: Vec::new(),
+            told: BTreeMap::new(),
+        };
+        let mut welcome = BytesMut::new();
+        client.session.welcome(&reported(), &mut welcome);
+        client.receive(&welcome);
+        client
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        for (tag, body) in messages(bytes) {
+            if tag == b'S' {
+                let text = String::from_utf8_lossy(&body);
+                let mut parts = text.split('\0').map(str::to_owned);
+                if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                    self.told.insert(name, value);
+                }
+            } else {
+                self.got.push((tag, body));
+            }
+        }
+    }
+}
+
+impl Server {
+    fn new() -> Self {
+        Self {
+            session: ServerSession::new(reported()),
+            postgres: Postgres::new(),
+            inbox: Vec::new(),
+            outbox: VecDeque::new(),
+            client: None,
+            keeping: false,
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.client.is_none() && !self.keeping
+    }
+
+    /// What is believed of a server that goes to somebody else must be true.
+    fn check_at_rest(&self, index: usize) {
+        let postgres = &self.postgres;
+        // COPY messages that come too late, and Flush, have no answer: the server will ignore them.
+        let asked = messages(&self.inbox).iter().any(|(tag, _)| !b"dcfH".contains(tag));
+        assert!(!asked && self.outbox.is_empty(), "server {index} has more to say");
+        assert!(self.session.at_rest() && postgres.is_at_rest(), "server {index} is not at rest");
+        assert_eq!(self.session.owed_len(), 0);
+        assert!(!postgres.has_belongings(), "server {index} has what belongs to a client");
+        let names: Vec<_> = postgres.names().collect();
+        let ours = names.iter().all(|name| name.as_bytes().starts_with(RESERVED_PREFIX));
+        assert!(ours, "server {index} has a statement under a client's name: {names:?}");
+        assert_eq!(names.len(), self.session.statement_count(), "{names:?} on server {index}");
+        let believed: BTreeMap<String, String> = self.session.applied().iter().map(|set| {
+            let value = String::from_utf8_lossy(set.value.as_bytes()).replace('\'', "");
+            (String::from_utf8_lossy(&set.name).into_owned(), value)
+        }).collect();
+        assert_eq!(believed, *postgres.settings(), "settings of server {index}");
+    }
+}
+
+fn reported() -> Arc<Reported> {
+    let mut reported = Reported::new();
+    for (name, value) in REPORTED {
+        reported.set(name.as_bytes(), value.as_bytes()).expect("they are few");
+    }
+    Arc::new(reported)
+}
+
+fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(body.len() + 4).expect("messages of tests are short");
+    [&[tag][..], &len.to_be_bytes(), body].concat()
+}
+
+/// A message in words. A strange name with the reserved prefix has one more underscore on the server, by design.
+fn shown((tag, body): &Message) -> String {
+    let body = String::from_utf8_lossy(body).replace('\0', "|");
+    format!("{} {}", char::from(*tag), body.replace("___trunkline_", "__trunkline_"))
+}

@@ -1,0 +1,276 @@
+//! Whatever clients do, each sees what it would see on a server of its own.
+//!
+//! Clients of all pooling modes send random messages over few servers, with random delays; beside each client a
+//! server of its own is told the same. Servers and the truth are the same small model of PostgreSQL.
+
+mod model;
+mod shared;
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use trunkline_session::PoolMode;
+use trunkline_wire::frontend;
+
+use crate::model::{shell::Shell, sql::Sql};
+use crate::shared::written;
+
+/// Clients of one run. They have one mode, as the clients of a pool do.
+const CLIENTS: usize = 4;
+
+/// Servers of one run.
+const SERVERS: usize = 2;
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// A client sends a burst, cut somewhere; it may wait until it has got all answers before.
+    Send { client: usize, burst: Vec<Say>, waits: bool, cut: usize },
+    /// A server takes messages.
+    Serve { server: usize, most: usize },
+    /// Messages of a server arrive.
+    Deliver { server: usize, most: usize },
+    /// A client goes.
+    Leave { client: usize },
+}
+
+/// One message of a client.
+#[derive(Debug, Clone)]
+enum Say {
+    Query { all: Vec<Sql>, padding: usize },
+    Parse { name: usize, sql: Sql, padding: usize },
+    Bind { portal: usize, name: usize, padding: usize },
+    Describe { kind: u8, name: usize },
+    Execute { portal: usize, most: i32 },
+    Close { kind: u8, name: usize },
+    Sync,
+    Flush,
+    CopyData { good: bool },
+    CopyDone,
+    CopyFail,
+    Function,
+}
+
+const STATEMENTS: [&str; 4] = ["", "s", "t", "__trunkline_1"];
+const PORTALS: [&str; 3] = ["", "p", "q"];
+
+impl Say {
+    fn write(&self, out: &mut BytesMut) {
+        match self {
+            Self::Query { all, padding } => {
+                let text = all.iter().map(Sql::text).collect::<Vec<_>>().join("; ");
+                frontend::query(out, padded(&text, *padding).as_bytes());
+            }
+            Self::Parse { name, sql, padding } => {
+                let text = padded(&sql.text(), *padding);
+                frontend::parse(out, STATEMENTS[*name].as_bytes(), text.as_bytes(), b"\0\0");
+            }
+            Self::Bind { portal, name, padding } => {
+                let rest = [&b"\0\0\0\0\0\0"[..], &vec![0; *padding]].concat();
+                let (portal, name) = (PORTALS[*portal], STATEMENTS[*name]);
+                frontend::bind(out, portal.as_bytes(), name.as_bytes(), &rest);
+            }
+            Self::Describe { kind, name } => {
+                frontend::describe(out, *kind, target(*kind, *name).as_bytes());
+            }
+            Self::Execute { portal, most } => {
+                frontend::execute(out, PORTALS[*portal].as_bytes(), *most);
+            }
+            Self::Close { kind, name } => {
+                frontend::close(out, *kind, target(*kind, *name).as_bytes());
+            }
+            Self::Sync => frontend::sync(out),
+            Self::Flush => frontend::flush(out),
+            Self::CopyData { good } => {
+                frontend::copy_data(out, if *good { b"1\n" } else { b"bad\n" });
+            }
+            Self::CopyDone => frontend::copy_done(out),
+            Self::CopyFail => frontend::copy_fail(out, b"enough"),
+            Self::Function => frontend::function_call(out, 1, b"\0\0\0\0\0\0"),
+        }
+    }
+}
+
+fn target(kind: u8, name: usize) -> &'static str {
+    if kind == frontend::STATEMENT { STATEMENTS[name] } else { PORTALS[name % PORTALS.len()] }
+}
+
+fn padded(text: &str, padding: usize) -> String {
+    if padding == 0 { text.to_owned() } else { format!("{text} /*{}*/", "-".repeat(padding)) }
+}
+
+fn setting() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["timezone", "application_name", "work_mem", "app.x"])
+        .prop_map(str::to_owned)
+}
+
+fn value() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["one", "two", "two", "bad"]).prop_map(str::to_owned)
+}
+
+fn label() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned)
+}
+
+/// What may be prepared as well as sent.
+fn sql() -> impl Strategy<Value = Sql> {
+    prop_oneof![
+        3 => (0_usize..4).prop_map(Sql::Rows),
+        2 => Just(Sql::Begin),
+        2 => Just(Sql::Commit),
+        1 => Just(Sql::Rollback),
+        1 => label().prop_map(Sql::Savepoint),
+        1 => label().prop_map(Sql::RollbackTo),
+        1 => label().prop_map(Sql::Release),
+        3 => (setting(), value(), prop::bool::weighted(0.2))
+            .prop_map(|(name, value, local)| Sql::Set { name, value, local }),
+        1 => (setting(), value()).prop_map(|(name, value)| Sql::SetConfig(name, value)),
+        1 => setting().prop_map(Sql::Reset),
+        3 => setting().prop_map(Sql::Show),
+        2 => Just(Sql::Fails),
+        1 => Just(Sql::Empty),
+        1 => Just(Sql::Bad),
+        1 => Just(Sql::CopyIn),
+        1 => Just(Sql::CopyOut),
+        1 => Just(Sql::ResetAll),
+    ]
+}
+
+/// What is only sent as a simple query.
+fn simple() -> impl Strategy<Value = Sql> {
+    prop_oneof![
+        12 => sql(),
+        1 => Just(Sql::DiscardAll),
+        1 => Just(Sql::DeallocateAll),
+        1 => label().prop_map(|name| Sql::Temp(format!("temp_{name}"))),
+        1 => label().prop_map(|name| Sql::FromTemp(format!("temp_{name}"))),
+        1 => label().prop_map(|name| Sql::Prepare(format!("sql_{name}"))),
+        1 => label().prop_map(|name| Sql::Execute(format!("sql_{name}"))),
+    ]
+}
+
+/// Few messages are long.
+fn padding() -> impl Strategy<Value = usize> {
+    prop_oneof![8 => Just(0_usize), 1 => Just(50), 1 => Just(200)]
+}
+
+fn query() -> impl Strategy<Value = Say> {
+    let all = prop_oneof![3 => prop::collection::vec(simple(), 1), 1 => prop::collection::vec(simple(), 0..4)];
+    (all, padding()).prop_map(|(all, padding)| Say::Query { all, padding })
+}
+
+fn parse() -> impl Strategy<Value = Say> {
+    (0..STATEMENTS.len(), sql(), padding())
+        .prop_map(|(name, sql, padding)| Say::Parse { name, sql, padding })
+}
+
+fn bind() -> impl Strategy<Value = Say> {
+    (0..PORTALS.len(), 0..STATEMENTS.len(), padding())
+        .prop_map(|(portal, name, padding)| Say::Bind { portal, name, padding })
+}
+
+fn say() -> impl Strategy<Value = Say> {
+    let kind = || prop::sample::select(vec![frontend::STATEMENT, frontend::PORTAL]);
+    prop_oneof![
+        2 => query(),
+        4 => parse(),
+        4 => bind(),
+        2 => (kind(), 0..STATEMENTS.len()).prop_map(|(kind, name)| Say::Describe { kind, name }),
+        4 => (0..PORTALS.len(), 0..3_i32).prop_map(|(portal, most)| Say::Execute { portal, most }),
+        2 => (kind(), 0..STATEMENTS.len()).prop_map(|(kind, name)| Say::Close { kind, name }),
+        3 => Just(Say::Sync),
+        1 => Just(Say::Flush),
+        1 => prop::bool::weighted(0.8).prop_map(|good| Say::CopyData { good }),
+        1 => Just(Say::CopyDone),
+        1 => Just(Say::CopyFail),
+        1 => Just(Say::Function),
+    ]
+}
+
+/// A burst as drivers send it, or any messages.
+fn burst() -> impl Strategy<Value = Vec<Say>> {
+    let name = 0..STATEMENTS.len();
+    let whole = (name.clone(), sql(), 0..PORTALS.len(), 0..3_i32).prop_map(|(name, sql, portal, most)| {
+        vec![
+            Say::Parse { name, sql, padding: 0 },
+            Say::Bind { portal, name, padding: 0 },
+            Say::Execute { portal, most },
+            Say::Sync,
+        ]
+    });
+    let again = (name, 0..PORTALS.len()).prop_map(|(name, portal)| {
+        vec![
+            Say::Bind { portal, name, padding: 0 },
+            Say::Describe { kind: frontend::PORTAL, name: portal },
+            Say::Execute { portal, most: 0 },
+            Say::Sync,
+        ]
+    });
+    let copy = prop::collection::vec(prop::bool::weighted(0.9), 0..3).prop_map(|rows| {
+        let mut all = vec![Say::Query { all: vec![Sql::CopyIn], padding: 0 }];
+        all.extend(rows.into_iter().map(|good| Say::CopyData { good }));
+        all.push(Say::CopyDone);
+        all
+    });
+    prop_oneof![
+        3 => prop::collection::vec(query(), 1..3),
+        3 => whole,
+        3 => again,
+        1 => copy,
+        1 => Just(vec![Say::Sync]),
+        3 => prop::collection::vec(say(), 1..8),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0..CLIENTS, burst(), prop::bool::weighted(0.7), 0_usize..400)
+            .prop_map(|(client, burst, waits, cut)| Op::Send { client, burst, waits, cut }),
+        3 => (0..SERVERS, 1_usize..6).prop_map(|(server, most)| Op::Serve { server, most }),
+        3 => (0..SERVERS, 1_usize..6).prop_map(|(server, most)| Op::Deliver { server, most }),
+        1 => (0..CLIENTS).prop_map(|client| Op::Leave { client }),
+    ]
+}
+
+/// Plays it, and checks after each step.
+fn play(mode: PoolMode, ops: &[Op]) {
+    let mut shell = Shell::new(mode, CLIENTS, SERVERS);
+    let mut gone = [false; CLIENTS];
+    for op in ops {
+        match op {
+            Op::Send { client, burst, waits, cut } if !gone[*client] => {
+                if *waits && !shell.is_answered(*client) {
+                    shell.settle();
+                }
+                let bytes = written(|out| burst.iter().for_each(|say| say.write(out)));
+                shell.send(*client, &bytes, *cut);
+            }
+            Op::Serve { server, most } => drop(shell.serve(*server, *most)),
+            Op::Deliver { server, most } => drop(shell.deliver(*server, *most)),
+            Op::Leave { client } if !gone[*client] => {
+                gone[*client] = true;
+                shell.leave(*client);
+            }
+            Op::Send { .. } | Op::Leave { .. } => {}
+        }
+        (0..CLIENTS).for_each(|client| shell.check(client));
+    }
+    for (client, gone) in gone.iter().enumerate() {
+        shell.settle();
+        if !gone {
+            shell.check_answered(client);
+            shell.leave(client);
+        }
+    }
+    shell.settle();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_client_sees_what_it_would_see_on_a_server_of_its_own(
+        mode in prop_oneof![9 => Just(PoolMode::Transaction), 1 => Just(PoolMode::Session)],
+        ops in prop::collection::vec(op(), 1..40)
+    ) {
+        play(mode, &ops);
+    }
+}
