@@ -179,7 +179,7 @@ async fn wait_or_told(until: Instant, signals: &mut Signals) -> bool {
 fn log_reload(cause: &str, outcome: &Result<Vec<String>, String>) {
     match outcome {
         Ok(changes) if changes.is_empty() => {
-            tracing::info!(cause, "settings read again: nothing changed")
+            tracing::info!(cause, "settings read again: nothing changed");
         }
         Ok(changes) => {
             for change in changes {

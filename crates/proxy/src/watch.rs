@@ -57,7 +57,7 @@ impl Watch {
     /// Where passwords are found that the settings do not know. There even if no `auth_query` is set, so that a
     /// reload may set one.
     pub(crate) fn password_source(&self) -> Arc<dyn PasswordSource> {
-        self.passwords.clone()
+        Arc::<AuthQuery>::clone(&self.passwords)
     }
 }
 
@@ -109,11 +109,10 @@ fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Opt
         return;
     }
     *known = primary;
-    match primary.and_then(|node| in_force.nodes.get(&node)) {
-        Some(entry) => {
-            tracing::info!(node = %entry.name, address = %entry.address, "traffic goes to the primary")
-        }
-        None => tracing::warn!("no node takes traffic: {}", view.verdict),
+    if let Some(entry) = primary.and_then(|node| in_force.nodes.get(&node)) {
+        tracing::info!(node = %entry.name, address = %entry.address, "traffic goes to the primary");
+    } else {
+        tracing::warn!("no node takes traffic: {}", view.verdict);
     }
     observer.shared.send_all(|| Message::Primary(primary));
 }

@@ -3,15 +3,15 @@
 /// Width of one step, in microseconds. Timeouts are accurate to about one step.
 pub(crate) const STEP_US: u64 = 10_000;
 
-/// Steps of one turn of the wheel; later deadlines are put back when their step comes.
-const STEPS: usize = 1024;
+/// Steps of one turn of the wheel; a deadline beyond it is put back when its step comes.
+const STEPS: u64 = 1024;
 
 /// Deadlines of slots. An entry is not moved when its deadline moves out: it fires at the old time, and the owner
 /// arms it again for what is left.
 #[derive(Debug)]
 pub(crate) struct Wheel {
     steps: Vec<Vec<Entry>>,
-    /// The step that is looked at next.
+    /// The first step that was not over when the wheel was last looked at.
     at: u64,
     entries: usize,
 }
@@ -30,68 +30,51 @@ impl Wheel {
 
     /// Calls for `slot` at `due` microseconds, or shortly after.
     pub(crate) fn arm(&mut self, slot: usize, due: u64) {
-        let step = due.div_ceil(STEP_US).max(self.at);
-        let place = Self::place(step.min(self.at.saturating_add(STEPS as u64 - 1)));
-        if let Some(entries) = self.steps.get_mut(place) {
-            entries.push(Entry { slot, due });
-            self.entries = self.entries.saturating_add(1);
-        }
+        self.put(self.at, Entry { slot, due });
     }
 
     /// Takes out the slots whose time has come by `now`.
     pub(crate) fn expired(&mut self, now: u64, out: &mut Vec<usize>) {
         let last = now / STEP_US;
+        let first = self.at;
+        self.at = last.max(first);
         if self.entries == 0 {
-            self.at = last;
             return;
         }
-        let end = last.min(self.at.saturating_add(STEPS as u64 - 1));
-        while self.at <= end {
-            let Some(entries) = self.steps.get_mut(Self::place(self.at)) else { break };
+        for step in first..=last.min(first.saturating_add(STEPS.saturating_sub(1))) {
+            let Some(entries) = self.steps.get_mut(Self::place(step)) else { continue };
             if entries.is_empty() {
-                if self.at == end {
-                    break;
-                }
-                self.at = self.at.saturating_add(1);
                 continue;
             }
-            let due: Vec<Entry> = std::mem::take(entries);
-            self.entries = self.entries.saturating_sub(due.len());
-            let finished = self.at < end;
-            if finished {
-                self.at = self.at.saturating_add(1);
-            }
-            for entry in due {
+            let found = std::mem::take(entries);
+            self.entries = self.entries.saturating_sub(found.len());
+            for entry in found {
                 if entry.due <= now {
                     out.push(entry.slot);
                 } else {
                     // Beyond one turn, or within the step that is not over.
-                    let step = entry.due.div_ceil(STEP_US).max(end.saturating_add(1));
-                    self.put(step, entry);
+                    self.put(last, entry);
                 }
             }
-            if !finished {
-                break;
-            }
         }
-        self.at = self.at.max(last);
     }
 
-    /// Microseconds of the next step that holds entries; none if the wheel is empty.
+    /// Microseconds of the end of the next step that holds entries; none if the wheel is empty.
     pub(crate) fn next(&self) -> Option<u64> {
         if self.entries == 0 {
             return None;
         }
-        (0..STEPS as u64)
+        (0..STEPS)
             .map(|ahead| self.at.saturating_add(ahead))
             .find(|step| {
                 self.steps.get(Self::place(*step)).is_some_and(|entries| !entries.is_empty())
             })
-            .map(|step| step.saturating_mul(STEP_US))
+            .map(|step| step.saturating_add(1).saturating_mul(STEP_US))
     }
 
-    fn put(&mut self, step: u64, entry: Entry) {
-        let step = step.min(self.at.saturating_add(STEPS as u64 - 1));
+    /// Puts an entry into the step of its deadline, at the latest one turn after `at`.
+    fn put(&mut self, at: u64, entry: Entry) {
+        let step = (entry.due / STEP_US).clamp(at, at.saturating_add(STEPS.saturating_sub(1)));
         if let Some(entries) = self.steps.get_mut(Self::place(step)) {
             entries.push(entry);
             self.entries = self.entries.saturating_add(1);
@@ -99,7 +82,7 @@ impl Wheel {
     }
 
     fn place(step: u64) -> usize {
-        usize::try_from(step % STEPS as u64).unwrap_or(0)
+        usize::try_from(step % STEPS).unwrap_or(0)
     }
 }
 
@@ -122,7 +105,7 @@ mod tests {
         assert!(fired(&mut wheel, 4_000).is_empty());
         assert_eq!(fired(&mut wheel, 10_000), [2]);
         assert!(fired(&mut wheel, 24_000).is_empty());
-        assert_eq!(fired(&mut wheel, 31_000), [1]);
+        assert_eq!(fired(&mut wheel, 25_000), [1]);
         assert!(fired(&mut wheel, 10_000_000).is_empty());
         assert!(wheel.next().is_none());
     }
