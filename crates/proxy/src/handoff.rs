@@ -33,10 +33,11 @@ impl Handoff for Switch {
     fn logged_in(&self, login: LoggedIn) {
         let settings = Arc::clone(&self.in_force.load().settings);
         match self.shared.registry.family(&settings, &login.database, &login.user, &login.startup) {
-            Ok(family) => {
+            Ok(member) => {
+                let family = member.family();
                 let to = self.dealer.next(family.home, self.shared.loops().len());
-                let base = base_settings(&login.startup, &family);
-                let arrival = Arrival { login, family, base, secret: rand::random() };
+                let base = base_settings(&login.startup, family);
+                let arrival = Arrival { login, member, base, secret: rand::random() };
                 self.shared.send(to, Message::Client(Box::new(arrival)));
             }
             Err(Refusal::NoDatabase) => {
@@ -86,12 +87,11 @@ fn turn_away(login: LoggedIn, report: &Report<'_>) {
     let LoggedIn { socket, mut tls, .. } = login;
     tokio::spawn(async move {
         let mut out = BytesMut::new();
-        let sealed = match &mut tls {
-            Some(tls) => tls.encrypt(&words, &mut out).and_then(|()| tls.close_notify(&mut out)),
-            None => {
-                out.extend_from_slice(&words);
-                Ok(())
-            }
+        let sealed = if let Some(tls) = &mut tls {
+            tls.encrypt(&words, &mut out).and_then(|()| tls.close_notify(&mut out))
+        } else {
+            out.extend_from_slice(&words);
+            Ok(())
         };
         if sealed.is_ok()
             && let Ok(mut socket) = AsyncSocket::new(socket)

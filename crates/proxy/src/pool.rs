@@ -5,5 +5,5 @@ mod family;
 mod registry;
 
 pub(crate) use cap::{Cap, Permit};
-pub(crate) use family::{Family, FamilyId, Home};
+pub(crate) use family::{Family, FamilyId, Home, Membership};
 pub(crate) use registry::{Refusal, Registry};

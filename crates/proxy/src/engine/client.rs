@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use trunkline_session::{ClientSession, SessionLimits, StatementLimits};
+use trunkline_session::{ClientSession, PinReason, SessionLimits, StatementLimits};
 use trunkline_settings::PoolMode;
 use trunkline_wire::{
     Reported, SqlState,
@@ -24,7 +24,8 @@ const FAREWELL_US: u64 = 5_000_000;
 impl Worker {
     /// Takes in a client that has logged in.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { login, family, base, secret } = arrival;
+        let Arrival { login, member, base, secret } = arrival;
+        let family = Arc::clone(member.family());
         let pool = self.pool_of(&family);
         let policy = family.policy.load();
         let mode = match policy.mode {
@@ -65,6 +66,8 @@ impl Worker {
             since: self.now,
             transaction_since: 0,
             query_since: 0,
+            cancelled_at: 0,
+            kept: false,
             active_at: self.now,
             armed: 0,
             key,
@@ -73,7 +76,7 @@ impl Worker {
                 protocol: login.protocol,
                 startup: login.startup,
                 connected_at: self.now,
-                slot: login.slot,
+                places: (login.slot, member),
             }),
         });
         if let Some(pool) = self.pools.get_mut(pool) {
@@ -92,6 +95,9 @@ impl Worker {
     }
 
     fn await_welcome(&mut self, index: usize, pool_index: usize) {
+        if self.told_failure(index, pool_index) {
+            return;
+        }
         if let Some(pool) = self.pools.get_mut(pool_index) {
             pool.welcoming.push(index);
             self.open_more(pool_index);
@@ -115,6 +121,7 @@ impl Worker {
         self.send_reply(index);
         self.again.push_back(Again::Client(index));
         self.arm_client(index);
+        self.rest_client(index);
     }
 
     /// Writes to a client; a broken socket ends it.
@@ -228,6 +235,8 @@ impl Worker {
         let (pool_index, mode) = (client.pool, client.session.mode());
         let pinned = !client.session.pins().is_empty();
         let mid_message = client.stream.remaining > 0 && client.stream.forward;
+        self.keep_no_longer(index);
+        let Some(client) = self.clients.get_mut(index) else { return };
         match state {
             ClientState::Welcoming | ClientState::Waiting => {
                 if let Some(pool) = self.pools.get_mut(pool_index) {
@@ -256,12 +265,61 @@ impl Worker {
         }
     }
 
-    /// A client that has just become idle may have to go: the loop drains, or its database was removed.
+    /// A client that is between transactions may have to go: the loop drains, or its database was removed. In the
+    /// second case there is no server for those who wait either.
     pub(super) fn rest_client(&mut self, index: usize) {
         let Some(client) = self.clients.get(index) else { return };
         let removed = self.pools.get(client.pool).is_some_and(|pool| pool.family.is_removed());
-        if (self.draining || removed) && client.state == ClientState::Idle {
+        let goes = match client.state {
+            ClientState::Idle => self.draining || removed,
+            ClientState::Waiting | ClientState::Welcoming => removed,
+            ClientState::Leased(server) => {
+                (self.draining || removed)
+                    && client.stream.remaining == 0
+                    && self.servers.get(server).is_some_and(|server| server.session.at_rest())
+            }
+            ClientState::Replaying(_) | ClientState::Closing => false,
+        };
+        if goes {
             self.farewell(index);
+        }
+    }
+
+    /// The client keeps its server although no transaction is open: it is counted, and closed if as many as
+    /// `pool.max_pinned` allows do so already, because the others would be left without a server.
+    pub(super) fn keep(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(pool) = self.pools.get(client.pool) else { return };
+        if client.kept || client.session.mode() == trunkline_session::PoolMode::Session {
+            return;
+        }
+        let limit = pool.family.policy.load().max_pinned;
+        client.kept = pool.family.caps.keep(limit);
+        if client.kept {
+            return;
+        }
+        let reasons: Vec<&str> = client.session.pins().iter().map(PinReason::as_str).collect();
+        let message = format!(
+            "too many clients of pool \"{}\"/\"{}\" keep a server connection for themselves",
+            pool.family.database, pool.family.user
+        );
+        let detail = format!(
+            "This one would, because of: {}. {limit} do, as many as pool.max_pinned allows.",
+            reasons.join(", ")
+        );
+        let report = Report::fatal(SqlState::CONFIGURATION_LIMIT_EXCEEDED, &message)
+            .with_detail(&detail)
+            .with_hint("Raise pool.max_pinned, or use a database or user with pool_mode session.");
+        self.fatal_report(index, &report);
+    }
+
+    /// The client gives its server back, or goes.
+    pub(super) fn keep_no_longer(&mut self, index: usize) {
+        if let Some(client) = self.clients.get_mut(index)
+            && std::mem::take(&mut client.kept)
+            && let Some(pool) = self.pools.get(client.pool)
+        {
+            pool.family.caps.keep_no_longer();
         }
     }
 
@@ -304,7 +362,12 @@ impl Worker {
             }
             ClientState::Idle => after(client.active_at, limits.client_idle, Expiry::Idle),
             ClientState::Leased(_) => {
-                let running = after(client.query_since, limits.query, Expiry::Query);
+                let since = if client.query_since == 0 {
+                    0
+                } else {
+                    client.query_since.max(client.cancelled_at)
+                };
+                let running = after(since, limits.query, Expiry::Query);
                 let whole =
                     after(client.transaction_since, limits.transaction, Expiry::Transaction);
                 let idle = if client.query_since == 0 {
@@ -350,10 +413,14 @@ impl Worker {
                 SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
                 "terminating connection due to idle-in-transaction timeout (timeouts.idle_in_transaction)",
             ),
-            Expiry::Query => (
-                SqlState::QUERY_CANCELED,
-                "terminating connection because a statement ran longer than timeouts.query",
-            ),
+            Expiry::Query => {
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.cancelled_at = self.now;
+                }
+                self.cancel_statement(index);
+                self.arm_client(index);
+                return;
+            }
             Expiry::Transaction => (
                 SqlState::TRANSACTION_TIMEOUT,
                 "terminating connection due to transaction timeout (timeouts.transaction)",

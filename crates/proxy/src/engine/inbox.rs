@@ -52,8 +52,14 @@ impl Worker {
             tracing::debug!(pid, "a cancel request with a wrong key");
             return;
         }
+        self.cancel_statement(slot);
+    }
+
+    /// Cancels what the client is waiting for, be it a statement or a server.
+    pub(super) fn cancel_statement(&mut self, slot: usize) {
+        let Some(client) = self.clients.get(slot) else { return };
         match client.state {
-            ClientState::Leased(server_index) => {
+            ClientState::Leased(server_index) | ClientState::Replaying(server_index) => {
                 let Some(server) = self.servers.get_mut(server_index) else { return };
                 // A cancel for a statement that has ended would hit the next one.
                 if server.session.is_busy() {

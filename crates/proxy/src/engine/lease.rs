@@ -53,6 +53,9 @@ impl Worker {
 
     /// Puts the client at the end of the queue.
     fn enqueue(&mut self, client_index: usize, pool_index: usize) {
+        if self.told_failure(client_index, pool_index) {
+            return;
+        }
         let most = self.settings.pool.max_waiting;
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
         if pool.waiters.len() >= most {
@@ -74,9 +77,11 @@ impl Worker {
         pool.publish(self.index);
         let (id, spread) = (pool.family.id, pool.family.is_spread());
         if spread && let Some(other) = pool.family.idle_elsewhere(self.index) {
+            // If that one is gone by then, the next look after the pools opens another.
             self.shared.send(other, Message::Wanted { family: id, by: self.index });
+        } else {
+            self.open_more(pool_index);
         }
-        self.open_more(pool_index);
         self.hasten_maintenance();
     }
 
@@ -127,6 +132,7 @@ impl Worker {
 
     /// The client's transaction is over: the server goes to whoever is next.
     pub(super) fn release(&mut self, client_index: usize, server_index: usize) {
+        self.keep_no_longer(client_index);
         if let (Some(client), Some(server)) =
             (self.clients.get_mut(client_index), self.servers.get_mut(server_index))
         {
@@ -175,6 +181,11 @@ impl Worker {
         if own.is_some() && !paused {
             let pool_index = server.pool;
             self.serve_next(pool_index, index);
+            return;
+        }
+        if server.about.permit.is_reserve() && !paused {
+            // Nobody waits any more.
+            self.retire(index);
             return;
         }
         pool.idle.push(index);
@@ -344,7 +355,8 @@ impl Worker {
             pool.stats.queries = pool.stats.queries.wrapping_add(1);
             pool.stats.query_us =
                 pool.stats.query_us.wrapping_add(self.now.saturating_sub(client.query_since));
-            client.query_since = 0;
+            client.query_since = if server.session.is_busy() { self.now } else { 0 };
+            client.cancelled_at = 0;
         }
         if client.transaction_since != 0
             && server.session.status() == trunkline_session::TxStatus::Idle
@@ -354,7 +366,7 @@ impl Worker {
                 .stats
                 .transaction_us
                 .wrapping_add(self.now.saturating_sub(client.transaction_since));
-            client.transaction_since = 0;
+            client.transaction_since = client.query_since;
         }
     }
 }

@@ -28,7 +28,6 @@ pub(super) struct LocalPool {
     /// Connections of this loop, whatever they are doing.
     pub(super) servers: usize,
     pub(super) clients: usize,
-    pub(super) pinned: usize,
     pub(super) opening: usize,
     pub(super) attempt: Attempt,
     pub(super) stats: PoolStats,
@@ -65,7 +64,6 @@ impl LocalPool {
             welcoming: Vec::new(),
             servers: 0,
             clients: 0,
-            pinned: 0,
             opening: 0,
             attempt: Attempt::default(),
             stats: PoolStats::default(),
@@ -78,6 +76,11 @@ impl LocalPool {
         self.welcoming.retain(|other| *other != client);
     }
 
+    /// Whether clients wait for a connection, or at their login for what a first one reports.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.waiters.is_empty() || (!self.welcoming.is_empty() && self.servers == 0)
+    }
+
     /// Publishes queue and idle connections to the other loops.
     pub(super) fn publish(&self, own: usize) {
         if self.family.is_spread()
@@ -88,16 +91,30 @@ impl LocalPool {
         }
     }
 
-    /// How many more connections those who wait call for.
-    pub(super) fn lacking(&self) -> usize {
+    /// How many more connections to `node` those who wait call for, or `min_idle` of the whole pool.
+    pub(super) fn lacking(&self, node: NodeId) -> usize {
         let first = usize::from(!self.welcoming.is_empty() && self.servers == 0);
-        let wanted = self.waiters.len().max(first);
-        let spare = self.family.policy.load().min_idle.saturating_sub(self.servers);
-        wanted.max(spare).saturating_sub(self.opening)
+        let wanted = self.waiters.len().max(first).saturating_sub(self.opening);
+        wanted.max(self.least().saturating_sub(self.family.caps.on(node).used()))
+    }
+
+    /// Whether clients wait that no connection of this loop will serve by itself.
+    pub(super) fn is_wanting(&self) -> bool {
+        !self.waiters.is_empty() || (!self.welcoming.is_empty() && self.servers == 0)
+    }
+
+    /// Connections that the pool keeps over all loops, while it is wanted.
+    pub(super) fn least(&self) -> usize {
+        if self.family.is_removed() { 0 } else { self.family.policy.load().min_idle }
+    }
+
+    /// How many clients have waited for longer than `patience`.
+    pub(super) fn overdue(&self, now: u64, patience: u64) -> usize {
+        self.waiters.iter().take_while(|it| now.saturating_sub(it.since) >= patience).count()
     }
 
     /// Whether connections to `node` of this generation may be parked.
     pub(super) fn wants(&self, node: NodeId, generation: u64, primary: Option<NodeId>) -> bool {
-        primary == Some(node) && generation == self.family.generation()
+        primary == Some(node) && generation == self.family.generation() && !self.family.is_removed()
     }
 }

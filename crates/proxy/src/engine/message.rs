@@ -11,7 +11,7 @@ use super::{report::LoopReport, slot::Moving};
 use crate::{
     cluster::NodeId,
     handover::{LoggedIn, NewServer, OpenError},
-    pool::{Cap, Family, FamilyId, Permit},
+    pool::{Cap, FamilyId, Membership, Permit},
 };
 
 /// A message to a loop.
@@ -49,7 +49,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) login: LoggedIn,
-    pub(crate) family: Arc<Family>,
+    pub(crate) member: Membership,
     /// What the client set in its startup packet that its family's servers do not have.
     pub(crate) base: Arc<SettingSet>,
     pub(crate) secret: [u8; 32],

@@ -39,7 +39,7 @@ impl Worker {
         let Some(node) = self.primary else { return };
         loop {
             let Some(pool) = self.pools.get_mut(pool_index) else { return };
-            if pool.lacking() == 0
+            if pool.lacking(node) == 0
                 || pool.opening >= OPENING_MAX
                 || self.now < pool.attempt.not_before
                 || pool.family.is_paused()
@@ -56,10 +56,10 @@ impl Worker {
                 Err(cap) => {
                     // Somebody's idle connection may hold the place: it is asked for, at this loop first.
                     pool.attempt.full = Some(Arc::clone(&cap));
-                    if !pool.waiters.is_empty() && !self.evict(&cap, pool_index) {
-                        return;
-                    }
-                    if self.pools.get(pool_index).is_none_or(|pool| pool.waiters.is_empty()) {
+                    let waits = pool.is_wanted();
+                    if !waits
+                        || !(self.evict(&cap, pool_index) || self.open_reserve(pool_index, node))
+                    {
                         return;
                     }
                 }
@@ -67,12 +67,27 @@ impl Worker {
         }
     }
 
+    /// Opens a connection beyond the size of the pool, if there are clients who have waited for `reserve_after` and
+    /// for whom none is being opened yet.
+    fn open_reserve(&mut self, pool_index: usize, node: NodeId) -> bool {
+        let patience = us(self.settings.pool.reserve_after);
+        let Some(pool) = self.pools.get_mut(pool_index) else { return false };
+        if pool.overdue(self.now, patience) <= pool.opening {
+            return false;
+        }
+        let Some(caps) = self.shared.reserve_caps_of(&pool.family, node) else { return false };
+        let Ok(permit) = Permit::take_reserve(&caps) else { return false };
+        pool.opening = pool.opening.saturating_add(1);
+        self.shared.open(&pool.family, node, permit, self.index);
+        true
+    }
+
     /// Closes an idle connection of another pool that counts against `cap`, the longest idle first.
     pub(super) fn evict(&mut self, cap: &Arc<crate::pool::Cap>, but: usize) -> bool {
         let found = self
             .pools
             .iter()
-            .filter(|(index, pool)| *index != but && pool.waiters.is_empty())
+            .filter(|(index, pool)| *index != but && !pool.is_wanting())
             .filter_map(|(_, pool)| pool.idle.first().copied())
             .filter(|index| {
                 self.servers.get(*index).is_some_and(|server| server.about.permit.is_under(cap))
@@ -244,6 +259,19 @@ impl Worker {
         self.hasten_maintenance();
     }
 
+    /// Whether the last attempt has failed in a way that waiting does not help, and it is too early for another one;
+    /// then the client is told.
+    pub(super) fn told_failure(&mut self, client_index: usize, pool_index: usize) -> bool {
+        let Some(pool) = self.pools.get(pool_index) else { return false };
+        let Some(Failure { body: Some(body), .. }) = &pool.attempt.failure else { return false };
+        if pool.servers > 0 || self.now >= pool.attempt.not_before {
+            return false;
+        }
+        let body = body.clone();
+        self.fatal_body(client_index, &body);
+        true
+    }
+
     /// Those who wait are told at once: waiting will not help.
     fn fail_waiting(&mut self, pool_index: usize, body: Option<&[u8]>, message: &str) {
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
@@ -330,6 +358,7 @@ impl Worker {
             self.serve_queue(pool_index);
             self.open_more(pool_index);
             self.ask_for_eviction(pool_index);
+            self.forget_pool(pool_index);
             busy |= self.pools.get(pool_index).is_some_and(|pool| {
                 !pool.waiters.is_empty() || !pool.welcoming.is_empty() || pool.opening > 0
             });
@@ -338,11 +367,20 @@ impl Worker {
         busy
     }
 
+    /// A pool of a removed family goes when nothing of it is left here.
+    fn forget_pool(&mut self, pool_index: usize) {
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        if pool.family.is_removed() && pool.clients == 0 && pool.servers == 0 && pool.opening == 0 {
+            self.by_family.remove(&pool.family.id);
+            self.pools.remove(pool_index);
+        }
+    }
+
     /// A cap is full and others may hold idle connections under it, on other loops.
     fn ask_for_eviction(&mut self, pool_index: usize) {
         let Some(pool) = self.pools.get(pool_index) else { return };
         if let Some(cap) = &pool.attempt.full
-            && !pool.waiters.is_empty()
+            && pool.is_wanted()
         {
             self.shared.send_others(self.index, || Message::Evict(Arc::clone(cap)));
         }
@@ -417,8 +455,8 @@ impl Worker {
     fn expire_idle(&mut self, pool_index: usize) {
         let limit = us(self.settings.pool.idle_timeout);
         let Some(pool) = self.pools.get(pool_index) else { return };
-        let least = pool.family.policy.load().min_idle;
-        let mut surplus = pool.servers.saturating_sub(least);
+        let open = self.primary.map_or(0, |node| pool.family.caps.on(node).used());
+        let mut surplus = open.saturating_sub(pool.least());
         let mut old = Vec::new();
         for index in &pool.idle {
             let Some(server) = self.servers.get(*index) else { continue };

@@ -121,6 +121,11 @@ impl Shared {
         self.registry.caps_of(family, node)
     }
 
+    /// The same for a connection from the reserve of its pool; none if it has no reserve.
+    pub(crate) fn reserve_caps_of(&self, family: &Family, node: NodeId) -> Option<[Arc<Cap>; 5]> {
+        self.registry.reserve_caps_of(family, node)
+    }
+
     /// Opens a connection; the outcome reaches the loop as a message.
     pub(crate) fn open(
         self: &Arc<Self>,

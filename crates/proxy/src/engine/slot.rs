@@ -13,7 +13,7 @@ use crate::{
     frontend::ClientSlot,
     handover::StartupParams,
     net::Peer,
-    pool::{Family, Permit},
+    pool::{Family, Membership, Permit},
 };
 
 /// What a client is doing.
@@ -64,6 +64,10 @@ pub(crate) struct Client {
     /// When its transaction began, and its last statement; 0 while none is under way.
     pub(crate) transaction_since: u64,
     pub(crate) query_since: u64,
+    /// When its last statement was cancelled by `timeouts.query`; 0 if it was not.
+    pub(crate) cancelled_at: u64,
+    /// Whether it is counted as one that keeps its server between transactions.
+    pub(crate) kept: bool,
     /// When it last did anything.
     pub(crate) active_at: u64,
     /// The time of its entry in the wheel; 0 for none.
@@ -80,7 +84,9 @@ pub(crate) struct ClientRare {
     pub(crate) protocol: ProtocolVersion,
     pub(crate) startup: StartupParams,
     pub(crate) connected_at: u64,
-    pub(crate) slot: ClientSlot,
+    /// Its places among all clients and in its family.
+    #[expect(dead_code, reason = "held so that they are given back when the client goes")]
+    pub(crate) places: (ClientSlot, Membership),
 }
 
 /// The key a client was given to cancel its statements.

@@ -1,6 +1,8 @@
 //! From a server towards the client it serves.
 
-use trunkline_session::{Alone, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream};
+use trunkline_session::{
+    Alone, JUDGE_PREFIX, OWED_MAX, Outgoing, Parcel, Purpose, Reply, may_stream,
+};
 use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
@@ -20,6 +22,8 @@ struct Outcome {
     ready: bool,
     replayed: bool,
     replay_failed: bool,
+    /// So many replies were owed that the client was not read; now there are fewer.
+    unblocked: bool,
     desync: Option<&'static str>,
 }
 
@@ -112,6 +116,8 @@ impl Worker {
         }
         if outcome.ready {
             self.after_ready(client, index);
+        } else if outcome.unblocked {
+            self.again.push_back(Again::Client(client));
         }
         outcome.taken
     }
@@ -124,6 +130,7 @@ impl Worker {
         else {
             return Outcome { taken: data.len(), desync: Some("the client has gone"), ..outcome };
         };
+        let crowded = server.session.owed_len() >= OWED_MAX;
         let mut splice = std::mem::take(&mut self.splice);
         let mut out = Outgoing::new(data, &mut splice);
         let mut taken = 0_usize;
@@ -181,6 +188,7 @@ impl Worker {
             }
         }
         outcome.taken = taken;
+        outcome.unblocked = crowded && server.session.owed_len() < OWED_MAX;
         let parcel = out.finish();
         let (len, sent) = match parcel {
             Parcel::Nothing => (0, Ok(())),
@@ -203,17 +211,10 @@ impl Worker {
 
     /// The server has answered everything it was asked so far.
     fn after_ready(&mut self, client_index: usize, index: usize) {
-        let (Some(client), Some(server)) =
-            (self.clients.get_mut(client_index), self.servers.get_mut(index))
-        else {
-            return;
-        };
-        if client.state != ClientState::Leased(index) {
+        if !self.client_is(client_index, ClientState::Leased(index)) {
             return;
         }
-        if !server.session.is_busy() {
-            self.count_query(client_index, index);
-        }
+        self.count_query(client_index, index);
         let (Some(client), Some(server)) =
             (self.clients.get(client_index), self.servers.get(index))
         else {
@@ -226,6 +227,11 @@ impl Worker {
             self.release(client_index, index);
             return;
         }
+        if server.session.at_rest() {
+            self.keep(client_index);
+            self.rest_client(client_index);
+        }
+        let Some(client) = self.clients.get(client_index) else { return };
         // Replies have come: a pipeline that had to stop may go on.
         if client.readable || !client.held.is_empty() {
             self.again.push_back(Again::Client(client_index));

@@ -110,8 +110,10 @@ impl Worker {
     /// which a read of nothing would also show.
     fn watch_waiting_client(&mut self, index: usize) {
         let Some(client) = self.clients.get_mut(index) else { return };
-        if matches!(client.state, ClientState::Waiting | ClientState::Replaying(_))
-            && client.hung_up
+        if matches!(
+            client.state,
+            ClientState::Waiting | ClientState::Replaying(_) | ClientState::Leased(_)
+        ) && client.hung_up
         {
             self.client_gone(index, None);
         }

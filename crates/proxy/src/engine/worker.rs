@@ -126,8 +126,20 @@ impl Worker {
                 result => result?,
             }
             self.now = self.shared.now_us();
+            // Servers first: one that says goodbye now must not be given to a client of the same turn.
             for event in &events {
-                self.on_event(event);
+                if is_server(event.token()) {
+                    self.on_event(event);
+                }
+            }
+            for event in &events {
+                if !is_server(event.token()) && event.token() != WAKE {
+                    self.on_event(event);
+                }
+            }
+            // Newcomers last: they may get the slots of those who have gone, and must not get their events.
+            if events.iter().any(|event| event.token() == WAKE) {
+                self.on_inbox();
             }
             self.go_on();
             self.on_time();
@@ -148,10 +160,6 @@ impl Worker {
 
     fn on_event(&mut self, event: &Event) {
         let (token, writable) = (event.token(), event.is_writable());
-        if token == WAKE {
-            self.on_inbox();
-            return;
-        }
         let index = token.0 >> 1;
         if token.0 & 1 == 0 {
             if event.is_read_closed()
@@ -253,6 +261,11 @@ pub(super) const fn client_token(index: usize) -> Token {
 /// The token of a server's socket.
 pub(super) const fn server_token(index: usize) -> Token {
     Token((index << 1) | 1)
+}
+
+/// Whether it is the token of a server's socket.
+fn is_server(token: Token) -> bool {
+    token != WAKE && token.0 & 1 == 1
 }
 
 /// The engine's clock.

@@ -58,6 +58,7 @@ impl Cap {
 #[derive(Debug)]
 pub(crate) struct Permit {
     caps: Box<[Arc<Cap>]>,
+    reserve: bool,
 }
 
 impl Permit {
@@ -69,7 +70,19 @@ impl Permit {
                 return Err(Arc::clone(cap));
             }
         }
-        Ok(Self { caps: caps.into() })
+        Ok(Self { caps: caps.into(), reserve: false })
+    }
+
+    /// The same for a connection beyond the size of its pool, which is closed when nobody waits any more.
+    pub(crate) fn take_reserve(caps: &[Arc<Cap>]) -> Result<Self, Arc<Cap>> {
+        let mut permit = Self::take(caps)?;
+        permit.reserve = true;
+        Ok(permit)
+    }
+
+    /// Whether it comes from the reserve of its pool.
+    pub(crate) fn is_reserve(&self) -> bool {
+        self.reserve
     }
 
     /// Whether it counts against `cap`.

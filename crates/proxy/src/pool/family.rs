@@ -18,37 +18,84 @@ pub(crate) type FamilyId = u32;
 /// What all variants of a (database, user) share: the caps of its pools.
 #[derive(Debug)]
 pub(crate) struct PoolCaps {
-    per_node: Mutex<Vec<(NodeId, Arc<Cap>)>>,
+    per_node: Mutex<Vec<(NodeId, NodeCaps)>>,
     size: AtomicUsize,
+    reserve: AtomicUsize,
+    /// Clients that keep a connection of theirs between transactions.
+    kept: AtomicUsize,
     /// Over all users of the database.
     pub(crate) database: Arc<Cap>,
     /// Over all databases of the user.
     pub(crate) user: Arc<Cap>,
 }
 
+/// The caps of a pool on one node.
+#[derive(Debug, Clone)]
+struct NodeCaps {
+    ordinary: Arc<Cap>,
+    /// For connections beyond the pool's size, for those who have waited long.
+    reserve: Arc<Cap>,
+}
+
 impl PoolCaps {
-    /// Caps for a pool of `size` connections per node.
-    pub(crate) fn new(size: usize, database: Arc<Cap>, user: Arc<Cap>) -> Self {
-        Self { per_node: Mutex::new(Vec::new()), size: AtomicUsize::new(size), database, user }
+    /// Caps for a pool of this policy.
+    pub(crate) fn new(policy: &PoolPolicy, database: Arc<Cap>, user: Arc<Cap>) -> Self {
+        Self {
+            per_node: Mutex::new(Vec::new()),
+            size: AtomicUsize::new(policy.size),
+            reserve: AtomicUsize::new(policy.reserve_size),
+            kept: AtomicUsize::new(0),
+            database,
+            user,
+        }
     }
 
     /// The cap of the pool on `node`.
     pub(crate) fn on(&self, node: NodeId) -> Arc<Cap> {
-        let mut known = self.per_node.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, cap)) = known.iter().find(|(other, _)| *other == node) {
-            return Arc::clone(cap);
-        }
-        let cap = Cap::new(self.size.load(Ordering::Relaxed));
-        known.push((node, Arc::clone(&cap)));
-        cap
+        self.caps_on(node).ordinary
     }
 
-    /// Changes the size of the pool on every node.
-    pub(crate) fn resize(&self, size: usize) {
-        self.size.store(size, Ordering::Relaxed);
-        for (_, cap) in self.per_node.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            cap.set_limit(size);
+    /// The cap of the pool's reserve on `node`; none if it has no reserve.
+    pub(crate) fn reserve_on(&self, node: NodeId) -> Option<Arc<Cap>> {
+        (self.reserve.load(Ordering::Relaxed) > 0).then(|| self.caps_on(node).reserve)
+    }
+
+    fn caps_on(&self, node: NodeId) -> NodeCaps {
+        let mut known = self.per_node.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, caps)) = known.iter().find(|(other, _)| *other == node) {
+            return caps.clone();
         }
+        let caps = NodeCaps {
+            ordinary: Cap::new(self.size.load(Ordering::Relaxed)),
+            // A limit of 0 would mean none; nothing is taken from a reserve of 0.
+            reserve: Cap::new(self.reserve.load(Ordering::Relaxed).max(1)),
+        };
+        known.push((node, caps.clone()));
+        caps
+    }
+
+    /// Changes the size of the pool and of its reserve on every node.
+    pub(crate) fn resize(&self, policy: &PoolPolicy) {
+        self.size.store(policy.size, Ordering::Relaxed);
+        self.reserve.store(policy.reserve_size, Ordering::Relaxed);
+        for (_, caps) in self.per_node.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            caps.ordinary.set_limit(policy.size);
+            caps.reserve.set_limit(policy.reserve_size.max(1));
+        }
+    }
+
+    /// Lets one more client keep a connection between transactions, if fewer than `limit` do.
+    pub(crate) fn keep(&self, limit: usize) -> bool {
+        self.kept
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |kept| {
+                (kept < limit).then(|| kept.saturating_add(1))
+            })
+            .is_ok()
+    }
+
+    /// A client keeps its connection no longer.
+    pub(crate) fn keep_no_longer(&self) {
+        self.kept.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -84,11 +131,39 @@ pub(crate) struct Family {
     /// Connections of an older generation retire when they come back.
     pub(crate) generation: AtomicU64,
     pub(crate) paused: AtomicBool,
-    /// The database or user was removed from the settings: its clients are to be told at their next idle moment.
+    /// The database or user was removed from the settings, or the set of startup parameters is no longer kept: its
+    /// servers retire, and its clients are to be told at their next idle moment.
     pub(crate) removed: AtomicBool,
     /// What a server of this family reported at its login; told to clients at theirs.
     pub(crate) welcome: ArcSwapOption<Reported>,
+    /// Clients of it, from their login to their end.
+    clients: AtomicUsize,
+    /// When it was last asked for, as a count of all logins.
+    pub(crate) asked_for: AtomicU64,
     faces: Box<[Face]>,
+}
+
+/// A client's place in a family; while one is held, the family is not retired for want of use.
+#[derive(Debug)]
+pub(crate) struct Membership(Arc<Family>);
+
+impl Membership {
+    /// One more client of the family.
+    pub(crate) fn of(family: &Arc<Family>) -> Self {
+        family.clients.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(family))
+    }
+
+    /// The family.
+    pub(crate) fn family(&self) -> &Arc<Family> {
+        &self.0
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What a new family is made of.
@@ -124,6 +199,8 @@ impl Family {
             paused: AtomicBool::new(false),
             removed: AtomicBool::new(false),
             welcome: ArcSwapOption::empty(),
+            clients: AtomicUsize::new(0),
+            asked_for: AtomicU64::new(0),
             faces: (0..loops).map(|_| Face::default()).collect(),
         }
     }
@@ -141,6 +218,11 @@ impl Family {
     /// Whether its database or user is gone from the settings.
     pub(crate) fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
+    }
+
+    /// Whether no client is logged in to it.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.clients.load(Ordering::Acquire) == 0
     }
 
     /// The generation that connections opened now belong to.

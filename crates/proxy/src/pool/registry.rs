@@ -9,7 +9,7 @@ use trunkline_settings::{PoolPolicy, Settings};
 
 use super::{
     cap::Cap,
-    family::{Family, FamilyParts, PoolCaps},
+    family::{Family, FamilyParts, Membership, PoolCaps},
 };
 use crate::{cluster::NodeId, handover::StartupParams};
 
@@ -32,6 +32,8 @@ pub(crate) struct Registry {
 struct Inner {
     families: Vec<Arc<Family>>,
     next_id: u32,
+    /// Logins so far.
+    logins: u64,
     pools: BTreeMap<(Arc<str>, Arc<str>), Arc<PoolCaps>>,
     databases: BTreeMap<Arc<str>, Arc<Cap>>,
     users: BTreeMap<Arc<str>, Arc<Cap>>,
@@ -73,48 +75,39 @@ impl Registry {
         Self { inner: Mutex::new(Inner::default()), process: Cap::new(0), loops }
     }
 
-    /// The family for a login, made when new. When a (database, user) has too many variants, the clients of the new
-    /// one share the family without startup parameters of its own; what they asked for is replayed as settings.
+    /// The family for a login, made when new. Beyond `pool.max_startup_variants` the variant that nobody uses and that
+    /// was asked for least recently is retired; if all are in use, the client shares the family without startup
+    /// parameters of its own, and what it asked for is replayed as settings.
     pub(crate) fn family(
         &self,
         settings: &Settings,
         database: &Arc<str>,
         user: &Arc<str>,
         startup: &StartupParams,
-    ) -> Result<Arc<Family>, Refusal> {
-        let mut inner = self.lock();
-        let same = |family: &&Arc<Family>| family.database == *database && family.user == *user;
-        let found = inner
-            .families
-            .iter()
-            .filter(same)
-            .find(|family| family.startup.others == startup.others);
-        if let Some(family) = found {
-            if !family.is_removed() {
-                return Ok(Arc::clone(family));
-            }
-            let known = Arc::clone(family);
-            let policy = settings.pool_for(database, user).ok_or(Refusal::NoDatabase)?;
-            known.policy.store(Arc::new(policy));
-            known.removed.store(false, Ordering::Release);
-            return Ok(known);
-        }
+    ) -> Result<Membership, Refusal> {
         let policy = settings.pool_for(database, user).ok_or(Refusal::NoDatabase)?;
-        let caps = inner.pool_caps(database, user, &policy);
-        let id = inner.next_id;
-        inner.next_id = inner.next_id.wrapping_add(1);
-        let family = Arc::new(Family::new(FamilyParts {
-            id,
-            database: Arc::clone(database),
-            user: Arc::clone(user),
-            startup: StartupParams { others: startup.others.clone(), ..StartupParams::default() },
-            policy,
-            caps,
-            loops: self.loops,
-        }));
-        family.paused.store(inner.pauses.holds(database), Ordering::Release);
-        inner.families.push(Arc::clone(&family));
-        Ok(family)
+        let mut inner = self.lock();
+        inner.logins = inner.logins.wrapping_add(1);
+        let key = (database, user);
+        let known = inner.known(key, &startup.others);
+        let family = match known {
+            Some(family) => family,
+            None if startup.others.is_empty()
+                || inner.has_room(key, settings.pool.max_startup_variants) =>
+            {
+                inner.found(key, &startup.others, policy.clone(), self.loops)
+            }
+            None => match inner.known(key, &[]) {
+                Some(family) => family,
+                None => inner.found(key, &[], policy.clone(), self.loops),
+            },
+        };
+        if family.is_removed() {
+            family.policy.store(Arc::new(policy));
+            family.removed.store(false, Ordering::Release);
+        }
+        family.asked_for.store(inner.logins, Ordering::Relaxed);
+        Ok(Membership::of(&family))
     }
 
     /// The caps of a connection: pool, database, user, node, process.
@@ -127,6 +120,13 @@ impl Registry {
             node_cap,
             Arc::clone(&self.process),
         ]
+    }
+
+    /// The caps of a connection from the reserve of its pool; none if there is no reserve.
+    pub(crate) fn reserve_caps_of(&self, family: &Family, node: NodeId) -> Option<[Arc<Cap>; 5]> {
+        let reserve = family.caps.reserve_on(node)?;
+        let [_, database, user, node, process] = self.caps_of(family, node);
+        Some([reserve, database, user, node, process])
     }
 
     /// All families.
@@ -165,7 +165,7 @@ impl Registry {
         for family in &inner.families {
             match settings.pool_for(&family.database, &family.user) {
                 Some(policy) => {
-                    family.caps.resize(policy.size);
+                    family.caps.resize(&policy);
                     family.caps.database.set_limit(policy.max_database_connections);
                     family.caps.user.set_limit(policy.max_user_connections);
                     family.policy.store(Arc::new(policy));
@@ -181,6 +181,65 @@ impl Registry {
 }
 
 impl Inner {
+    fn known(
+        &self,
+        (database, user): (&Arc<str>, &Arc<str>),
+        others: &[(Box<str>, Box<str>)],
+    ) -> Option<Arc<Family>> {
+        let same = |family: &&Arc<Family>| {
+            family.database == *database
+                && family.user == *user
+                && *family.startup.others == *others
+        };
+        self.families.iter().find(same).map(Arc::clone)
+    }
+
+    /// Whether one more set of startup parameters may have servers of its own; another one may have to give way.
+    fn has_room(&mut self, (database, user): (&Arc<str>, &Arc<str>), most: usize) -> bool {
+        let variants = || {
+            self.families.iter().enumerate().filter(|(_, family)| {
+                family.database == *database
+                    && family.user == *user
+                    && !family.startup.others.is_empty()
+            })
+        };
+        if variants().count() < most {
+            return true;
+        }
+        let idle = variants()
+            .filter(|(_, family)| family.is_deserted())
+            .min_by_key(|(_, family)| family.asked_for.load(Ordering::Relaxed))
+            .map(|(place, _)| place);
+        let Some(place) = idle else { return false };
+        // Its servers retire when their loop next looks after its pools.
+        self.families.swap_remove(place).removed.store(true, Ordering::Release);
+        true
+    }
+
+    fn found(
+        &mut self,
+        (database, user): (&Arc<str>, &Arc<str>),
+        others: &[(Box<str>, Box<str>)],
+        policy: PoolPolicy,
+        loops: usize,
+    ) -> Arc<Family> {
+        let caps = self.pool_caps(database, user, &policy);
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        let family = Arc::new(Family::new(FamilyParts {
+            id,
+            database: Arc::clone(database),
+            user: Arc::clone(user),
+            startup: StartupParams { others: others.to_vec(), ..StartupParams::default() },
+            policy,
+            caps,
+            loops,
+        }));
+        family.paused.store(self.pauses.holds(database), Ordering::Release);
+        self.families.push(Arc::clone(&family));
+        family
+    }
+
     fn pool_caps(
         &mut self,
         database: &Arc<str>,
@@ -200,7 +259,7 @@ impl Inner {
         let caps = self
             .pools
             .entry(key)
-            .or_insert_with(|| Arc::new(PoolCaps::new(policy.size, database_cap, user_cap)));
+            .or_insert_with(|| Arc::new(PoolCaps::new(policy, database_cap, user_cap)));
         Arc::clone(caps)
     }
 
@@ -246,10 +305,34 @@ mod tests {
         let early = make("shop", "alice");
         assert!(registry.set_paused(Some("shop"), true));
         assert!(!registry.set_paused(Some("wiki"), true));
-        assert!(early.is_paused() && make("shop", "bob").is_paused());
-        assert!(make("wiki", "bob").is_paused() && registry.is_paused("wiki"));
-        assert!(!make("blog", "bob").is_paused());
+        assert!(early.family().is_paused() && make("shop", "bob").family().is_paused());
+        assert!(make("wiki", "bob").family().is_paused() && registry.is_paused("wiki"));
+        assert!(!make("blog", "bob").family().is_paused());
         registry.set_paused(None, false);
-        assert!(!early.is_paused() && !make("shop", "bob").is_paused());
+        assert!(!early.family().is_paused() && !make("shop", "bob").family().is_paused());
+    }
+    #[test]
+    fn of_too_many_startup_variants_the_one_nobody_uses_gives_way() {
+        let registry = Registry::new(1);
+        let mut settings = Settings::default();
+        settings.pool.max_startup_variants = 2;
+        let (database, user) = (Arc::from("shop"), Arc::from("alice"));
+        let make = |memory: &str| {
+            let others = vec![("work_mem".into(), memory.into())];
+            let startup = StartupParams { others, ..StartupParams::default() };
+            let member = registry.family(&settings, &database, &user, &startup);
+            member.expect("the wildcard lets every database in")
+        };
+        let (first, second) = (make("1MB"), make("2MB"));
+        // Both are in use: the third shares the plain family.
+        assert!(make("3MB").family().startup.others.is_empty());
+        let id = second.family().id;
+        drop(second);
+        assert_eq!(make("2MB").family().id, id);
+        let third = make("3MB");
+        assert!(!third.family().startup.others.is_empty());
+        // The second had to give way for it; the first is in use and stays.
+        assert!(make("2MB").family().startup.others.is_empty());
+        assert_eq!(make("1MB").family().id, first.family().id);
     }
 }

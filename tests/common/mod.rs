@@ -1,0 +1,174 @@
+//! What the tests of the built program share: one server for all calm tests of a file, and a
+//! Trunkline of its own, with a role of its own, for each test.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use tokio::sync::OnceCell;
+use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::peer::{Frame, RawClient, say};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Error, Node, Result, Trunkline, TrunklineOptions};
+
+/// The password of every role.
+pub const PASSWORD: &str = "secret";
+
+/// The database that all roles may use.
+pub const DATABASE: &str = "postgres";
+
+/// Backends of the shared server: enough for all tests of a file at once.
+const BACKENDS: u32 = 300;
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// The server that the calm tests of this file share. It goes with the process.
+pub async fn shared() -> Result<&'static Cluster> {
+    CLUSTER.get_or_try_init(cluster).await
+}
+
+/// A server of the caller's own, for tests that do it harm.
+pub async fn cluster() -> Result<Cluster> {
+    Cluster::builder().setting("max_connections", BACKENDS).start().await
+}
+
+/// A Trunkline before a server, and a role that only this test uses.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The program.
+    pub trunkline: Trunkline,
+    /// The server.
+    pub node: &'a Node,
+    /// The role.
+    pub user: String,
+}
+
+impl Scene<'static> {
+    /// A scene before the shared server. `user` must be no other test's of the same file.
+    pub async fn calm(user: &str, config: &str) -> Result<Self> {
+        Scene::before(shared().await?, user, config).await
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// A scene before this cluster.
+    pub async fn before(cluster: &'a Cluster, user: &str, config: &str) -> Result<Self> {
+        let options = Trunkline::builder().cluster(cluster).user(user, PASSWORD).config(config);
+        Scene::with(cluster, user, options).await
+    }
+
+    /// A scene with a Trunkline of the caller's own wishes.
+    pub async fn with(cluster: &'a Cluster, user: &str, options: TrunklineOptions) -> Result<Self> {
+        create_role(cluster.primary(), user).await?;
+        let trunkline = options.start().await?;
+        Ok(Self { trunkline, node: cluster.primary(), user: user.to_owned() })
+    }
+
+    /// A client, message by message.
+    pub async fn raw(&self) -> Result<RawClient> {
+        self.trunkline.raw(&self.user, PASSWORD, DATABASE).await
+    }
+
+    /// A client with startup parameters.
+    pub async fn raw_with(&self, parameters: &[(&str, &str)]) -> Result<RawClient> {
+        let mut client = RawClient::tcp(self.trunkline.address()).await?;
+        let own = [("user", self.user.as_str()), ("database", DATABASE)];
+        let all = [&own, parameters].concat();
+        client.login_with(say::PROTOCOL_3_0, &all, PASSWORD).await?;
+        Ok(client)
+    }
+
+    /// The process numbers of this role's servers.
+    pub async fn servers(&self) -> Result<BTreeSet<u32>> {
+        servers(self.node, &self.user).await
+    }
+
+    /// Waits until this role has so many servers.
+    pub async fn servers_are(&self, count: usize) -> Result<BTreeSet<u32>> {
+        wait_for(&format!("{} has {count} servers", self.user), PATIENCE, async || {
+            let seen = self.servers().await?;
+            ensure(seen.len() == count, format!("{seen:?}"))?;
+            Ok(seen)
+        })
+        .await
+    }
+
+    /// Waits until so many servers of this role are in the given state of `pg_stat_activity`.
+    pub async fn in_state(&self, state: &str, count: usize) -> Result<()> {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = '{}' AND state = '{state}'",
+            self.user
+        );
+        wait_for(&format!("{count} servers of {} are {state}", self.user), PATIENCE, async || {
+            let seen = self.node.query_text(DATABASE, &sql).await?;
+            if seen == count.to_string() { Ok(()) } else { Err(Error::msg(seen)) }
+        })
+        .await
+    }
+}
+
+/// Makes a login role with a schema of its own.
+pub async fn create_role(node: &Node, user: &str) -> Result<()> {
+    node.execute(
+        DATABASE,
+        &format!(
+            "CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'; CREATE SCHEMA AUTHORIZATION {user}"
+        ),
+    )
+    .await
+}
+
+/// The process numbers of a role's servers, but for connections of the kit.
+pub async fn servers(node: &Node, user: &str) -> Result<BTreeSet<u32>> {
+    let sql = format!(
+        "SELECT coalesce(string_agg(pid::text, ' '), '') FROM pg_stat_activity \
+         WHERE usename = '{user}' AND application_name <> 'testkit'"
+    );
+    let pids = node.query_text(DATABASE, &sql).await?;
+    Ok(pids.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
+}
+
+/// The first column of the first row.
+pub async fn one(client: &mut RawClient, sql: &str) -> Result<String> {
+    let rows = client.rows(sql).await?;
+    let cell = rows.first().and_then(|row| row.first()).cloned().flatten();
+    Ok(cell.unwrap_or_default())
+}
+
+/// The number of the backend that serves the client.
+pub async fn backend(client: &mut RawClient) -> Result<u32> {
+    Ok(one(client, "SELECT pg_backend_pid()").await?.parse()?)
+}
+
+/// Runs a statement that must succeed.
+pub async fn run(client: &mut RawClient, sql: &str) -> Result<()> {
+    client.rows(sql).await.map(drop)
+}
+
+/// Runs a statement that must fail with this SQLSTATE; gives the error.
+pub async fn fails(client: &mut RawClient, sql: &str, sqlstate: &str) -> Result<Frame> {
+    let frames = client.query(sql).await?;
+    error_in(&frames, sqlstate)
+}
+
+/// The error among these messages, which must have this SQLSTATE.
+pub fn error_in(frames: &[Frame], sqlstate: &str) -> Result<Frame> {
+    let error = frames.iter().find(|frame| frame.tag == b'E');
+    match error {
+        Some(error) if error.sqlstate() == sqlstate => Ok(error.clone()),
+        _ => Err(Error::msg(format!("no error {sqlstate} among {frames:?}"))),
+    }
+}
+
+/// The text of the error's message, detail and hint.
+pub fn words(error: &Frame) -> String {
+    let fields = error.fields();
+    let part = |code| fields.get(&code).map_or("", String::as_str);
+    format!("{}\n{}\n{}", part('M'), part('D'), part('H'))
+}
+
+/// Fails with what was seen.
+pub fn ensure(holds: bool, seen: impl Display) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::msg(seen.to_string())) }
+}
