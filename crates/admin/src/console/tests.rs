@@ -1,0 +1,3 @@
+mod drivers;
+mod support;
+mod talks;

@@ -1,0 +1,77 @@
+use super::{openmetrics::Samples, *};
+use crate::testing::{Puppet, pool_report};
+
+async fn scraped(puppet: &Puppet) -> Samples {
+    let snapshot = Snapshot::take(puppet, Default::default(), 0).await.unwrap();
+    let text = text(snapshot, &mut Labels::default()).unwrap();
+    openmetrics::parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
+}
+
+fn value(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let mut labels: Vec<(String, String)> =
+        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    labels.sort();
+    let key = (name.to_owned(), labels);
+    *samples.get(&key).unwrap_or_else(|| panic!("{key:?} is not in {samples:#?}"))
+}
+
+#[tokio::test]
+#[expect(clippy::float_cmp, reason = "numbers that are exact in binary")]
+async fn a_scrape_is_openmetrics_and_tells_what_the_loops_told() {
+    let samples = scraped(&Puppet::new()).await;
+    let alice = [("database", "shop"), ("user", "alice")];
+    assert_eq!(value(&samples, "trunkline_queries_total", &alice), 42.0);
+    assert_eq!(value(&samples, "trunkline_query_seconds_total", &alice), 84.0);
+    assert_eq!(value(&samples, "trunkline_received_bytes_total", &alice), 0.0);
+    assert_eq!(value(&samples, "trunkline_pool_oldest_wait_seconds", &alice), 2.5);
+    assert_eq!(value(&samples, "trunkline_pool_size", &alice), 20.0);
+    let waiting = [alice[0], alice[1], ("state", "waiting")];
+    assert_eq!(value(&samples, "trunkline_pool_clients", &waiting), 1.0);
+    assert_eq!(value(&samples, "trunkline_node_primary", &[("node", "pg1")]), 1.0);
+    assert_eq!(value(&samples, "trunkline_node_servers", &[("node", "pg1")]), 2.0);
+    assert_eq!(value(&samples, "trunkline_ready", &[]), 1.0);
+    assert_eq!(value(&samples, "trunkline_panics_total", &[]), 0.0);
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    assert_eq!(value(&samples, "trunkline_build_info", &version), 1.0);
+}
+
+#[tokio::test]
+async fn names_begin_with_the_prefix_and_times_and_bytes_have_base_units() {
+    for ((name, _), _) in scraped(&Puppet::new()).await {
+        assert!(name.starts_with("trunkline_"), "{name}");
+        for unit in ["_us", "_ms", "_micros", "_millis", "_kb", "_mb"] {
+            assert!(!name.contains(unit), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_need_escaping_pass_through_unchanged() {
+    let puppet = Puppet::new();
+    let odd = "a\"b\\c\nd=\"},{";
+    puppet.with(|strings| strings.loops[0].pools.push(pool_report(9, odd, "\u{e9}")));
+    let samples = scraped(&puppet).await;
+    value(&samples, "trunkline_logins_total", &[("database", odd), ("user", "\u{e9}")]);
+}
+
+#[tokio::test]
+async fn a_pooler_without_pools_and_nodes_is_no_error() {
+    let puppet = Puppet::new();
+    puppet.with(|strings| {
+        strings.loops.clear();
+        strings.nodes.clear();
+    });
+    assert!(!scraped(&puppet).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_number_of_series_is_bounded() {
+    let puppet = Puppet::new();
+    puppet.with(|strings| {
+        let pools = (0..3000).map(|n| pool_report(n, &format!("db{n}"), "u"));
+        strings.loops[0].pools = pools.collect();
+    });
+    let samples = scraped(&puppet).await;
+    let queries = samples.keys().filter(|(name, _)| name == "trunkline_queries_total").count();
+    assert_eq!(queries, labels::MAX_POOLS + 1);
+}
