@@ -22,6 +22,9 @@ const POOL_SIZE: i64 = 3;
 /// The fewest conversations that make the comparison worth its name.
 const CONVERSATIONS_MIN: usize = 150;
 
+/// Chooses conversations by a part of their name.
+const PART_VARIABLE: &str = "TRUNKLINE_CONVERSATION";
+
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversations")
 }
@@ -29,7 +32,7 @@ fn directory() -> PathBuf {
 fn suite() -> Result<Suite> {
     let suite = Suite::load(&directory())?;
     assert!(suite.len() >= CONVERSATIONS_MIN, "{} conversations", suite.len());
-    Ok(match std::env::var("TRUNKLINE_CONVERSATION") {
+    Ok(match std::env::var(PART_VARIABLE) {
         Ok(part) => suite.only(&part),
         Err(_) => suite,
     })
@@ -73,6 +76,8 @@ fn judge(report: &Report) {
     let mut out = std::io::stderr();
     writeln!(out, "{}", report.summary()).expect("stderr takes a few lines");
     assert!(report.failures.is_empty(), "\n{report}");
+    let unused = report.tally.unused();
+    assert!(unused.is_empty() || std::env::var(PART_VARIABLE).is_ok(), "never used: {unused:?}");
 }
 
 #[tokio::test]

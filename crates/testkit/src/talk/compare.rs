@@ -114,37 +114,46 @@ impl PartialEq for Shown<'_> {
     }
 }
 
-/// A transcript with the masks over it. Messages whose place is hidden stand at the end, by
-/// connection and in the order in which they came.
-fn hide<'a>(taken: Taken<'a>, masks: &[&Mask]) -> Vec<Shown<'a>> {
+/// A transcript with the masks over it.
+#[derive(Debug, Default)]
+struct Masked<'a> {
+    /// What is compared. Messages whose place is hidden stand at the end, by connection and in the
+    /// order in which they came.
+    shown: Vec<Shown<'a>>,
+    /// For each message that is hidden as a whole, the mask that does it.
+    left_out: Vec<usize>,
+}
+
+fn hide<'a>(taken: Taken<'a>, masks: &[&Mask]) -> Masked<'a> {
+    let by = |part: &Part| masks.iter().position(|mask| mask.parts.contains(part));
     let mut before: BTreeMap<char, Before> = BTreeMap::new();
-    let (mut shown, mut moved) = (Vec::new(), Vec::new());
+    let (mut masked, mut moved) = (Masked::default(), Vec::new());
     for event in &taken.transcript.events {
-        match &event.what {
-            What::Closed => shown.push(Shown { event, line: Some(event.line), pieces: Vec::new() }),
-            What::Bytes(bytes) => {
-                let hidden = masks.iter().position(|mask| mask.parts.contains(&Part::Bytes));
-                let pieces = vec![match hidden {
-                    Some(mask) => Piece::Hidden(mask, bytes.to_vec()),
-                    None => Piece::Bytes(bytes.to_vec()),
-                }];
-                shown.push(Shown { event, line: Some(event.line), pieces });
-            }
+        let mut line = Some(event.line);
+        let pieces = match &event.what {
+            What::Closed => Vec::new(),
+            What::Bytes(bytes) => vec![match by(&Part::Bytes) {
+                Some(mask) => Piece::Hidden(mask, bytes.to_vec()),
+                None => Piece::Bytes(bytes.to_vec()),
+            }],
             What::Frame(frame) => {
+                if let Some(mask) = by(&Part::Message(frame.tag)) {
+                    masked.left_out.push(mask);
+                    continue;
+                }
+                line = line.filter(|_| by(&Part::Place(frame.tag)).is_none());
                 let before = before.entry(event.who).or_default();
                 let pieces = hide_in_frame(frame, before, masks, taken.database);
                 before.note(frame);
-                if masks.iter().any(|mask| mask.parts.contains(&Part::Place(frame.tag))) {
-                    moved.push(Shown { event, line: None, pieces });
-                } else {
-                    shown.push(Shown { event, line: Some(event.line), pieces });
-                }
+                pieces
             }
-        }
+        };
+        let to = if line.is_some() { &mut masked.shown } else { &mut moved };
+        to.push(Shown { event, line, pieces });
     }
     moved.sort_by_key(|shown| (shown.event.who, tag_of(shown.event)));
-    shown.extend(moved);
-    shown
+    masked.shown.extend(moved);
+    masked
 }
 
 fn tag_of(event: &Event) -> u8 {
@@ -206,8 +215,9 @@ fn push_bytes(pieces: &mut Vec<Piece>, bytes: &[u8]) {
     }
 }
 
-fn first_difference(left: &[Shown<'_>], right: &[Shown<'_>]) -> Option<(String, String)> {
+fn first_difference(left: &Masked<'_>, right: &Masked<'_>) -> Option<(String, String)> {
     const NOTHING: &str = "nothing more";
+    let (left, right) = (&left.shown, &right.shown);
     let both = left.len().max(right.len());
     let text = |shown: Option<&Shown<'_>>| {
         shown.map_or_else(|| NOTHING.to_owned(), |shown| shown.event.to_string())
@@ -219,38 +229,21 @@ fn first_difference(left: &[Shown<'_>], right: &[Shown<'_>]) -> Option<(String, 
 /// Counts what each mask hid, and how much of it differed from the other side.
 fn count(
     conversation: &str,
-    left: &[Shown<'_>],
-    right: &[Shown<'_>],
+    left: &Masked<'_>,
+    right: &Masked<'_>,
     masks: &[&Mask],
     tally: &mut Tally,
 ) {
-    let hidden = |shown: &[Shown<'_>]| {
-        let pieces = shown.iter().flat_map(|shown| shown.pieces.clone());
-        let hidden = pieces.filter_map(|piece| match piece {
-            Piece::Hidden(mask, bytes) => Some((mask, bytes)),
-            Piece::Bytes(_) => None,
-        });
-        hidden.collect::<Vec<_>>()
-    };
-    let (ours, theirs) = (hidden(left), hidden(right));
     for (number, mask) in masks.iter().enumerate() {
-        let of = |all: &[(usize, Vec<u8>)]| {
-            let ours = all.iter().filter(|(mask, _)| *mask == number);
-            ours.map(|(_, bytes)| bytes.clone()).collect::<Vec<_>>()
-        };
-        let (ours, theirs) = (of(&ours), of(&theirs));
-        let places = |shown: &[Shown<'_>]| {
-            let moved = shown.iter().filter(|shown| shown.line.is_none());
-            let moved =
-                moved.filter(|shown| mask.parts.contains(&Part::Place(tag_of(shown.event))));
-            moved.map(|shown| shown.event.line).collect::<Vec<_>>()
-        };
-        let (our_places, their_places) = (places(left), places(right));
-        let applied = ours.len() + our_places.len();
-        let differed = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).count()
-            + our_places.iter().zip(&their_places).filter(|(ours, theirs)| ours != theirs).count();
+        let (ours, theirs) = (left.values(number), right.values(number));
+        let (our_places, their_places) = (left.places(mask), right.places(mask));
+        let out =
+            |masked: &Masked<'_>| masked.left_out.iter().filter(|mask| **mask == number).count();
+        let values = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).count();
+        let places = our_places.iter().zip(&their_places).filter(|(ours, theirs)| ours != theirs);
+        let differed = values + places.count() + out(left).abs_diff(out(right));
         let entry = tally.0.entry(mask.name.clone()).or_default();
-        entry.applied += applied;
+        entry.applied += ours.len() + our_places.len() + out(left);
         entry.differed += differed;
         if differed > 0 {
             entry.conversations.insert(conversation.to_owned());
@@ -258,7 +251,33 @@ fn count(
     }
 }
 
+impl Masked<'_> {
+    /// What the mask with this place in the list hides.
+    fn values(&self, number: usize) -> Vec<&[u8]> {
+        let pieces = self.shown.iter().flat_map(|shown| &shown.pieces);
+        let values = pieces.filter_map(|piece| match piece {
+            Piece::Hidden(mask, bytes) if *mask == number => Some(bytes.as_slice()),
+            Piece::Hidden(..) | Piece::Bytes(_) => None,
+        });
+        values.collect()
+    }
+
+    /// The lines of the messages whose place this mask hides.
+    fn places(&self, mask: &Mask) -> Vec<usize> {
+        let moved = self.shown.iter().filter(|shown| {
+            shown.line.is_none() && mask.parts.contains(&Part::Place(tag_of(shown.event)))
+        });
+        moved.map(|shown| shown.event.line).collect()
+    }
+}
+
 impl Tally {
+    /// The masks that hid nothing at all: they should not be there.
+    pub fn unused(&self) -> Vec<&str> {
+        let unused = self.0.iter().filter(|(_, used)| used.applied == 0);
+        unused.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Adds what another tally has counted.
     pub fn add(&mut self, other: Self) {
         for (name, more) in other.0 {

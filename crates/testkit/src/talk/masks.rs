@@ -32,12 +32,16 @@ pub enum Part {
     ReportNumbers(u8),
     /// `bytes`: what was heard outside of messages; the length counts.
     Bytes,
+    /// `v.newest`: the version in a `NegotiateProtocolVersion`.
+    NegotiatedVersion,
     /// `T.oid`: table and type OIDs that are not built in, of columns and parameters.
     Oids,
     /// `column NAME`: the values of columns with this name, which may be NULL only on both sides.
     Column(String),
     /// `database`: the name of the database, wherever it stands.
     Database,
+    /// `message v`: messages with this tag as a whole, and whether there are any.
+    Message(u8),
     /// `place A`: when messages with this tag come, but not their order.
     Place(u8),
 }
@@ -161,6 +165,8 @@ impl FromStr for Part {
             "E.numbers D" => Self::ReportNumbers(b'D'),
             "E.numbers M" => Self::ReportNumbers(b'M'),
             "bytes" => Self::Bytes,
+            "v.newest" => Self::NegotiatedVersion,
+            "message v" => Self::Message(b'v'),
             "T.oid" => Self::Oids,
             "database" => Self::Database,
             "place A" => Self::Place(b'A'),

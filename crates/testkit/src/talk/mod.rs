@@ -26,11 +26,14 @@
 //!   `C< await A 2`: reads until two `NotificationResponse`s have come since the login.
 //!   `C< bytes 1`: reads a byte that is no message. `C< closed`: reads until the server closes;
 //!   `C< rest`: the same with bytes that are no messages.
-//! - `C! login protocol 3.2 password="x" DateStyle="SQL"`: logs in otherwise than usual, up to `ReadyForQuery` or an error. `C! dial`: connects without a login.
+//! - `C! login protocol 3.2 password="x" DateStyle="SQL"`: logs in otherwise than usual, up to
+//!   `ReadyForQuery` or an error. `C! dial`: connects without a login.
 //!   `C! cancel`: asks to cancel what `C` runs and waits until the server has taken the request;
 //!   `C! cancel wrongly`: the same with a wrong key.
 //!   `C! finish`: nothing more will be sent (FIN). `C! close`, `C! reset`: hangs up (FIN, RST).
 //! - `wait "select …"`: looks at the server itself, as superuser, until the query answers `t`.
+//! - `quiet`: the conversation is not played beside a noisy client, because it looks at the whole
+//!   database, or because what it shows needs one server.
 //!
 //! At the end each connection that is open says `Terminate`, and what still comes then is part of
 //! what was heard. No step waits for time: each waits for what arrives, up to a deadline whose

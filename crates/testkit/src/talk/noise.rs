@@ -2,7 +2,7 @@
 //!
 //! Before every step of a conversation it either opens a transaction, and so takes the server that
 //! was used last, or ends it, and so puts that server back on top. What it leaves behind on a
-//! server (settings, prepared statements with the names that conversations use) must never be seen.
+//! server (settings, statements under the names that conversations use) must never be seen.
 
 use anyhow::{Result, ensure};
 
@@ -11,12 +11,13 @@ use super::login::Login;
 use super::play::Target;
 use crate::peer::say::{self, PROTOCOL_3_0};
 
-/// What is done before the steps, in turn. A conversation gets another server after each.
+/// What is done before the steps, in turn. A conversation gets another server after each. Nothing
+/// here may tie the noisy client to its server.
 const TURNS: [&str; 4] = [
     "set timezone = 'Asia/Tokyo'; set application_name = 'noise'; set search_path = 'noise'; begin",
-    "prepare s1 as select 'noise'; prepare s2 as select 'noise'; commit",
+    "set work_mem = '5MB'; commit",
     "set datestyle = 'German'; set statement_timeout = '7min'; begin",
-    "deallocate all; set client_encoding = 'LATIN1'; commit",
+    "set client_encoding = 'LATIN1'; commit",
 ];
 
 /// What is said with the protocol's own statements after each turn.

@@ -21,6 +21,8 @@ pub struct Names<'a> {
 pub struct Conversation {
     /// Its file without directory and ending: `copy/fail`.
     pub name: String,
+    /// Whether it is not played with a noisy client, because it says `quiet`.
+    pub quiet: bool,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -111,12 +113,15 @@ impl Conversation {
     pub fn read(name: &str, text: &str, names: Names<'_>) -> Result<Self> {
         let text = text.replace("{database}", names.database).replace("{user}", names.user);
         let mut lines: Vec<(usize, String)> = Vec::new();
+        let mut quiet = false;
         for (number, line) in text.lines().enumerate() {
             let trimmed = line.trim();
             if trimmed.is_empty() || trimmed.starts_with('#') {
                 continue;
             }
-            if line.starts_with(' ') {
+            if line == "quiet" {
+                quiet = true;
+            } else if line.starts_with(' ') {
                 let (_, last) = lines.last_mut().context("the first line cannot go on")?;
                 ensure!(trimmed.starts_with('/'), "line {}: it goes on without a /", number + 1);
                 last.push(' ');
@@ -131,7 +136,7 @@ impl Conversation {
         });
         let steps = steps.collect::<Result<Vec<_>>>()?;
         ensure!(!steps.is_empty(), "{name} says nothing");
-        Ok(Self { name: name.to_owned(), steps })
+        Ok(Self { name: name.to_owned(), quiet, steps })
     }
 }
 

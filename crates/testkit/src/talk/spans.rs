@@ -33,7 +33,11 @@ pub(super) fn find(
 ) -> Vec<Range<usize>> {
     let body = frame.body.as_ref();
     match (part, frame.tag) {
-        (Part::KeyPid, b'K') | (Part::NotificationPid, b'A') if body.len() >= 4 => whole(0..4),
+        (Part::KeyPid, b'K') | (Part::NotificationPid, b'A') | (Part::NegotiatedVersion, b'v')
+            if body.len() >= 4 =>
+        {
+            whole(0..4)
+        }
         (Part::KeySecret, b'K') | (Part::AuthenticationData, b'R') if body.len() > 4 => {
             whole(4..body.len())
         }
