@@ -1,7 +1,7 @@
 //! What the tests of the built program share: one server for all calm tests of a file, and a
 //! Trunkline of its own, with a role of its own, for each test.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

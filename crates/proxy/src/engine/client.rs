@@ -166,6 +166,16 @@ impl Worker {
     /// Sends `self.reply` as the last words, and closes the client when they are written.
     fn part(&mut self, index: usize) {
         let words = self.reply.split();
+        let torn = match self.clients.get(index).map(|client| client.state) {
+            Some(ClientState::Leased(server)) => {
+                self.servers.get(server).is_some_and(|server| server.stream.is_torn())
+            }
+            _ => false,
+        };
+        if torn {
+            self.hang_up(index, "in the middle of a message to it");
+            return;
+        }
         self.detach(index);
         self.reply.clear();
         self.reply.unsplit(words);
@@ -209,6 +219,17 @@ impl Worker {
             let reason =
                 error.map_or_else(|| "closed by the client".to_owned(), ToString::to_string);
             tracing::info!(client = %client.rare.peer, reason, "client disconnected");
+        }
+        self.detach(index);
+        self.remove_client(index);
+    }
+
+    /// Closes a client that cannot be told why, because it has a part of a message and waits for the rest.
+    pub(super) fn hang_up(&mut self, index: usize, why: &str) {
+        if self.settings.log.pooler_errors
+            && let Some(client) = self.clients.get(index)
+        {
+            tracing::warn!(client = %client.rare.peer, "closing a client without a word: {why}");
         }
         self.detach(index);
         self.remove_client(index);

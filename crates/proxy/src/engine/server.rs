@@ -205,6 +205,7 @@ impl Worker {
             held: BytesMut::new(),
             stream: Stream::default(),
             readable: true,
+            hung_up: false,
             about,
             since: self.now,
             cancels: 0,
@@ -315,13 +316,24 @@ impl Worker {
 
     /// The connection to a server is lost, or of no use any more; who it serves is told.
     pub(super) fn drop_server(&mut self, index: usize, why: &str) {
+        let said = self.servers.get(index).is_some_and(|server| server.session.is_ending());
+        self.drop_server_that(said, index, why);
+    }
+
+    /// The same; `said` tells whether the server's own last words have been passed on.
+    pub(super) fn drop_server_that(&mut self, said: bool, index: usize, why: &str) {
         let Some(server) = self.servers.get_mut(index) else { return };
-        let (state, said) = (server.state, server.session.is_ending());
+        let torn = server.stream.is_torn();
+        let state = server.state;
         server.session.end();
         let pool_index = server.pool;
         if let ServerState::Leased(client) = state {
             self.retire(index);
-            self.server_lost(client, index, said, why);
+            if torn {
+                self.hang_up(client, why);
+            } else {
+                self.server_lost(client, index, said, why);
+            }
         } else {
             tracing::debug!(pid = server.about.pid, "a server connection ended: {why}");
             self.retire(index);

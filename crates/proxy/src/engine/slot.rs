@@ -42,6 +42,13 @@ pub(crate) struct Stream {
     pub(crate) forward: bool,
 }
 
+impl Stream {
+    /// Whether who receives has a part of a message and waits for the rest; anything else would be taken for it.
+    pub(crate) fn is_torn(self) -> bool {
+        self.remaining > 0 && self.forward
+    }
+}
+
 /// A client of the loop.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -120,6 +127,8 @@ pub(crate) struct Server {
     pub(crate) held: BytesMut,
     pub(crate) stream: Stream,
     pub(crate) readable: bool,
+    /// The other side has closed its half; what it has sent before is still to be read.
+    pub(crate) hung_up: bool,
     pub(crate) about: Box<ServerAbout>,
     /// When it was parked or leased last.
     pub(crate) since: u64,

@@ -49,6 +49,8 @@ impl Worker {
             }
             match server.link.receive(&mut inflow) {
                 Ok(Received::Bytes { drained }) => {
+                    // The end may have been announced together with these bytes: it is not announced again.
+                    let drained = drained && !server.hung_up;
                     server.readable = !drained;
                     self.server_bytes(index, inflow.data());
                     if drained {
@@ -103,7 +105,7 @@ impl Worker {
         };
         let outcome = self.relay(client, index, data);
         if let Some(what) = outcome.desync {
-            self.drop_server(index, what);
+            self.drop_server_that(false, index, what);
             return data.len();
         }
         if outcome.replay_failed {

@@ -65,6 +65,8 @@ impl Worker {
             let Some(client) = self.clients.get_mut(index) else { break };
             match client.link.receive(&mut inflow) {
                 Ok(Received::Bytes { drained }) => {
+                    // The end may have been announced together with these bytes: it is not announced again.
+                    let drained = drained && !client.hung_up;
                     client.readable = !drained;
                     client.active_at = self.now;
                     self.client_bytes(index, inflow.data());

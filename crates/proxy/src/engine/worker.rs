@@ -174,6 +174,11 @@ impl Worker {
                 worker.client_readable(index);
             });
         } else {
+            if event.is_read_closed()
+                && let Some(server) = self.servers.get_mut(index)
+            {
+                server.hung_up = true;
+            }
             self.guard_server(index, |worker| {
                 if writable {
                     worker.server_writable(index);
