@@ -6,10 +6,12 @@
 mod arguments;
 mod logging;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use trunkline_proxy::{Ended, OnSettings, Pooler, Signals, Source};
+use tokio::sync::watch;
+use trunkline_admin::{HttpListener, Options, ShutdownHook, ShutdownMode};
+use trunkline_proxy::{Ended, Ending, OnSettings, Pooler, Signals, Source};
 use trunkline_settings::Loaded;
 
 use crate::{
@@ -91,6 +93,17 @@ async fn serve(source: Source, loaded: Loaded, logging: Logging) -> ExitCode {
         }
     };
     let on_settings = OnSettings(Box::new(move |settings| logging.follow(&settings.log)));
+    // Bound before the pooler starts, so that an address in use is found out at once.
+    let http = match loaded.settings.http.address {
+        None => None,
+        Some(address) => match HttpListener::bind(address).await {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                tracing::error!("{error}");
+                return ExitCode::FAILURE;
+            }
+        },
+    };
     let (pooler, consoles) = match Pooler::start(source, loaded.settings, on_settings) {
         Ok(started) => started,
         Err(error) => {
@@ -98,11 +111,27 @@ async fn serve(source: Source, loaded: Loaded, logging: Logging) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    drop(consoles);
+    let handle = pooler.handle();
+    let shutdown: ShutdownHook = Arc::new(move |mode| handle.end(ending(mode)));
+    let options = Options { http, shutdown: Some(shutdown) };
+    let (stop, stopped) = watch::channel(false);
+    let faces = tokio::spawn(trunkline_admin::serve(pooler.handle(), consoles, options, stopped));
     let ended = pooler.run(signals).await;
+    // Last: operators and load balancers watch the end.
+    if stop.send(true).is_err() || faces.await.is_err() {
+        tracing::error!("the console and HTTP ended early");
+    }
     match ended {
         Ended::Orderly => ExitCode::SUCCESS,
         Ended::Forced => ExitCode::FAILURE,
+    }
+}
+
+/// What `SHUTDOWN` on the console asks for. Clients are not waited for beyond their transactions.
+const fn ending(mode: ShutdownMode) -> Ending {
+    match mode {
+        ShutdownMode::Immediate => Ending::AtOnce,
+        ShutdownMode::WaitForServers | ShutdownMode::WaitForClients => Ending::InOrder,
     }
 }
 

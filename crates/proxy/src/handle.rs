@@ -30,11 +30,21 @@ pub(crate) struct Inner {
     pub(crate) listening: AtomicBool,
     pub(crate) frontend: Frontend,
     pub(crate) reload: tokio::sync::mpsc::Sender<ReloadRequest>,
+    pub(crate) ending: tokio::sync::mpsc::Sender<Ending>,
     pub(crate) started: std::time::SystemTime,
 }
 
 /// Asks for the settings to be read again; the answer is what changed, or why nothing did.
 pub(crate) type ReloadRequest = oneshot::Sender<Result<Vec<String>, String>>;
+
+/// How the pooler is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Each client is closed as soon as it is between transactions; like the signal INT.
+    InOrder,
+    /// At once; like the signal QUIT.
+    AtOnce,
+}
 
 /// A node, as the probes see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,6 +172,12 @@ impl Handle {
         self.each_family(database, |family| {
             family.generation.fetch_add(1, Ordering::AcqRel);
         })
+    }
+
+    /// Ends the pooler. A second call while it ends in order ends it at once.
+    pub fn end(&self, ending: Ending) {
+        // A full queue holds the same wish many times already.
+        drop(self.0.ending.try_send(ending));
     }
 
     /// Reads the settings again. The answer lists what changed, or says why nothing did.

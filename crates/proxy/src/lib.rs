@@ -28,7 +28,7 @@ mod watch;
 
 pub use crate::{
     cluster::NodeId,
-    handle::{Handle, NodeReport, Readiness},
+    handle::{Ending, Handle, NodeReport, Readiness},
     life::{Ended, Signals},
     pooler::{OnSettings, Pooler, StartError},
     source::{DiskFiles, LoadError, Source},

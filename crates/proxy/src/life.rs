@@ -4,10 +4,11 @@ use std::{fs::Metadata, io, os::unix::fs::MetadataExt, sync::atomic::Ordering, t
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use crate::{engine::Message, pooler::Pooler};
+use crate::{engine::Message, handle::Ending, pooler::Pooler};
 
 /// How often the settings file is looked at for a change. Symbolic links that are swapped (Kubernetes) are noticed,
 /// because the file behind the name is looked at.
@@ -97,6 +98,10 @@ impl Pooler {
                         tracing::info!("all pools go on");
                     }
                 },
+                Some(ending) = self.endings.recv() => match ending {
+                    Ending::InOrder => return self.drain(&mut signals, false).await,
+                    Ending::AtOnce => return self.end(Ended::Forced).await,
+                },
                 Some(answer) = self.reloads.recv() => {
                     let outcome = self.reload().await;
                     log_reload("console", &outcome);
@@ -125,13 +130,15 @@ impl Pooler {
         self.source.path().and_then(|path| std::fs::metadata(path).ok()).map(about)
     }
 
-    async fn drain(self, signals: &mut Signals, delay: bool) -> Ended {
+    async fn drain(mut self, signals: &mut Signals, delay: bool) -> Ended {
         let settings = self.handle.settings();
         self.handle.0.draining.store(true, Ordering::Release);
         let delay = if delay { settings.general.drain_delay } else { Duration::ZERO };
         tracing::info!(clients = self.frontend.clients(), "shutting down");
         let deadline = Instant::now() + delay + settings.general.shutdown_timeout;
-        if !delay.is_zero() && !wait_or_told(Instant::now() + delay, signals).await {
+        if !delay.is_zero()
+            && !wait_or_told(Instant::now() + delay, signals, &mut self.endings).await
+        {
             return self.end(Ended::Forced).await;
         }
         // From now on only cancel requests are taken.
@@ -145,7 +152,7 @@ impl Pooler {
                 );
                 return self.end(Ended::Forced).await;
             }
-            if !wait_or_told(Instant::now() + DRAIN_LOOK, signals).await {
+            if !wait_or_told(Instant::now() + DRAIN_LOOK, signals, &mut self.endings).await {
                 return self.end(Ended::Forced).await;
             }
         }
@@ -165,10 +172,15 @@ impl Pooler {
 }
 
 /// Waits; false when a signal asked to end at once.
-async fn wait_or_told(until: Instant, signals: &mut Signals) -> bool {
+async fn wait_or_told(
+    until: Instant,
+    signals: &mut Signals,
+    endings: &mut mpsc::Receiver<Ending>,
+) -> bool {
     loop {
         tokio::select! {
             () = sleep_until(until) => return true,
+            Some(_) = endings.recv() => return false,
             wish = signals.next() => if matches!(wish, Wish::Drain | Wish::DrainNow | Wish::End) {
                 return false;
             }

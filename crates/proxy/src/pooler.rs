@@ -19,7 +19,7 @@ use crate::{
     cold::{ColdOpener, InForce, NodeNumbers},
     engine::{Dealer, Engine, Message, Shared},
     frontend::{Frontend, Listeners, Serving},
-    handle::{Handle, Inner, ReloadRequest},
+    handle::{Ending, Handle, Inner, ReloadRequest},
     handoff::Switch,
     handover::ConsoleLogin,
     pool::Registry,
@@ -31,6 +31,9 @@ use crate::{
 /// Requests to reload that may wait for the one under way.
 const RELOADS_WAITING: usize = 16;
 
+/// Wishes to end that may wait: the first starts an orderly end, the second ends at once.
+const ENDINGS_WAITING: usize = 2;
+
 /// The running pooler.
 #[derive(Debug)]
 pub struct Pooler {
@@ -39,6 +42,7 @@ pub struct Pooler {
     pub(crate) frontend: Frontend,
     pub(crate) serving: Serving,
     pub(crate) reloads: mpsc::Receiver<ReloadRequest>,
+    pub(crate) endings: mpsc::Receiver<Ending>,
     pub(crate) source: Source,
     numbers: Arc<NodeNumbers>,
     watch: Watch,
@@ -107,6 +111,7 @@ impl Pooler {
         let frontend = Frontend::new(&settings, switch, ring, Some(watch.password_source()))?;
         let serving = frontend.serve(listeners);
         let (reload, reloads) = mpsc::channel(RELOADS_WAITING);
+        let (ending, endings) = mpsc::channel(ENDINGS_WAITING);
         let handle = Handle(Arc::new(Inner {
             shared,
             in_force,
@@ -115,6 +120,7 @@ impl Pooler {
             listening: AtomicBool::new(true),
             frontend: frontend.clone(),
             reload,
+            ending,
             started: SystemTime::now(),
         }));
         Ok((
@@ -124,6 +130,7 @@ impl Pooler {
                 frontend,
                 serving,
                 reloads,
+                endings,
                 source,
                 numbers,
                 watch,
