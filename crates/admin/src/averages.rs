@@ -57,7 +57,9 @@ impl Marks {
     /// Averages of all databases together, whose counters add up to `totals` at `now_us`.
     pub(crate) fn overall(&self, totals: &PoolStats, now_us: u64) -> Averages {
         let mut then = PoolStats::default();
-        self.older.totals.values().for_each(|stats| then.add(stats));
+        for stats in self.older.totals.values() {
+            then.add(stats);
+        }
         averages(&then, totals, now_us.saturating_sub(self.older.at_us))
     }
 }

@@ -1,7 +1,9 @@
 //! The admin console: a conversation in PostgreSQL's protocol about the pooler itself.
 
+mod block;
 mod command;
 mod extended;
+mod line;
 mod perform;
 mod refusal;
 mod session;

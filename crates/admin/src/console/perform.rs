@@ -115,7 +115,7 @@ impl<P: Pooler> Console<P> {
         operator: &Operator,
     ) -> Result<Outcome, Refusal> {
         if !command.only_looks() {
-            self.permit(command, operator)?;
+            permit(command, operator)?;
         }
         match command {
             Command::Show(view) => self.show(*view).await,
@@ -142,17 +142,6 @@ impl<P: Pooler> Console<P> {
         let marks = Arc::clone(&self.marks.borrow());
         let now_us = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
         Snapshot::take(&self.pooler, marks, now_us).await
-    }
-
-    fn permit(&self, command: &Command, operator: &Operator) -> Result<(), Refusal> {
-        let (verb, user) = (command.tag(), &operator.user);
-        if operator.rights == ConsoleRights::Admin {
-            tracing::info!(user = &**user, client = %operator.peer, "console: {verb}");
-            return Ok(());
-        }
-        let message = format!("user \"{user}\" may only look at the console, not say {verb}");
-        Err(Refusal::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
-            .with_hint("Every command is for the users in console.admin_users."))
     }
 
     async fn show(&self, view: View) -> Result<Outcome, Refusal> {
@@ -231,6 +220,18 @@ impl<P: Pooler> Console<P> {
     }
 }
 
+/// Logs a command that changes something, or refuses it.
+fn permit(command: &Command, operator: &Operator) -> Result<(), Refusal> {
+    let (verb, user) = (command.tag(), &operator.user);
+    if operator.rights == ConsoleRights::Admin {
+        tracing::info!(user = &**user, client = %operator.peer, "console: {verb}");
+        return Ok(());
+    }
+    let message = format!("user \"{user}\" may only look at the console, not say {verb}");
+    Err(Refusal::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+        .with_hint("Every command is for the users in console.admin_users."))
+}
+
 /// Server connections of a database, or of all, that are open or being opened.
 fn servers_left(loops: &[LoopReport], database: Option<&str>) -> usize {
     let pools = pools::merge(loops);
@@ -275,6 +276,6 @@ fn help() -> Notice {
     let mut lines = vec![format!("SHOW {}|HELP", views.join("|"))];
     lines.extend(VERBS.into_iter().skip(1).map(str::to_owned));
     // As PgBouncer does, so that psql shows each on a line of its own.
-    let detail = lines.iter().map(|line| format!("\n\t{line}")).collect();
+    let detail = format!("\n\t{}", lines.join("\n\t"));
     Notice { detail: Some(detail), ..Notice::new("Console usage") }
 }

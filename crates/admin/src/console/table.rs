@@ -169,8 +169,8 @@ mod tests {
             (18_446_744_073_709_551_615, "000500040000000007341a5802e103bb064f"),
         ] {
             let bytes = numeric_binary(number);
-            let found: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(found, hex, "{number}");
+            let found: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(found.concat(), hex, "{number}");
         }
     }
 

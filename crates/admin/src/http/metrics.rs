@@ -1,4 +1,4 @@
-//! `/metrics`: a snapshot in OpenMetrics text.
+//! `/metrics`: a snapshot in `OpenMetrics` text.
 //!
 //! Nothing is counted here: every number is the loops' own, read when somebody asks. A scrape makes a registry with
 //! one collector that holds the snapshot, and throws both away.

@@ -17,7 +17,7 @@ use trunkline_proxy::Readiness;
 use super::metrics::{self, Labels};
 use crate::{console::Console, pooler::Pooler};
 
-/// The media type of `/metrics` (OpenMetrics 1.0, "Protocol Negotiation").
+/// The media type of `/metrics` (`OpenMetrics` 1.0, "Protocol Negotiation").
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What all requests share.

@@ -26,7 +26,7 @@ fn recorded() -> BTreeMap<&'static str, Vec<(&'static str, u32)>> {
 }
 
 async fn snapshot(puppet: &Puppet) -> Snapshot {
-    Snapshot::take(puppet, Default::default(), 60_000_000).await.unwrap()
+    Snapshot::take(puppet, std::sync::Arc::default(), 60_000_000).await.unwrap()
 }
 
 /// The rows as texts, by column.
@@ -171,7 +171,11 @@ async fn databases_are_those_of_the_settings_and_those_in_use() {
             ..Default::default()
         };
         strings.settings.databases.0.insert("shop".to_owned(), table);
-        strings.settings.databases.0.insert("unused".to_owned(), Default::default());
+        strings
+            .settings
+            .databases
+            .0
+            .insert("unused".to_owned(), trunkline_settings::Database::default());
     });
     puppet.pause(Some("shop"));
     let rows = shown(View::Databases, &puppet).await;

@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn every_day_of_two_centuries_follows_the_one_before() {
-        let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let every = |year: u64, years| year.is_multiple_of(years);
+        let leap = |year| every(year, 4) && (!every(year, 100) || every(year, 400));
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..73_049 {
             assert_eq!(civil(days), (year, month, day));

@@ -1,5 +1,7 @@
 //! `SHOW TOTALS`: the sums of `SHOW STATS` over all databases, one row per number.
 
+use trunkline_proxy::engine::report::PoolStats;
+
 use super::stats;
 use crate::{
     averages::Averages,
@@ -7,7 +9,6 @@ use crate::{
     pools,
     snapshot::Snapshot,
 };
-use trunkline_proxy::engine::report::PoolStats;
 
 pub(super) const COLUMNS: &[Column] = &[Column::text("name"), Column::numeric("value")];
 
@@ -32,7 +33,9 @@ const NAMES: [&str; 14] = [
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
     let databases = pools::by_database(&snapshot.pools);
     let mut totals = PoolStats::default();
-    databases.values().for_each(|stats| totals.add(stats));
+    for stats in databases.values() {
+        totals.add(stats);
+    }
     let averages: Averages = snapshot.marks.overall(&totals, snapshot.now_us);
     let numbers = stats::totals_of(&totals).into_iter().chain(stats::averages_of(&averages));
     NAMES

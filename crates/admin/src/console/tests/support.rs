@@ -105,7 +105,7 @@ impl Operator {
     }
 
     /// Messages up to the end of the session.
-    pub(super) async fn to_the_end(&mut self) -> Vec<String> {
+    pub(super) async fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(line) = self.message().await {
             lines.push(line);

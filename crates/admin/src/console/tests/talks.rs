@@ -16,9 +16,9 @@ use crate::{
     console::{
         command::ShutdownMode,
         extended::{MAX_PORTALS, MAX_STATEMENTS},
+        line::{MAX_MESSAGE, WRITE_DEADLINE},
         perform::PAUSE_DEADLINE,
         serve_login,
-        session::MAX_MESSAGE,
     },
     testing::{Puppet, client_report},
 };
@@ -183,7 +183,11 @@ async fn a_database_that_cannot_be_is_unknown() {
     let puppet = Puppet::new();
     puppet.with(|strings| {
         strings.settings.databases.0.remove("*");
-        strings.settings.databases.0.insert("shop".to_owned(), Default::default());
+        strings
+            .settings
+            .databases
+            .0
+            .insert("shop".to_owned(), trunkline_settings::Database::default());
     });
     let mut operator = Operator::new(&puppet, Admin).await;
     for verb in ["PAUSE", "RESUME", "RECONNECT"] {
@@ -433,7 +437,7 @@ async fn a_message_that_is_too_long_ends_the_session_before_it_is_read() {
             out.put_u32(declared);
         })
         .await;
-    let lines = operator.to_the_end().await;
+    let lines = operator.rest().await;
     assert!(lines[0].starts_with("E FATAL / 54000 / "), "{lines:?}");
 }
 
@@ -446,7 +450,7 @@ async fn what_is_no_message_ends_the_session() {
     ] {
         let mut operator = Operator::new(&Puppet::new(), Admin).await;
         operator.stream.write_all(bytes).await.unwrap();
-        let lines = operator.to_the_end().await;
+        let lines = operator.rest().await;
         assert!(lines[0].starts_with(expected), "{lines:?}");
         operator.session.await.unwrap();
     }
@@ -471,7 +475,7 @@ async fn a_function_call_fails_and_leftovers_of_copy_are_ignored() {
 async fn terminate_ends_the_session_without_a_word() {
     let mut operator = Operator::new(&Puppet::new(), Admin).await;
     operator.send(frontend::terminate).await;
-    assert_eq!(operator.to_the_end().await, Vec::<String>::new());
+    assert_eq!(operator.rest().await, Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -483,7 +487,7 @@ async fn stopping_ends_idle_and_waiting_sessions_with_57p01() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     for operator in [&mut idle, &mut waiting] {
         operator.stop.send(true).unwrap();
-        let lines = operator.to_the_end().await;
+        let lines = operator.rest().await;
         assert!(lines[0].starts_with("E FATAL / 57P01 / "), "{lines:?}");
     }
 }
@@ -498,7 +502,7 @@ async fn an_operator_who_does_not_read_is_let_go_in_the_end() {
     operator.send(|out| frontend::query(out, b"SHOW CLIENTS")).await;
     let begin = Instant::now();
     operator.session.await.unwrap();
-    assert!(begin.elapsed() >= Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() >= WRITE_DEADLINE, "{:?}", begin.elapsed());
 }
 
 /// A Bind without parameters.
@@ -506,6 +510,8 @@ fn bind(out: &mut bytes::BytesMut, portal: &str, statement: &str, formats: &[u16
     let mut rest = bytes::BytesMut::new();
     rest.put_u32(0);
     rest.put_u16(u16::try_from(formats.len()).unwrap());
-    formats.iter().for_each(|format| rest.put_u16(*format));
+    for format in formats {
+        rest.put_u16(*format);
+    }
     frontend::bind(out, portal.as_bytes(), statement.as_bytes(), &rest);
 }

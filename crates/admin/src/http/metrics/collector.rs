@@ -24,21 +24,21 @@ pub(super) struct Collector {
 
 /// A family of metrics that is being written.
 struct Name<'a> {
-    name: &'a str,
+    family: &'a str,
     help: &'a str,
     unit: Option<Unit>,
 }
 
 const fn name<'a>(name: &'a str, help: &'a str) -> Name<'a> {
-    Name { name, help, unit: None }
+    Name { family: name, help, unit: None }
 }
 
 const fn seconds<'a>(name: &'a str, help: &'a str) -> Name<'a> {
-    Name { name, help, unit: Some(Unit::Seconds) }
+    Name { family: name, help, unit: Some(Unit::Seconds) }
 }
 
 const fn bytes<'a>(name: &'a str, help: &'a str) -> Name<'a> {
-    Name { name, help, unit: Some(Unit::Bytes) }
+    Name { family: name, help, unit: Some(Unit::Bytes) }
 }
 
 type Out<'a, 'b> = &'a mut DescriptorEncoder<'b>;
@@ -50,7 +50,7 @@ fn family(
     kind: MetricType,
     samples: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
 ) -> fmt::Result {
-    samples(&mut out.encode_descriptor(about.name, about.help, about.unit.as_ref(), kind)?)
+    samples(&mut out.encode_descriptor(about.family, about.help, about.unit.as_ref(), kind)?)
 }
 
 /// Writes one sample of a family.
@@ -65,7 +65,7 @@ fn sample<const N: usize>(
 /// Writes a family of one sample without labels.
 fn one(out: Out<'_, '_>, about: &Name<'_>, metric: &impl EncodeMetric) -> fmt::Result {
     let kind = metric.metric_type();
-    metric.encode(out.encode_descriptor(about.name, about.help, about.unit.as_ref(), kind)?)
+    metric.encode(out.encode_descriptor(about.family, about.help, about.unit.as_ref(), kind)?)
 }
 
 fn gauge(out: Out<'_, '_>, about: &Name<'_>, value: impl EncodeGaugeValue) -> fmt::Result {

@@ -1,10 +1,13 @@
-//! A reader of OpenMetrics text for tests, as strict as the specification (OpenMetrics 1.0, "ABNF" and "Overall
+//! A reader of `OpenMetrics` text for tests, as strict as the specification (`OpenMetrics` 1.0, "ABNF" and "Overall
 //! Structure") about the types that are written here: counter, gauge and info.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples by name and labels, the labels in the order of their names.
-pub(super) type Samples = BTreeMap<(String, Vec<(String, String)>), f64>;
+pub(super) type Samples = BTreeMap<(String, LabelSet), f64>;
+
+/// Names and values of labels, sorted.
+pub(super) type LabelSet = Vec<(String, String)>;
 
 /// Reads a whole exposition or says what is wrong with it.
 pub(super) fn parse(text: &str) -> Result<Samples, String> {
@@ -90,14 +93,20 @@ impl Reader {
         if *name != format!("{}{suffix}", self.family.name) {
             return Err(format!("a {kind} of the family {} is not called so", self.family.name));
         }
-        let owner = self.sample_names.entry(name.to_owned()).or_insert(self.family.name.clone());
+        let owner =
+            self.sample_names.entry(name.to_owned()).or_insert_with(|| self.family.name.clone());
         if *owner != self.family.name {
             return Err(format!("the name is also that of a sample of {owner}"));
         }
         let (labels, rest) = if rest.starts_with('{') { labels(rest)? } else { (Vec::new(), rest) };
-        let value = rest.strip_prefix(' ').ok_or("no space before the value")?;
-        let value: f64 = value.parse().map_err(|_| "the value is no number")?;
-        if kind == "counter" && !(value >= 0.0) || kind == "info" && value != 1.0 {
+        let text = rest.strip_prefix(' ').ok_or("no space before the value")?;
+        let value: f64 = text.parse().map_err(|_| "the value is no number")?;
+        let fits = match kind {
+            "counter" => value.is_finite() && value.is_sign_positive(),
+            "info" => text == "1",
+            _ => true,
+        };
+        if !fits {
             return Err("the value does not fit the type".into());
         }
         self.family.samples += 1;
@@ -107,7 +116,7 @@ impl Reader {
 }
 
 /// Labels in braces, sorted, and what follows them.
-fn labels(text: &str) -> Result<(Vec<(String, String)>, &str), String> {
+fn labels(text: &str) -> Result<(LabelSet, &str), String> {
     let mut rest = text.strip_prefix('{').ok_or("no labels")?;
     let mut found = BTreeMap::new();
     loop {
@@ -118,11 +127,12 @@ fn labels(text: &str) -> Result<(Vec<(String, String)>, &str), String> {
             return Err(format!("{name:?} is no name of a label"));
         }
         let end = closing_quote(after).ok_or("a value without an end")?;
-        let value = unescape(&after[..end], true)?;
+        let (value, after) = after.split_at(end);
+        let value = unescape(value, true)?;
         if found.insert(name.to_owned(), value).is_some() {
             return Err("a label given twice".into());
         }
-        rest = &after[end + 1..];
+        rest = after.strip_prefix('"').ok_or("a value without an end")?;
         if let Some(after) = rest.strip_prefix('}') {
             return Ok((found.into_iter().collect(), after));
         }

@@ -2,7 +2,7 @@ use super::{openmetrics::Samples, *};
 use crate::testing::{Puppet, pool_report};
 
 async fn scraped(puppet: &Puppet) -> Samples {
-    let snapshot = Snapshot::take(puppet, Default::default(), 0).await.unwrap();
+    let snapshot = Snapshot::take(puppet, std::sync::Arc::default(), 0).await.unwrap();
     let text = text(snapshot, &mut Labels::default()).unwrap();
     openmetrics::parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
 }
