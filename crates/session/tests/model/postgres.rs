@@ -97,6 +97,11 @@ impl Postgres {
         self.block == Block::None && !self.skipping && self.copy.is_none() && !self.unsynced
     }
 
+    /// Whether a simple query reads COPY data.
+    pub(crate) fn reads_simple_copy(&self) -> bool {
+        self.copy.as_ref().is_some_and(|copy| copy.rest.is_some())
+    }
+
     /// What is set, as committed.
     pub(crate) fn settings(&self) -> &BTreeMap<String, String> {
         &self.now.settings
