@@ -25,6 +25,8 @@ pub enum Change {
     Release(Box<[u8]>),
     /// `SET`, `set_config(…, false)`.
     Set(Box<[u8]>, Value),
+    /// `set_config(name, $n, false)`: what it sets is known when the statement is bound.
+    SetBound(Box<[u8]>, u16),
     /// `RESET`.
     Reset(Box<[u8]>),
     /// `RESET ALL`.
@@ -35,6 +37,8 @@ pub enum Change {
     DeallocateAll,
     /// `DEALLOCATE name` of a statement made by the protocol.
     Deallocate(Box<[u8]>),
+    /// `EXECUTE` or `PREPARE` of this name, which may be that of a statement made by the protocol.
+    Mention(Box<[u8]>),
     /// Something that cannot be replayed on another server.
     Pin(PinReason),
     /// Takes away what pinned for this reason.
@@ -97,6 +101,36 @@ impl Effects {
         matches!(self, Self::None)
     }
 
+    /// Whether names of prepared statements are used that may be those of the protocol.
+    pub(crate) fn names_statements(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => changes
+                .iter()
+                .any(|(_, change)| matches!(change, Change::Deallocate(_) | Change::Mention(_))),
+        }
+    }
+
+    /// The same with the values of a Bind message; `rest` is what follows its names.
+    #[must_use]
+    pub(crate) fn bound(self, rest: &[u8]) -> Self {
+        let Self::Many(changes) = &self else { return self };
+        if !changes.iter().any(|(_, change)| matches!(change, Change::SetBound(..))) {
+            return self;
+        }
+        let known = changes.iter().map(|(place, change)| {
+            let change = match change {
+                Change::SetBound(name, number) => match bound_value(rest, *number) {
+                    Some(value) => Change::Set(name.clone(), Value::Literal(value.into())),
+                    None => Change::Pin(PinReason::ComputedSetting),
+                },
+                other => other.clone(),
+            };
+            (*place, change)
+        });
+        Self::Many(known.collect())
+    }
+
     /// Whether settings change, so that what follows in the same pipeline is parsed under settings not yet known.
     pub fn touches_settings(&self) -> bool {
         match self {
@@ -105,6 +139,7 @@ impl Effects {
                 matches!(
                     change,
                     Change::Set(..)
+                        | Change::SetBound(..)
                         | Change::Reset(_)
                         | Change::ResetAll
                         | Change::DiscardAll
@@ -126,10 +161,8 @@ fn changes_of(effect: &Effect) -> impl Iterator<Item = Change> + use<> {
         Effect::RollbackTo(name) => Some(Change::RollbackTo(name.as_bytes().into())),
         Effect::Release(name) => Some(Change::Release(name.as_bytes().into())),
         Effect::Set { parameter, value, local } => set(parameter, value, *local),
-        Effect::SetComputed { parameter, local: false } => {
-            let transient =
-                parameter.as_ref().is_some_and(|p| settings::is_transaction_local(p.name()));
-            (!transient).then_some(Change::Pin(PinReason::ComputedSetting))
+        Effect::SetComputed { parameter, local: false, argument } => {
+            set_computed(parameter.as_ref(), *argument)
         }
         Effect::Reset { parameter, local } => {
             (!local).then(|| Change::Reset(parameter.name().into()))
@@ -138,7 +171,11 @@ fn changes_of(effect: &Effect) -> impl Iterator<Item = Change> + use<> {
         Effect::Discard(Discard::All) => Some(Change::DiscardAll),
         Effect::Discard(Discard::Sequences) => Some(Change::Unpin(PinReason::Sequence)),
         Effect::Discard(Discard::Temp) => Some(Change::Unpin(PinReason::TemporaryObject)),
-        Effect::Prepare(_) => Some(Change::Pin(PinReason::SqlPrepare)),
+        Effect::Prepare(prepare) => {
+            second = Some(Change::Mention(prepare.name.as_bytes().into()));
+            Some(Change::Pin(PinReason::SqlPrepare))
+        }
+        Effect::Execute(execute) => Some(Change::Mention(execute.name.as_bytes().into())),
         Effect::Deallocate(Deallocate::All) => {
             second = Some(Change::Unpin(PinReason::SqlPrepare));
             Some(Change::DeallocateAll)
@@ -167,6 +204,35 @@ fn set(parameter: &Parameter, value: &Value, local: bool) -> Option<Change> {
     Some(Change::Set(name.into(), value.clone()))
 }
 
+fn set_computed(parameter: Option<&Parameter>, argument: Option<u16>) -> Option<Change> {
+    match (parameter.map(Parameter::name), argument) {
+        (Some(name), _) if settings::is_transaction_local(name) => None,
+        (Some(name), Some(number)) => Some(Change::SetBound(name.into(), number)),
+        _ => Some(Change::Pin(PinReason::ComputedSetting)),
+    }
+}
+
+/// The value of a parameter in what follows the names of a Bind message (manual, message formats, Bind): as text, and
+/// as binary too, a text is its bytes. None for NULL, and if there is no such parameter.
+fn bound_value(rest: &[u8], number: u16) -> Option<&[u8]> {
+    let (formats, rest) = rest.split_first_chunk::<2>()?;
+    let rest = rest.get(usize::from(u16::from_be_bytes(*formats)).checked_mul(2)?..)?;
+    let (values, mut rest) = rest.split_first_chunk::<2>()?;
+    for place in 1..=u16::from_be_bytes(*values) {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        let length = i32::from_be_bytes(*length);
+        let value = usize::try_from(length).ok().map(|length| behind.get(..length));
+        if place == number {
+            return value?;
+        }
+        rest = match value {
+            Some(value) => behind.get(value?.len()..)?,
+            None => behind,
+        };
+    }
+    None
+}
+
 fn pin_of(pin: &Pin) -> Option<PinReason> {
     match pin {
         // Gone with the transaction, which keeps its server anyway.
@@ -185,4 +251,49 @@ fn pin_of(pin: &Pin) -> Option<PinReason> {
 /// itself is asked.
 const fn opaque_pins(_opaque: &Opaque) -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What follows the names in a Bind with these values.
+    fn rest(values: &[Option<&str>]) -> Vec<u8> {
+        let mut rest = vec![0, 1, 0, 1, 0, u8::try_from(values.len()).unwrap()];
+        for value in values {
+            let length = value.map_or(-1, |value| i32::try_from(value.len()).unwrap());
+            rest.extend_from_slice(&length.to_be_bytes());
+            rest.extend_from_slice(value.unwrap_or_default().as_bytes());
+        }
+        rest
+    }
+
+    #[test]
+    fn a_bound_value_is_found_behind_others_and_behind_null() {
+        let rest = rest(&[Some("a"), None, Some("off"), Some("")]);
+        assert_eq!(bound_value(&rest, 1), Some(b"a".as_slice()));
+        assert_eq!(bound_value(&rest, 2), None);
+        assert_eq!(bound_value(&rest, 3), Some(b"off".as_slice()));
+        assert_eq!(bound_value(&rest, 4), Some(b"".as_slice()));
+        assert_eq!(bound_value(&rest, 5), None);
+        for end in 0..rest.len() {
+            assert_eq!(bound_value(rest.get(..end).unwrap(), 4), None, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_setting_from_a_parameter_is_known_once_it_is_bound() {
+        let text = b"SELECT set_config('jit', $2::text, false)";
+        let effects = Effects::of(&trunkline_sql::scan(text, trunkline_sql::Rules::default()));
+        assert!(effects.touches_settings());
+        let only = |effects: Effects| match effects {
+            Effects::Many(changes) => changes.iter().map(|(_, change)| change.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let jit = Change::Set(b"jit".as_slice().into(), Value::Literal(b"on".as_slice().into()));
+        assert_eq!(only(effects.clone().bound(&rest(&[None, Some("on")]))), [jit]);
+        let pinned = [Change::Pin(PinReason::ComputedSetting)];
+        assert_eq!(only(effects.clone().bound(&rest(&[Some("on"), None]))), pinned);
+        assert_eq!(only(effects.bound(b"")), pinned);
+    }
 }

@@ -26,8 +26,8 @@ pub(crate) enum Owed {
     Parse(Box<Named>),
     /// `ParseComplete` made by us, because the server has the statement already.
     Parsed(Box<Named>),
-    /// `BindComplete`.
-    Bind,
+    /// `BindComplete`; the statement, if it is one of ours.
+    Bind(Option<Arc<Statement>>),
     /// `ParameterDescription`, then `RowDescription` or `NoData`.
     DescribeStatement,
     /// `RowDescription` or `NoData`.
@@ -165,6 +165,16 @@ impl Queue {
         found.is_some()
     }
 
+    /// A query of the client was skipped because a name could not be lent for it: the answer to the Sync that we sent
+    /// behind it is the client's.
+    pub(crate) fn give_sync_to_client(&mut self) {
+        if let Some(first) = self.entries.front_mut()
+            && matches!(first, Owed::Ours(Ours::Sync))
+        {
+            *first = Owed::Sync;
+        }
+    }
+
     /// The server has begun to read COPY data for the front entry: Syncs that were sent before the end of the data
     /// are ignored by it (postgres.c, COPY FROM STDIN). True when the client has sent that end already.
     pub(crate) fn ignore_syncs_of_copy(&mut self) -> bool {
@@ -194,14 +204,18 @@ mod tests {
     #[test]
     fn an_error_discards_up_to_the_next_sync_last_first() {
         let mut queue = Queue::default();
-        for owed in
-            [Owed::ParseUnnamed, Owed::Bind, Owed::Execute(Effects::None), Owed::Sync, Owed::Bind]
-        {
+        for owed in [
+            Owed::ParseUnnamed,
+            Owed::Bind(None),
+            Owed::Execute(Effects::None),
+            Owed::Sync,
+            Owed::Bind(None),
+        ] {
             queue.push(owed);
         }
         let mut undone = Vec::new();
         assert!(queue.discard_to_sync(|owed| undone.push(format!("{owed:?}"))));
-        assert_eq!(undone, ["Execute(None)", "Bind", "ParseUnnamed"]);
+        assert_eq!(undone, ["Execute(None)", "Bind(None)", "ParseUnnamed"]);
         assert!(matches!(queue.front(), Some(Owed::Sync)));
         assert_eq!(queue.len(), 2);
     }
@@ -209,7 +223,7 @@ mod tests {
     #[test]
     fn without_a_sync_everything_is_discarded() {
         let mut queue = Queue::default();
-        queue.push(Owed::Bind);
+        queue.push(Owed::Bind(None));
         assert!(!queue.discard_to_sync(drop));
         assert!(queue.is_empty());
     }

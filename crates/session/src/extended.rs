@@ -128,26 +128,28 @@ impl ClientSession {
         server.intake = Intake::Unsynced;
         let parsed = Bind::parse(frame.body);
         let Ok(bind) = parsed else {
-            server.owed.push(Owed::Bind);
+            server.owed.push(Owed::Bind(None));
             ways.server.forward(range);
             return Step::Next;
         };
         if self.mode == PoolMode::Session {
-            server.owed.push(Owed::Bind);
+            server.owed.push(Owed::Bind(None));
             ways.server.forward(range);
             return Step::Next;
         }
-        let effects = match self.names.get(bind.statement) {
+        let (effects, statement) = match self.names.get(bind.statement) {
             Some(statement) if !bind.statement.is_empty() => {
                 let statement = Arc::clone(statement);
                 self.give(&statement, server, ways.server);
+                self.lend_to_message(&statement.effects, server, ways.server);
                 frontend::bind(ways.server.insert(), bind.portal, &statement.name, bind.rest);
-                statement.effects.clone()
+                (statement.effects.clone(), Some(statement))
             }
             _ if bind.statement.is_empty() => {
                 let effects = self.give_unnamed(server, ways);
+                self.lend_to_message(&effects, server, ways.server);
                 ways.server.forward(range);
-                effects
+                (effects, None)
             }
             _ => {
                 let stranger = Stranger::of(bind.statement);
@@ -156,11 +158,11 @@ impl ClientSession {
                 } else {
                     frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
                 }
-                Effects::None
+                (Effects::None, None)
             }
         };
-        self.note_portal(bind.portal, effects);
-        server.owed.push(Owed::Bind);
+        self.note_portal(bind.portal, effects.bound(bind.rest));
+        server.owed.push(Owed::Bind(statement));
         Step::Next
     }
 
@@ -218,9 +220,11 @@ impl ClientSession {
         {
             if let Some(statement) = self.names.get(name).map(Arc::clone) {
                 self.give(&statement, server, ways.server);
+                self.lend_to_message(&statement.effects, server, ways.server);
                 frontend::describe(ways.server.insert(), frontend::STATEMENT, &statement.name);
             } else if name.is_empty() {
-                self.give_unnamed(server, ways);
+                let effects = self.give_unnamed(server, ways);
+                self.lend_to_message(&effects, server, ways.server);
                 ways.server.forward(range);
             } else {
                 frontend::describe(
@@ -254,6 +258,7 @@ impl ClientSession {
                 })
                 .map_or(Effects::None, |(_, effects)| effects.clone())
         };
+        self.lend_to_message(&effects, server, ways.server);
         server.owed.push(Owed::Execute(effects));
         ways.server.forward(range);
         Step::Next

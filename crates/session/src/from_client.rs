@@ -13,6 +13,7 @@ use crate::{
     effect::{Change, Effects, Transaction},
     expect::{Ours, Owed},
     from_server::settle,
+    lend::take_back,
     outgoing::Outgoing,
     server::{Intake, ServerSession},
 };
@@ -87,14 +88,18 @@ impl ClientSession {
         range: Range<usize>,
         ways: &mut Ways<'_, '_>,
     ) -> Step {
-        let effects = match Query::parse(frame.body) {
-            Ok(query) if self.mode != PoolMode::Session => Self::effects_of(query.text, server),
-            // A malformed body is for the server to refuse.
-            _ => Effects::None,
-        };
+        // A malformed body is for the server to refuse.
+        let query = Query::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
+        let text = query.map_or(b"".as_slice(), |query| query.text);
+        let effects = Self::effects_of(text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
+        let lent = if effects.names_statements() {
+            self.lend_to_query(text, &effects, server, ways.server)
+        } else {
+            Vec::new()
+        };
         server.owed.push(Owed::Query(effects, 0));
         // It also ends the implicit transaction that extended messages without a Sync have begun.
         server.intake = Intake::Messages;
@@ -104,6 +109,7 @@ impl ClientSession {
             self.unnamed = Unnamed::None;
         }
         ways.server.forward(range);
+        take_back(&lent, server, ways.server);
         Step::Next
     }
 

@@ -161,7 +161,7 @@ impl ClientSession {
     ) -> Reply {
         let forward = match (tag, server.owed.front()) {
             (b'1', Some(Owed::ParseUnnamed | Owed::Parse(_)))
-            | (b'2', Some(Owed::Bind))
+            | (b'2', Some(Owed::Bind(_)))
             | (b'3', Some(Owed::Close)) => true,
             (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::ParseUnnamed | Ours::Decoy)))
             | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseOther))) => false,
@@ -220,7 +220,10 @@ impl ClientSession {
                     server.intake = Intake::Messages;
                 }
             }
-            Some(_) => self.discard(server),
+            Some(entry) => {
+                retire_stale(entry, body);
+                self.discard(server);
+            }
         }
         self.errored = true;
         out.forward(range);
@@ -230,7 +233,14 @@ impl ClientSession {
     /// After an error in the extended protocol: what was sent up to the next Sync is void.
     fn discard(&mut self, server: &mut ServerSession) {
         let mut owed = std::mem::take(&mut server.owed);
-        let synced = owed.discard_to_sync(|entry| self.undo(server, entry));
+        let mut skipped_query = false;
+        let synced = owed.discard_to_sync(|entry| {
+            skipped_query |= matches!(entry, Owed::Query(..));
+            self.undo(server, entry);
+        });
+        if skipped_query {
+            owed.give_sync_to_client();
+        }
         server.owed = owed;
         if !synced {
             server.intake = Intake::Skipping;
@@ -345,7 +355,7 @@ impl ClientSession {
 
     fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
         match change {
-            Change::Begin => {}
+            Change::Begin | Change::Mention(_) => {}
             Change::Commit => self.end_transaction(Transaction::Commit, tag),
             Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
             Change::Savepoint(name) => self.settings.savepoint(name),
@@ -377,6 +387,8 @@ impl ClientSession {
             Change::Deallocate(name) => {
                 self.names.remove(name);
             }
+            // It was bound in a message too long to be read for its values.
+            Change::SetBound(..) => self.pins.add(PinReason::ComputedSetting),
             Change::Pin(reason) => self.pins.add(*reason),
             Change::Unpin(reason) => self.pins.remove(*reason),
         }
@@ -423,6 +435,16 @@ fn desync(server: &mut ServerSession, what: &'static str) -> Reply {
 
 fn command_tag(body: &[u8]) -> &[u8] {
     body.strip_suffix(b"\0").unwrap_or(body)
+}
+
+/// A server refuses a statement when its result is another since it was prepared: 0A000, "cached plan must not change
+/// result type" (plancache.c), at the Bind.
+fn retire_stale(entry: &Owed, body: &[u8]) {
+    if let Owed::Bind(Some(statement)) = entry
+        && error_code(body) == Some(SqlState::FEATURE_NOT_SUPPORTED)
+    {
+        statement.retire();
+    }
 }
 
 /// Severity FATAL or PANIC: the server closes the connection after it. The field 'V' is not localised; it follows 'S'.

@@ -16,6 +16,7 @@ mod expect;
 mod extended;
 mod from_client;
 mod from_server;
+mod lend;
 mod long;
 mod outgoing;
 mod pin;

@@ -148,6 +148,7 @@ impl ClientSession {
         };
         server.intake = Intake::Unsynced;
         let known = self.names.get(bind.statement).map(Arc::clone);
+        let statement = known.clone();
         let effects = match known {
             Some(statement) if self.mode != PoolMode::Session => {
                 self.give(&statement, server, ways.server);
@@ -172,7 +173,7 @@ impl ClientSession {
             }
         };
         self.note_portal(bind.portal, effects);
-        server.owed.push(Owed::Bind);
+        server.owed.push(Owed::Bind(statement));
         Long::Stream { used: head.len(), forward: true }
     }
 

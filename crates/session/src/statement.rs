@@ -34,6 +34,8 @@ pub struct Statement {
     pub effects: Effects,
     /// Whether a server has parsed it without an error, the last time one was asked.
     accepted: AtomicBool,
+    /// A server has refused to run it any more.
+    retired: AtomicBool,
 }
 
 impl Statement {
@@ -53,6 +55,17 @@ impl Statement {
         if self.is_accepted() != accepted {
             self.accepted.store(accepted, Ordering::Relaxed);
         }
+    }
+
+    /// A server has refused to run it because its result is another since it was prepared (0A000, plancache.c). Those
+    /// who prepare the text again get a new statement, which every server parses anew.
+    pub(crate) fn retire(&self) {
+        self.set_accepted(false);
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
@@ -105,7 +118,7 @@ impl StatementStore {
         self.by_hash
             .get(&hash)?
             .iter()
-            .find(|known| known.says(text, types, environment))
+            .find(|known| !known.is_retired() && known.says(text, types, environment))
             .map(Arc::clone)
     }
 
@@ -127,6 +140,7 @@ impl StatementStore {
             environment: environment.into(),
             effects,
             accepted: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -247,6 +261,18 @@ mod tests {
         assert_ne!(one.id, intern(&mut store, "select 1", "timezone").id);
         assert_ne!(one.id, intern(&mut store, "select 2", "").id);
         assert!(one.name.starts_with(RESERVED_PREFIX));
+    }
+
+    #[test]
+    fn a_retired_statement_is_given_to_nobody_any_more() {
+        let mut store = StatementStore::default();
+        let old = intern(&mut store, "select * from t", "");
+        old.set_accepted(true);
+        old.retire();
+        assert!(!old.is_accepted());
+        let new = intern(&mut store, "select * from t", "");
+        assert_ne!(new.id, old.id);
+        assert_eq!(new.id, intern(&mut store, "select * from t", "").id);
     }
 
     #[test]

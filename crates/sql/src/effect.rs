@@ -71,6 +71,8 @@ pub enum Effect {
         parameter: Option<Parameter>,
         /// Only until the end of the transaction.
         local: bool,
+        /// The value is this parameter of the statement, counted from 1: `set_config('name', $1, false)`.
+        argument: Option<u16>,
     },
     /// `RESET name`, `SET name TO DEFAULT`.
     Reset {

@@ -24,7 +24,7 @@ pub(crate) fn read_set(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) {
         }
     }
     if read_special(cursor, local, out).is_none() && read_general(cursor, local, out).is_none() {
-        out(Effect::SetComputed { parameter: None, local });
+        out(Effect::SetComputed { parameter: None, local, argument: None });
     }
 }
 
@@ -76,7 +76,7 @@ fn read_special(cursor: &mut Cursor<'_>, local: bool, out: &mut Sink<'_>) -> Opt
 fn read_general(cursor: &mut Cursor<'_>, local: bool, out: &mut Sink<'_>) -> Option<()> {
     let parameter = read_parameter(cursor)?;
     if cursor.eat_words(&[b"from", b"current"]) {
-        out(Effect::SetComputed { parameter: Some(parameter), local });
+        out(Effect::SetComputed { parameter: Some(parameter), local, argument: None });
         return Some(());
     }
     if !cursor.eat_mark(b'=') && !cursor.eat_word(b"to") {
@@ -84,7 +84,7 @@ fn read_general(cursor: &mut Cursor<'_>, local: bool, out: &mut Sink<'_>) -> Opt
     }
     let ahead = cursor.clone();
     let Some(value) = read_value(cursor) else {
-        out(Effect::SetComputed { parameter: Some(parameter), local });
+        out(Effect::SetComputed { parameter: Some(parameter), local, argument: None });
         return Some(());
     };
     if leads_to_temp(&parameter, ahead) {

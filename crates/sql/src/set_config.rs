@@ -14,7 +14,8 @@ pub(crate) fn read(text: Text<'_>, out: &mut Sink<'_>) {
     if read_select(&mut Cursor::new(text), &mut found).is_some() {
         found.into_iter().for_each(out);
     } else {
-        out(Effect::SetComputed { parameter: None, local: all_are_local(Cursor::new(text)) });
+        let local = all_are_local(Cursor::new(text));
+        out(Effect::SetComputed { parameter: None, local, argument: None });
     }
 }
 
@@ -102,6 +103,7 @@ fn read_call(cursor: &mut Cursor<'_>) -> Option<Effect> {
         return None;
     }
     let name = read_text_argument(cursor);
+    let argument = read_parameter_argument(cursor.clone());
     let value = read_text_argument(cursor);
     let local = read_switch_argument(cursor);
     let parameter = name.map(|name| Parameter::named(&name));
@@ -110,7 +112,10 @@ fn read_call(cursor: &mut Cursor<'_>) -> Option<Effect> {
         (Some(parameter), Some(value), Some(local)) => {
             Effect::Set { parameter, value: Value::Literal(value.into()), local }
         }
-        _ => Effect::SetComputed { parameter, local: local == Some(true) },
+        (known, ..) => {
+            let argument = argument.filter(|_| known.is_some() && local == Some(false));
+            Effect::SetComputed { parameter, local: local == Some(true), argument }
+        }
     })
 }
 
@@ -121,6 +126,15 @@ fn read_text_argument(cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
     let whole = cursor.at_mark(b',');
     skip_argument(cursor);
     text.filter(|_| whole)
+}
+
+/// The number of a parameter of the statement with the comma behind it.
+fn read_parameter_argument(mut cursor: Cursor<'_>) -> Option<u16> {
+    let (token, bytes) = read_constant(&mut cursor)?;
+    if token.kind != Kind::Parameter || !cursor.at_mark(b',') {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()?.strip_prefix('$')?.parse().ok()
 }
 
 /// `true` or `false` with the parenthesis behind it; else the rest of the call is skipped.

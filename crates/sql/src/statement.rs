@@ -313,7 +313,7 @@ fn by_calls(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
         set_config::read(text, out);
     }
     if stream.facts.has(Facts::SETTINGS_VIEW) {
-        out(Effect::SetComputed { parameter: None, local: false });
+        out(Effect::SetComputed { parameter: None, local: false, argument: None });
     }
     let plain = [
         (Facts::ADVISORY_LOCK, Effect::Pin(Pin::AdvisoryLock)),

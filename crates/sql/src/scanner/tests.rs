@@ -91,9 +91,10 @@ fn calls_are_found_at_any_distance() {
     let found = scanner.finish();
     assert_eq!(found, scan(text.as_bytes(), Rules::default()));
     assert!(found.any(|effect| *effect == Effect::SequenceWrite));
-    assert!(
-        found.any(|effect| matches!(effect, Effect::SetComputed { parameter: None, local: false }))
-    );
+    assert!(found.any(|effect| matches!(
+        effect,
+        Effect::SetComputed { parameter: None, local: false, argument: None }
+    )));
     assert!(found.any(|effect| matches!(effect, Effect::Opaque(Opaque::Function(_)))));
 }
 

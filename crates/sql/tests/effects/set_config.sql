@@ -44,7 +44,23 @@ SELECT set local a = literal [b]
 
 SELECT set_config('a', $1, false)
 ----
+SELECT computed a = $1
+
+SELECT pg_catalog.set_config('a.b', $12::text, false) AS done
+----
+SELECT computed a.b = $12
+
+SELECT set_config('a', $1 || 'x', false)
+----
 SELECT computed a
+
+SELECT set_config('a', $1, $2)
+----
+SELECT computed a
+
+SELECT set_config('a', $1, true)
+----
+SELECT computed local a
 
 SELECT set_config($1, $2, $3)
 ----

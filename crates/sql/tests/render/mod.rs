@@ -38,9 +38,10 @@ fn effect(text: &str, effect: &Effect) -> String {
                 self::value(value)
             )
         }
-        Effect::SetComputed { parameter, local } => {
+        Effect::SetComputed { parameter, local, argument } => {
             let name = parameter.as_ref().map_or_else(|| "?".to_owned(), self::parameter);
-            format!("computed {}{name}", flag(*local, "local "))
+            let value = argument.map_or(String::new(), |number| format!(" = ${number}"));
+            format!("computed {}{name}{value}", flag(*local, "local "))
         }
         Effect::Reset { parameter, local } => {
             format!("reset {}{}", flag(*local, "local "), self::parameter(parameter))

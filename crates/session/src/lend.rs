@@ -1,0 +1,123 @@
+//! Prepared statements of the protocol that a text names: `EXECUTE`, `DEALLOCATE`, `PREPARE`.
+//!
+//! A server knows a client's statements by names of ours. For a text that names one, the name is lent to the server:
+//! the statement is prepared under it before the text and closed behind it. The text itself goes on unchanged, so that
+//! what it answers, and the place of an error in it, are the server's own.
+
+use std::sync::Arc;
+
+use trunkline_wire::frontend;
+
+use crate::{
+    client::ClientSession,
+    effect::{Change, Effects},
+    expect::{Ours, Owed},
+    outgoing::Outgoing,
+    pin::PinReason,
+    server::{Intake, ServerSession},
+    statement::Statement,
+};
+
+impl ClientSession {
+    /// Lends the names in a simple query that is about to be sent, and tells which. They must be taken back by
+    /// [`take_back`] right behind it.
+    pub(crate) fn lend_to_query(
+        &mut self,
+        text: &[u8],
+        effects: &Effects,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) -> Vec<Box<[u8]>> {
+        // A failure before a Sync would make the server skip the query; while it reads COPY data, it takes no other
+        // message of ours.
+        if self.names.is_empty() || server.intake != Intake::Messages || mentions_copy(text) {
+            return Vec::new();
+        }
+        let lent = self.lendings(effects, &[]);
+        self.lend(&lent, server, out);
+        lent.into_iter().map(|lending| lending.name).collect()
+    }
+
+    /// Lends the names in a statement that the client binds, describes or executes. They are taken back behind the
+    /// next Sync.
+    pub(crate) fn lend_to_message(
+        &mut self,
+        effects: &Effects,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) {
+        if !effects.names_statements() || self.names.is_empty() {
+            return;
+        }
+        let lent = self.lendings(effects, &server.decoys);
+        self.lend(&lent, server, out);
+        server.decoys.extend(lent.into_iter().map(|lending| lending.name));
+    }
+
+    /// The names in a text that mean statements of this client and are not `there` already.
+    fn lendings(&self, effects: &Effects, there: &[Box<[u8]>]) -> Vec<Lending> {
+        let Effects::Many(changes) = effects else { return Vec::new() };
+        let mut lendings: Vec<Lending> = Vec::new();
+        for (_, change) in changes.iter() {
+            let (name, whole) = match change {
+                Change::Deallocate(name) => (name, false),
+                Change::Mention(name) => (name, true),
+                _ => continue,
+            };
+            let Some(statement) = self.names.get(name).filter(|_| !there.contains(name)) else {
+                continue;
+            };
+            match lendings.iter_mut().find(|known| known.name == *name) {
+                Some(known) => known.whole |= whole,
+                None => lendings.push(Lending {
+                    name: name.clone(),
+                    statement: Arc::clone(statement),
+                    whole,
+                }),
+            }
+        }
+        lendings
+    }
+
+    fn lend(&mut self, lent: &[Lending], server: &mut ServerSession, out: &mut Outgoing<'_>) {
+        for Lending { name, statement, whole } in lent {
+            if *whole {
+                frontend::parse(out.insert(), name, &statement.text, &statement.types);
+                if !statement.effects.is_none() {
+                    // They happen under another name, where they are not followed.
+                    self.pins.add(PinReason::HiddenState);
+                }
+            } else {
+                frontend::parse(out.insert(), name, b"", b"\0\0");
+            }
+            server.owed.push(Owed::Ours(Ours::Decoy));
+        }
+    }
+}
+
+/// Closes lent names behind a simple query. If one could not be lent, the server skips the query, and the answer to
+/// the Sync sent here is the answer to the query.
+pub(crate) fn take_back(lent: &[Box<[u8]>], server: &mut ServerSession, out: &mut Outgoing<'_>) {
+    if lent.is_empty() {
+        return;
+    }
+    for name in lent {
+        frontend::close(out.insert(), frontend::STATEMENT, name);
+        server.owed.push(Owed::Ours(Ours::CloseOther));
+    }
+    frontend::sync(out.insert());
+    server.owed.push(Owed::Ours(Ours::Sync));
+}
+
+/// A name that is lent.
+struct Lending {
+    name: Box<[u8]>,
+    statement: Arc<Statement>,
+    /// With its text; an empty one, which never fails, does for being forgotten.
+    whole: bool,
+}
+
+/// Whether the text may begin a COPY.
+fn mentions_copy(text: &[u8]) -> bool {
+    text.windows(4).any(|word| word.eq_ignore_ascii_case(b"copy"))
+}
