@@ -5,6 +5,7 @@
 //! - [`trunkline`]: the program itself as a process, with its configuration, log and usage.
 //! - [`peer`]: a scripted server and a raw client, for what real ones will not do on command.
 //! - [`link`]: a network between two sockets that fails on command.
+//! - [`bench`]: what the benchmarks and the gate measure with.
 //! - [`certs`]: an authority, and certificates for servers and clients.
 //! - [`wait`]: waiting for a condition instead of for time.
 //!
@@ -19,6 +20,7 @@
 //!
 //! Start reading at [`cluster::Cluster`].
 
+pub mod bench;
 pub mod certs;
 pub mod cluster;
 pub mod guard;
