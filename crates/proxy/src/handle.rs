@@ -176,8 +176,10 @@ impl Handle {
 
     /// Ends the pooler. A second call while it ends in order ends it at once.
     pub fn end(&self, ending: Ending) {
-        // A full queue holds the same wish many times already.
-        drop(self.0.ending.try_send(ending));
+        if self.0.ending.try_send(ending).is_err() {
+            // The queue holds as many wishes as there are steps, or the end has come.
+            tracing::debug!("asked to end once more");
+        }
     }
 
     /// Reads the settings again. The answer lists what changed, or says why nothing did.

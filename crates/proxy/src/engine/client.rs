@@ -14,6 +14,7 @@ use super::{
     lease::us,
     link::Link,
     message::Arrival,
+    shared::Shared,
     slot::{CancelKey, Client, ClientRare, ClientState, Stream},
     worker::{Again, Worker, client_token},
 };
@@ -43,7 +44,7 @@ impl Worker {
         };
         let entry = self.clients.vacant_entry();
         let index = entry.key();
-        let key = CancelKey { pid: self.shared.cancel_pid(self.index, index), secret };
+        let key = CancelKey { pid: Shared::cancel_pid(self.index, index), secret };
         let mut link = Link::new(login.socket, login.tls);
         if let Err(error) = link.register(self.poll.registry(), client_token(index)) {
             tracing::warn!(%error, "a client could not be registered");

@@ -50,7 +50,7 @@ pub(super) struct Attempt {
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) message: Arc<str>,
-    /// The body of an ErrorResponse for those who must be told now; none if waiting may help.
+    /// The body of an `ErrorResponse` for those who must be told now; none if waiting may help.
     pub(super) body: Option<bytes::Bytes>,
 }
 

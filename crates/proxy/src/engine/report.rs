@@ -120,7 +120,7 @@ pub struct ClientReport {
     pub statements: usize,
     /// Whether the connection is encrypted.
     pub tls: bool,
-    /// Its application_name from the startup packet.
+    /// Its `application_name` from the startup packet.
     pub application_name: String,
 }
 

@@ -11,6 +11,7 @@ use super::{
     link::Link,
     local::Failure,
     message::{Message, Opened},
+    shared::Shared,
     slot::{ClientState, Moving, Server, ServerAbout, ServerState, Stream},
     worker::{Worker, server_token},
 };
@@ -142,7 +143,7 @@ impl Worker {
         let serial = self.shared.next_serial();
         // Spreads the ends of connections that were opened together; the serial number is spread evenly enough.
         let share = (serial.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) & 0xFFFF;
-        let jitter = self.shared.jitter_us(max_age, self.settings.pool.max_age_jitter, share);
+        let jitter = Shared::jitter_us(max_age, self.settings.pool.max_age_jitter, share);
         Some(Box::new(ServerAbout {
             serial,
             node,

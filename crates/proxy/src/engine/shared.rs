@@ -175,7 +175,7 @@ impl Shared {
 
     /// The process id told to the client in this slot: it names loop and slot, so that a cancel request finds both.
     /// The sign bit stays clear, as in PostgreSQL.
-    pub(crate) fn cancel_pid(&self, index: usize, slot: usize) -> i32 {
+    pub(crate) fn cancel_pid(index: usize, slot: usize) -> i32 {
         let index = u32::try_from(index).unwrap_or(0) & 0x7F;
         let slot = u32::try_from(slot).unwrap_or(0) & ((1 << SLOT_BITS) - 1);
         // Never 0, which clients may take for "no key".
@@ -195,7 +195,7 @@ impl Shared {
     }
 
     /// A part of `max_age`: `share` of 65,535 of the fraction `jitter`.
-    pub(crate) fn jitter_us(&self, max_age: u64, jitter: f64, share: u64) -> u64 {
+    pub(crate) fn jitter_us(max_age: u64, jitter: f64, share: u64) -> u64 {
         let thousandths = thousandths(jitter);
         max_age
             .saturating_mul(thousandths)

@@ -51,6 +51,10 @@ impl Stream {
 
 /// A client of the loop.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about its socket and stream that hold independently of each other and of its state"
+)]
 pub(crate) struct Client {
     pub(crate) link: Link,
     pub(crate) state: ClientState,

@@ -7,7 +7,7 @@ use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
     link::Received,
-    slot::{ClientState, ServerState},
+    slot::{Client, ClientState, Server, ServerState, Stream},
     worker::{Again, READS_PER_TURN, Worker, client_token},
 };
 
@@ -20,11 +20,18 @@ const WHOLE_MAX: usize = 1 << 20;
 struct Outcome {
     taken: usize,
     ready: bool,
-    replayed: bool,
-    replay_failed: bool,
+    /// The replay of settings that was awaited has ended, well or not.
+    replay: Option<ReplayEnd>,
     /// So many replies were owed that the client was not read; now there are fewer.
     unblocked: bool,
     desync: Option<&'static str>,
+}
+
+/// How a replay of settings has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReplayEnd {
+    Done,
+    Failed,
 }
 
 impl Worker {
@@ -108,13 +115,15 @@ impl Worker {
             self.drop_server_that(false, index, what);
             return data.len();
         }
-        if outcome.replay_failed {
-            self.replay_failed(client, index);
-        } else if outcome.replayed && self.client_is(client, ClientState::Replaying(index)) {
-            if let Some(slot) = self.clients.get_mut(client) {
-                slot.state = ClientState::Leased(index);
+        match outcome.replay {
+            Some(ReplayEnd::Failed) => self.replay_failed(client, index),
+            Some(ReplayEnd::Done) if self.client_is(client, ClientState::Replaying(index)) => {
+                if let Some(slot) = self.clients.get_mut(client) {
+                    slot.state = ClientState::Leased(index);
+                }
+                self.again.push_back(Again::Client(client));
             }
-            self.again.push_back(Again::Client(client));
+            _ => {}
         }
         if outcome.ready {
             self.after_ready(client, index);
@@ -126,73 +135,18 @@ impl Worker {
 
     /// Passes a burst on to the client.
     fn relay(&mut self, client_index: usize, index: usize, data: &[u8]) -> Outcome {
-        let mut outcome = Outcome::default();
         let (Some(client), Some(server)) =
             (self.clients.get_mut(client_index), self.servers.get_mut(index))
         else {
-            return Outcome { taken: data.len(), desync: Some("the client has gone"), ..outcome };
+            let desync = Some("the client has gone");
+            return Outcome { taken: data.len(), desync, ..Outcome::default() };
         };
         let crowded = server.session.owed_len() >= OWED_MAX;
         let mut splice = std::mem::take(&mut self.splice);
         let mut out = Outgoing::new(data, &mut splice);
-        let mut taken = 0_usize;
-        if server.stream.remaining > 0 {
-            taken = server.stream.remaining.min(data.len());
-            server.stream.remaining = server.stream.remaining.saturating_sub(taken);
-            if server.stream.forward {
-                out.forward(0..taken);
-            }
-        }
-        loop {
-            let rest = data.get(taken..).unwrap_or_default();
-            let header = match peek(rest) {
-                Ok(Some(header)) => header,
-                Ok(None) => break,
-                Err(_) => {
-                    outcome.desync = Some("the server sent a message of impossible length");
-                    break;
-                }
-            };
-            let here = header.len.min(rest.len());
-            if here < header.len
-                && !(may_stream(header.tag) && here >= HEADER.saturating_add(JUDGE_PREFIX))
-            {
-                if header.len > WHOLE_MAX && !may_stream(header.tag) {
-                    outcome.desync =
-                        Some("the server sent a message that is too long for its kind");
-                }
-                break;
-            }
-            let body = rest.get(HEADER..here).unwrap_or_default();
-            let range = taken..taken.saturating_add(here);
-            let reply = client.session.on_server(
-                &mut server.session,
-                header.tag,
-                body,
-                range.clone(),
-                &mut out,
-            );
-            server.stream.remaining = header.len.saturating_sub(here);
-            server.stream.forward = out.ends_at(range.end);
-            taken = range.end;
-            match reply {
-                Reply::Next => {}
-                Reply::Ready => outcome.ready = true,
-                Reply::Replayed => outcome.replayed = true,
-                Reply::ReplayFailed => {
-                    outcome.replay_failed = true;
-                    break;
-                }
-                Reply::Desync(what) => {
-                    outcome.desync = Some(what);
-                    break;
-                }
-            }
-        }
-        outcome.taken = taken;
+        let mut outcome = judge_burst(client, server, data, &mut out);
         outcome.unblocked = crowded && server.session.owed_len() < OWED_MAX;
-        let parcel = out.finish();
-        let (len, sent) = match parcel {
+        let (len, sent) = match out.finish() {
             Parcel::Nothing => (0, Ok(())),
             Parcel::Direct(bytes) => (bytes.len(), client.link.send(bytes)),
             Parcel::Spliced => (splice.len(), client.link.send(&splice)),
@@ -281,7 +235,7 @@ impl Worker {
     fn answered(&mut self, index: usize, purpose: Purpose) {
         match purpose {
             Purpose::Rollback | Purpose::Reset | Purpose::Check | Purpose::Replay => {
-                self.park(index)
+                self.park(index);
             }
         }
     }
@@ -309,6 +263,62 @@ impl Worker {
                 self.again.push_back(Again::Server(server));
             }
             _ => self.again.push_back(Again::Client(index)),
+        }
+    }
+}
+
+/// Judges the frames of a burst of a server that serves `client`.
+fn judge_burst(
+    client: &mut Client,
+    server: &mut Server,
+    data: &[u8],
+    out: &mut Outgoing<'_>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    if server.stream.remaining > 0 {
+        outcome.taken = server.stream.remaining.min(data.len());
+        server.stream.remaining = server.stream.remaining.saturating_sub(outcome.taken);
+        if server.stream.forward {
+            out.forward(0..outcome.taken);
+        }
+    }
+    loop {
+        let rest = data.get(outcome.taken..).unwrap_or_default();
+        let header = match peek(rest) {
+            Ok(Some(header)) => header,
+            Ok(None) => return outcome,
+            Err(_) => {
+                outcome.desync = Some("the server sent a message of impossible length");
+                return outcome;
+            }
+        };
+        let here = header.len.min(rest.len());
+        let streams = may_stream(header.tag);
+        if here < header.len && !(streams && here >= HEADER.saturating_add(JUDGE_PREFIX)) {
+            if header.len > WHOLE_MAX && !streams {
+                outcome.desync = Some("the server sent a message that is too long for its kind");
+            }
+            return outcome;
+        }
+        let body = rest.get(HEADER..here).unwrap_or_default();
+        let range = outcome.taken..outcome.taken.saturating_add(here);
+        let end = range.end;
+        let reply = client.session.on_server(&mut server.session, header.tag, body, range, out);
+        let remaining = header.len.saturating_sub(here);
+        server.stream = Stream { remaining, forward: out.ends_at(end) };
+        outcome.taken = end;
+        match reply {
+            Reply::Next => {}
+            Reply::Ready => outcome.ready = true,
+            Reply::Replayed => outcome.replay = Some(ReplayEnd::Done),
+            Reply::ReplayFailed => {
+                outcome.replay = Some(ReplayEnd::Failed);
+                return outcome;
+            }
+            Reply::Desync(what) => {
+                outcome.desync = Some(what);
+                return outcome;
+            }
         }
     }
 }

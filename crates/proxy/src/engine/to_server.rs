@@ -4,11 +4,15 @@ use bytes::BytesMut;
 use trunkline_session::{
     Long, OWED_MAX, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, unleased,
 };
-use trunkline_wire::{Frame, SqlState, frame::HEADER, frame::peek};
+use trunkline_wire::{
+    Frame, Header, SqlState,
+    frame::{HEADER, peek},
+};
 
 use super::{
     link::Received,
-    slot::{ClientState, Stream},
+    shared::Around,
+    slot::{Client, ClientState, Server, Stream},
     worker::{Again, READS_PER_TURN, Worker, server_token},
 };
 
@@ -299,82 +303,9 @@ impl Worker {
         let mut reply = std::mem::take(&mut self.reply);
         let mut out = Outgoing::new(data, &mut splice);
         let mut ways = Ways { server: &mut out, client: &mut reply };
-        let mut taken = 0_usize;
-        if client.stream.remaining > 0 {
-            taken = client.stream.remaining.min(data.len());
-            client.stream.remaining = client.stream.remaining.saturating_sub(taken);
-            if client.stream.forward {
-                ways.server.forward(0..taken);
-                client.session.on_client_more(data.get(..taken).unwrap_or_default());
-            }
-            if client.stream.remaining == 0 {
-                client.session.on_client_long_end(&mut server.session);
-            }
-        }
         let mut around = self.shared.surroundings();
-        let mut end = Burst::Taken;
-        while server.session.owed_len() < OWED_MAX {
-            let rest = data.get(taken..).unwrap_or_default();
-            let header = match peek(rest) {
-                Ok(Some(header)) => header,
-                Ok(None) => break,
-                Err(error) => {
-                    end = Burst::Refuse(error.sqlstate(), "invalid message length");
-                    break;
-                }
-            };
-            if header.len > self.settings.limits.max_message {
-                end = Burst::Refuse(
-                    SqlState::PROTOCOL_VIOLATION,
-                    "message is longer than limits.max_message allows",
-                );
-                break;
-            }
-            if rest.len() < header.len {
-                if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
-                    break;
-                }
-                let shape = (header.tag, header.len);
-                let key = || around.unnamed_key();
-                match client.session.on_client_long(
-                    &mut server.session,
-                    shape,
-                    rest,
-                    taken,
-                    &mut ways,
-                    key,
-                ) {
-                    Long::Wait => {}
-                    Long::Stream { used, forward } => {
-                        client.stream =
-                            Stream { remaining: header.len.saturating_sub(used), forward };
-                        taken = taken.saturating_add(used);
-                    }
-                    Long::Refuse(code, message) => end = Burst::Refuse(code, message),
-                }
-                break;
-            }
-            let Some(bytes) = rest.get(..header.len) else { break };
-            let frame =
-                Frame { tag: header.tag, body: bytes.get(HEADER..).unwrap_or_default(), bytes };
-            match client.session.on_client(
-                &mut server.session,
-                frame,
-                taken,
-                &mut ways,
-                &mut around,
-            ) {
-                Step::Next => taken = taken.saturating_add(header.len),
-                Step::Terminate => {
-                    end = Burst::Terminate;
-                    break;
-                }
-                Step::Refuse(code, message) => {
-                    end = Burst::Refuse(code, message);
-                    break;
-                }
-            }
-        }
+        let max_message = self.settings.limits.max_message;
+        let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, max_message);
         if client.query_since == 0 && taken > 0 {
             client.query_since = self.now;
             if client.transaction_since == 0 {
@@ -431,5 +362,87 @@ impl Worker {
         {
             self.again.push_back(Again::Client(client));
         }
+    }
+}
+
+/// Judges the frames of a burst of a client that holds `server`; says how many bytes were taken.
+fn judge_burst(
+    client: &mut Client,
+    server: &mut Server,
+    data: &[u8],
+    ways: &mut Ways<'_, '_>,
+    around: &mut Around<'_>,
+    max_message: usize,
+) -> (usize, Burst) {
+    let mut taken = continue_stream(client, server, data, ways);
+    while server.session.owed_len() < OWED_MAX {
+        let rest = data.get(taken..).unwrap_or_default();
+        let header = match peek(rest) {
+            Ok(Some(header)) => header,
+            Ok(None) => break,
+            Err(error) => {
+                return (taken, Burst::Refuse(error.sqlstate(), "invalid message length"));
+            }
+        };
+        if header.len > max_message {
+            return (taken, Burst::Refuse(SqlState::PROTOCOL_VIOLATION, TOO_LONG));
+        }
+        let Some(bytes) = rest.get(..header.len) else {
+            let (used, end) = judge_part(client, server, header, (rest, taken), ways, around);
+            return (taken.saturating_add(used), end);
+        };
+        let frame = Frame { tag: header.tag, body: bytes.get(HEADER..).unwrap_or_default(), bytes };
+        match client.session.on_client(&mut server.session, frame, taken, ways, around) {
+            Step::Next => taken = taken.saturating_add(header.len),
+            Step::Terminate => return (taken, Burst::Terminate),
+            Step::Refuse(code, message) => return (taken, Burst::Refuse(code, message)),
+        }
+    }
+    (taken, Burst::Taken)
+}
+
+/// Passes on what a burst holds of a message whose beginning went before.
+fn continue_stream(
+    client: &mut Client,
+    server: &mut Server,
+    data: &[u8],
+    ways: &mut Ways<'_, '_>,
+) -> usize {
+    if client.stream.remaining == 0 {
+        return 0;
+    }
+    let taken = client.stream.remaining.min(data.len());
+    client.stream.remaining = client.stream.remaining.saturating_sub(taken);
+    if client.stream.forward {
+        ways.server.forward(0..taken);
+        client.session.on_client_more(data.get(..taken).unwrap_or_default());
+    }
+    if client.stream.remaining == 0 {
+        client.session.on_client_long_end(&mut server.session);
+    }
+    taken
+}
+
+/// Judges a message of which only the beginning is there, at a place in the burst: it is waited for, or streams.
+fn judge_part(
+    client: &mut Client,
+    server: &mut Server,
+    header: Header,
+    (head, at): (&[u8], usize),
+    ways: &mut Ways<'_, '_>,
+    around: &mut Around<'_>,
+) -> (usize, Burst) {
+    if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
+        return (0, Burst::Taken);
+    }
+    let shape = (header.tag, header.len);
+    let key = || around.unnamed_key();
+    match client.session.on_client_long(&mut server.session, shape, head, at, ways, key) {
+        Long::Wait => (0, Burst::Taken),
+        Long::Stream { used, forward } => {
+            client.stream = Stream { remaining: header.len.saturating_sub(used), forward };
+            (used, Burst::Taken)
+        }
+        Long::Refuse(code, message) => (0, Burst::Refuse(code, message)),
     }
 }

@@ -120,7 +120,7 @@ impl Worker {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         while !self.stopping {
-            let timeout = self.sleep_for();
+            let timeout = Some(self.sleep_for());
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => result?,
@@ -148,14 +148,14 @@ impl Worker {
         Ok(())
     }
 
-    fn sleep_for(&self) -> Option<Duration> {
+    fn sleep_for(&self) -> Duration {
         if !self.again.is_empty() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         let due =
             self.wheel.next().map_or(self.next_maintenance, |next| next.min(self.next_maintenance));
         // The poll counts in milliseconds and rounds up.
-        Some(Duration::from_micros(due.saturating_sub(self.now)))
+        Duration::from_micros(due.saturating_sub(self.now))
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -193,10 +193,10 @@ impl Worker {
         for _ in 0..self.again.len() {
             match self.again.pop_front() {
                 Some(Again::Client(index)) => {
-                    self.guard_client(index, |worker| worker.client_resume(index))
+                    self.guard_client(index, |worker| worker.client_resume(index));
                 }
                 Some(Again::Server(index)) => {
-                    self.guard_server(index, |worker| worker.server_readable(index))
+                    self.guard_server(index, |worker| worker.server_readable(index));
                 }
                 None => return,
             }
