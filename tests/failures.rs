@@ -6,7 +6,7 @@ mod common;
 use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, run};
 use trunkline_testkit::cluster::{Cluster, StopMode};
 use trunkline_testkit::link::{Ending, Link};
-use trunkline_testkit::peer::{Answers, Peer, RawClient, Script, Startup, answer, say, tags};
+use trunkline_testkit::peer::{RawClient, Script, answer, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Result, Trunkline};
 
@@ -190,28 +190,9 @@ async fn an_answer_that_is_cut_anywhere_ends_the_client_and_no_other() -> Result
     Ok(())
 }
 
-/// A Trunkline before a scripted server, which plays a healthy primary to the probes.
-async fn scripted(config: &str) -> Result<(Peer, Trunkline)> {
-    let probes = |startup: &Startup| startup.parameter("user") == "postgres";
-    let answers = Answers::new().on(
-        "pg_is_in_recovery",
-        &["in_recovery", "system_identifier", "timeline"],
-        &[&[Some("f"), Some("7000000000000000001"), Some("1")]],
-    );
-    let peer = Peer::start_with(probes, answers).await?;
-    let trunkline = Trunkline::builder()
-        .node("pg1", peer.address())
-        .user("alice", PASSWORD)
-        .config("[server_tls]\nmode = \"disable\"")
-        .config(config)
-        .start()
-        .await?;
-    Ok((peer, trunkline))
-}
-
 #[tokio::test]
 async fn a_server_that_talks_nonsense_is_left_and_its_client_told() -> Result<()> {
-    let (mut peer, trunkline) = scripted("[pool]\nsize = 1").await?;
+    let (mut peer, trunkline) = common::scripted("[pool]\nsize = 1").await?;
     let row = answer::data_row(&[Some("1")]);
     let nonsense: Vec<(&str, Vec<u8>)> = vec![
         ("junk", b"\x00\x01\x02\x03\x04\x05\x06\x07HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
@@ -249,7 +230,7 @@ async fn a_server_that_talks_nonsense_is_left_and_its_client_told() -> Result<()
 
 #[tokio::test]
 async fn what_a_server_says_unasked_reaches_nobody() -> Result<()> {
-    let (mut peer, trunkline) = scripted("[pool]\nsize = 1").await?;
+    let (mut peer, trunkline) = common::scripted("[pool]\nsize = 1").await?;
     let login = trunkline.raw("alice", PASSWORD, "shop");
     let (client, talk) = tokio::join!(login, peer.accept());
     let (mut client, mut talk) = (client?, talk?);
@@ -275,7 +256,8 @@ async fn what_a_server_says_unasked_reaches_nobody() -> Result<()> {
 
 #[tokio::test]
 async fn a_server_that_fails_at_login_is_tried_again() -> Result<()> {
-    let (mut peer, trunkline) = scripted("[pool]\nsize = 1\nretry_backoff_min = \"1ms\"").await?;
+    let (mut peer, trunkline) =
+        common::scripted("[pool]\nsize = 1\nretry_backoff_min = \"1ms\"").await?;
     let mut login = Box::pin(trunkline.raw("alice", PASSWORD, "shop"));
     for _ in 0..3 {
         tokio::select! {

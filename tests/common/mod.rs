@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use tokio::sync::OnceCell;
 use trunkline_testkit::cluster::Cluster;
-use trunkline_testkit::peer::{Frame, RawClient, say};
+use trunkline_testkit::peer::{Answers, Frame, Peer, RawClient, Startup, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Error, Node, Result, Trunkline, TrunklineOptions};
 
@@ -106,6 +106,25 @@ impl<'a> Scene<'a> {
         })
         .await
     }
+}
+
+/// A Trunkline before a scripted server, which plays a healthy primary to the probes.
+pub async fn scripted(config: &str) -> Result<(Peer, Trunkline)> {
+    let probes = |startup: &Startup| startup.parameter("user") == "postgres";
+    let answers = Answers::new().on(
+        "pg_is_in_recovery",
+        &["in_recovery", "system_identifier", "timeline"],
+        &[&[Some("f"), Some("7000000000000000001"), Some("1")]],
+    );
+    let peer = Peer::start_with(probes, answers).await?;
+    let trunkline = Trunkline::builder()
+        .node("pg1", peer.address())
+        .user("alice", PASSWORD)
+        .config("[server_tls]\nmode = \"disable\"")
+        .config(config)
+        .start()
+        .await?;
+    Ok((peer, trunkline))
 }
 
 /// Makes a login role with a schema of its own.

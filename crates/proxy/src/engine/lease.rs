@@ -59,15 +59,11 @@ impl Worker {
         let most = self.settings.pool.max_waiting;
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
         if pool.waiters.len() >= most {
-            let text = format!(
-                "too many clients wait for a server connection of pool \"{}\"/\"{}\"",
-                pool.family.database, pool.family.user
-            );
-            let hint = format!("{most} clients wait already, as many as pool.max_waiting allows.");
-            self.refuse_statement(
-                client_index,
-                &Report::error(SqlState::TOO_MANY_CONNECTIONS, &text).with_hint(&hint),
-            );
+            // Its statement is still in the buffer of the loop; it is refused when the client holds it itself.
+            if let Some(client) = self.clients.get_mut(client_index) {
+                client.state = ClientState::Waiting;
+            }
+            self.again.push_back(Again::Refuse(client_index));
             return;
         }
         let Some(client) = self.clients.get_mut(client_index) else { return };
@@ -83,6 +79,23 @@ impl Worker {
             self.open_more(pool_index);
         }
         self.hasten_maintenance();
+    }
+
+    /// Refuses the statement of a client that found the queue full.
+    pub(super) fn refuse_waiting(&mut self, client_index: usize) {
+        let Some(client) = self.clients.get(client_index) else { return };
+        let (state, pool) = (client.state, self.pools.get(client.pool));
+        let Some(pool) = pool.filter(|_| state == ClientState::Waiting) else { return };
+        let text = format!(
+            "too many clients wait for a server connection of pool \"{}\"/\"{}\"",
+            pool.family.database, pool.family.user
+        );
+        let most = self.settings.pool.max_waiting;
+        let hint = format!("{most} clients wait already, as many as pool.max_waiting allows.");
+        self.refuse_statement(
+            client_index,
+            &Report::error(SqlState::TOO_MANY_CONNECTIONS, &text).with_hint(&hint),
+        );
     }
 
     /// Lets the server serve the client.

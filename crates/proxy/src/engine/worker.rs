@@ -45,6 +45,8 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 pub(super) enum Again {
     Client(usize),
     Server(usize),
+    /// A client that found the queue full.
+    Refuse(usize),
 }
 
 /// One event loop.
@@ -197,6 +199,9 @@ impl Worker {
                 }
                 Some(Again::Server(index)) => {
                     self.guard_server(index, |worker| worker.server_readable(index));
+                }
+                Some(Again::Refuse(index)) => {
+                    self.guard_client(index, |worker| worker.refuse_waiting(index));
                 }
                 None => return,
             }

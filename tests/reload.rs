@@ -1,0 +1,181 @@
+//! New settings take effect while clients go on, and a mistake in them changes nothing.
+
+mod common;
+
+use std::fs;
+
+use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, one, run};
+use trunkline_testkit::link::Link;
+use trunkline_testkit::peer::{RawClient, say};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Result, Trunkline};
+
+#[tokio::test]
+async fn a_mistake_changes_nothing_and_is_told_with_its_place() -> Result<()> {
+    let scene = Scene::calm("mistaken", "[pool]\nsize = 1").await?;
+    let mut client = scene.raw().await?;
+    let server = backend(&mut client).await?;
+    let good = fs::read_to_string(scene.trunkline.config_path())?;
+    scene.trunkline.reload_text(&format!("{good}\n[pools]\nsise = 3\n"))?;
+    scene.trunkline.logged("settings not changed").await?;
+    let line = good.lines().count() + 2;
+    let place = format!("trunkline.toml:{line}");
+    wait_for("the log names file and line", PATIENCE, async || {
+        let log = scene.trunkline.log();
+        ensure(log.contains(&place), format!("no {place} in {log}"))
+    })
+    .await?;
+    assert_eq!(backend(&mut client).await?, server);
+    assert_eq!(backend(&mut scene.raw().await?).await?, server);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unchanged_pool_keeps_its_connections() -> Result<()> {
+    let scene = Scene::calm("unchanged", "[pool]\nsize = 3").await?;
+    let mut holders = Vec::new();
+    for _ in 0..3 {
+        let mut client = scene.raw().await?;
+        run(&mut client, "BEGIN").await?;
+        holders.push(client);
+    }
+    for holder in &mut holders {
+        run(holder, "COMMIT").await?;
+    }
+    let before = scene.servers_are(3).await?;
+    scene.trunkline.reload("[pool]\nmax_waiting = 77\n[users.another]\npassword = 'x'")?;
+    scene.trunkline.logged("pool.max_waiting").await?;
+    for holder in &mut holders {
+        run(holder, "BEGIN").await?;
+    }
+    assert_eq!(scene.servers().await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_changed_file_is_read_without_a_signal() -> Result<()> {
+    let scene = Scene::calm("unsignalled", "[pool]\nsize = 1").await?;
+    let text = fs::read_to_string(scene.trunkline.config_path())?;
+    let text = text.replace("size = 1", "size = 2");
+    // Put in place by a rename, as editors and Kubernetes do.
+    let beside = scene.trunkline.directory().join("new.toml");
+    fs::write(&beside, text)?;
+    fs::rename(beside, scene.trunkline.config_path())?;
+    scene.trunkline.logged("pool.size: 1 -> 2").await?;
+    let (mut first, mut second) = (scene.raw().await?, scene.raw().await?);
+    run(&mut first, "BEGIN").await?;
+    run(&mut second, "BEGIN").await
+}
+
+#[tokio::test]
+async fn a_pool_grows_and_shrinks() -> Result<()> {
+    let scene = Scene::calm("growing", "[pool]\nsize = 1").await?;
+    let mut clients = vec![scene.raw().await?, scene.raw().await?, scene.raw().await?];
+    run(&mut clients[0], "BEGIN").await?;
+    clients[1].send(&say::query("BEGIN")).await?;
+    clients[2].send(&say::query("BEGIN")).await?;
+    scene.trunkline.reload("[pool]\nsize = 3")?;
+    clients[1].read_until(b'Z').await?;
+    clients[2].read_until(b'Z').await?;
+    scene.servers_are(3).await?;
+    scene.trunkline.reload("[pool]\nsize = 1")?;
+    scene.trunkline.logged("pool.size: 3 -> 1").await?;
+    // Transactions are not disturbed; what is too much goes when they end.
+    for client in &mut clients {
+        run(client, "SELECT 1").await?;
+        run(client, "COMMIT").await?;
+    }
+    scene.servers_are(1).await?;
+    assert_eq!(one(&mut clients[2], "SELECT 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_of_a_removed_database_are_told_at_their_next_idle_moment() -> Result<()> {
+    let both = "[databases.shop]\ndbname = \"postgres\"\n[databases.postgres]";
+    let scene = Scene::calm("removed", both).await?;
+    let shop = async || scene.trunkline.raw("removed", PASSWORD, "shop").await;
+    let (idle, mut busy, mut kept) = (shop().await?, shop().await?, shop().await?);
+    run(&mut kept, "CREATE TEMP TABLE t (i int)").await?;
+    run(&mut busy, "BEGIN").await?;
+    let mut other = scene.raw().await?;
+    run(&mut other, "SELECT 1").await?;
+    let text = fs::read_to_string(scene.trunkline.config_path())?;
+    let begin = text.find("[databases.shop]").expect("the table is there");
+    let end = text[begin + 1..].find('[').map_or(text.len(), |next| begin + 1 + next);
+    scene.trunkline.reload_text(&format!("{}{}", &text[..begin], &text[end..]))?;
+    for mut client in [idle, kept] {
+        error_in(&client.expect_closed().await?, "57P01")?;
+    }
+    run(&mut busy, "SELECT 1").await?;
+    busy.send(&say::query("COMMIT")).await?;
+    let said = busy.expect_closed().await?;
+    error_in(&said, "57P01")?;
+    ensure(said.iter().any(|frame| frame.tag == b'C'), "the transaction was not committed")?;
+    let refused = shop().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(refused.contains("3D000"), "{refused}");
+    assert_eq!(one(&mut other, "SELECT 1").await?, "1");
+    // Its connections go with it.
+    scene.servers_are(1).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn passwords_and_users_change_for_new_logins() -> Result<()> {
+    let scene = Scene::calm("renewed", "[pool]\nsize = 2").await?;
+    let mut before = scene.raw().await?;
+    run(&mut before, "SELECT 1").await?;
+    common::create_role(scene.node, "newcomer").await?;
+    scene.node.execute(DATABASE, "ALTER ROLE renewed PASSWORD 'changed'").await?;
+    scene.trunkline.reload(
+        "[users.renewed]\npassword = \"changed\"\n[users.newcomer]\npassword = \"secret\"",
+    )?;
+    let address = scene.trunkline.address();
+    wait_for("the new password is taken", PATIENCE, async || {
+        let mut client = RawClient::logged_in(address, "renewed", "changed", DATABASE).await?;
+        run(&mut client, "SELECT 1").await
+    })
+    .await?;
+    let old = RawClient::logged_in(address, "renewed", PASSWORD, DATABASE).await;
+    let told = old.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(told.contains("28P01"), "{told}");
+    let mut newcomer = RawClient::logged_in(address, "newcomer", PASSWORD, DATABASE).await?;
+    assert_eq!(one(&mut newcomer, "SELECT current_user").await?, "newcomer");
+    run(&mut before, "SELECT 1").await
+}
+
+#[tokio::test]
+async fn another_address_of_the_server_takes_new_connections() -> Result<()> {
+    let cluster = common::shared().await?;
+    let (first, second) = (
+        Link::to(cluster.primary().address()).await?,
+        Link::to(cluster.primary().address()).await?,
+    );
+    let options = Trunkline::builder()
+        .node("primary", first.address())
+        .control("postgres", trunkline_testkit::cluster::SUPERUSER_PASSWORD)
+        .user("moving", PASSWORD);
+    let scene = Scene::with(cluster, "moving", options).await?;
+    let (mut idle, mut busy) = (scene.raw().await?, scene.raw().await?);
+    run(&mut busy, "BEGIN").await?;
+    let kept = backend(&mut busy).await?;
+    run(&mut idle, "SELECT 1").await?;
+    let node = format!(
+        "[[node]]\nname = \"primary\"\nhost = \"127.0.0.1\"\nport = {}",
+        second.address().port()
+    );
+    scene.trunkline.reload(&node)?;
+    wait_for("the idle client is served over the other way", PATIENCE, async || {
+        run(&mut idle, "SELECT 1").await?;
+        ensure(second.open_connections() > 0 && first.open_connections() == 1, "not yet")
+    })
+    .await?;
+    // The transaction that was open ends where it began.
+    assert_eq!(backend(&mut busy).await?, kept);
+    run(&mut busy, "COMMIT").await?;
+    wait_for("nothing goes over the old way", PATIENCE, async || {
+        ensure(first.open_connections() == 0, first.open_connections())
+    })
+    .await?;
+    run(&mut busy, "SELECT 1").await
+}

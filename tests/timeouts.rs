@@ -1,0 +1,170 @@
+//! Each limit of time ends what it is about, with PostgreSQL's SQLSTATE, and nothing else.
+
+mod common;
+
+use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, one, run, words};
+use trunkline_testkit::link::Link;
+use trunkline_testkit::peer::{say, tags};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Result, Trunkline};
+
+#[tokio::test]
+async fn an_idle_client_is_closed_and_a_busy_one_is_not() -> Result<()> {
+    let scene = Scene::calm("idling", "[timeouts]\nclient_idle = \"300ms\"").await?;
+    let (mut idle, mut busy) = (scene.raw().await?, scene.raw().await?);
+    run(&mut idle, "SELECT 1").await?;
+    busy.send(&say::query("SELECT pg_sleep(1.5)")).await?;
+    error_in(&idle.expect_closed().await?, "57P05")?;
+    assert_eq!(tags(&busy.read_until(b'Z').await?), "TDCZ");
+    error_in(&busy.expect_closed().await?, "57P05")?;
+    // One that never said anything, and one that keeps its server.
+    let (mut silent, mut kept) = (scene.raw().await?, scene.raw().await?);
+    run(&mut kept, "CREATE TEMP TABLE t (i int)").await?;
+    error_in(&silent.expect_closed().await?, "57P05")?;
+    error_in(&kept.expect_closed().await?, "57P05").map(drop)
+}
+
+#[tokio::test]
+async fn a_client_idle_in_a_transaction_is_closed_and_rolled_back() -> Result<()> {
+    let config = "[pool]\nsize = 1\n[timeouts]\nidle_in_transaction = \"300ms\"";
+    let scene = Scene::calm("dawdling", config).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE kept (i int)").await?;
+    run(&mut client, "BEGIN; INSERT INTO kept VALUES (1)").await?;
+    error_in(&client.expect_closed().await?, "25P03")?;
+    let mut next = scene.raw().await?;
+    assert_eq!(one(&mut next, "SELECT count(*) FROM kept").await?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_statement_is_cancelled_and_its_session_goes_on() -> Result<()> {
+    let scene = Scene::calm("hurried", "[pool]\nsize = 1\n[timeouts]\nquery = \"300ms\"").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "BEGIN").await?;
+    let server = backend(&mut client).await?;
+    for bytes in [say::query("SELECT pg_sleep(3600)"), say::extended("SELECT pg_sleep(3600)", &[])]
+    {
+        error_in(&client.exchange(&bytes, 1).await?, "57014")?;
+        run(&mut client, "ROLLBACK").await?;
+        run(&mut client, "BEGIN").await?;
+        assert_eq!(backend(&mut client).await?, server);
+    }
+    // Short ones may follow each other for as long as they like.
+    for _ in 0..8 {
+        run(&mut client, "SELECT pg_sleep(0.1)").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_transaction_is_ended_together_with_its_client() -> Result<()> {
+    let scene =
+        Scene::calm("endless", "[pool]\nsize = 1\n[timeouts]\ntransaction = \"400ms\"").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "BEGIN").await?;
+    let ended = wait_for("the transaction is ended", PATIENCE, async || {
+        match client.query("SELECT pg_sleep(0.05)").await {
+            Ok(frames) if tags(&frames) == "TDCZ" => ensure(false, "still open").map(|()| None),
+            Ok(frames) => Ok(Some(frames)),
+            Err(error) => Ok(Some(Vec::new())).inspect(|_| drop(error)),
+        }
+    })
+    .await?;
+    if let Some(frames) = ended.filter(|frames| !frames.is_empty()) {
+        error_in(&frames, "25P04")?;
+    }
+    let mut next = scene.raw().await?;
+    next.send(&say::query("BEGIN; SELECT pg_sleep(3600)")).await?;
+    error_in(&next.expect_closed().await?, "25P04")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wait_in_vain_is_told_with_pool_time_and_setting() -> Result<()> {
+    let scene = Scene::calm("waiting", "[pool]\nsize = 1\nwait_timeout = \"400ms\"").await?;
+    let mut holder = scene.raw().await?;
+    run(&mut holder, "BEGIN").await?;
+    let mut client = scene.raw().await?;
+    for bytes in [say::query("SELECT 1"), say::extended("SELECT 1", &[])] {
+        let frames = client.exchange(&bytes, 1).await?;
+        assert_eq!(tags(&frames), "EZ");
+        let told = words(&error_in(&frames, "53300")?);
+        for word in ["\"waiting\"", "\"postgres\"", "400ms", "pool.wait_timeout"] {
+            assert!(told.contains(word), "{word} is not in: {told}");
+        }
+    }
+    run(&mut holder, "COMMIT").await?;
+    assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_in_time() -> Result<()> {
+    let cluster = common::shared().await?;
+    let link = Link::to(cluster.primary().address()).await?;
+    let options = Trunkline::builder()
+        .node("primary", link.address())
+        .control("postgres", trunkline_testkit::cluster::SUPERUSER_PASSWORD)
+        .user("blackhole", PASSWORD)
+        .config(
+            "[pool]\nsize = 2\nconnect_timeout = \"300ms\"\nwait_timeout = \"2s\"\n\
+             [cluster]\nprobe_interval = \"1h\"\nprobe_timeout = \"30m\"",
+        );
+    let scene = Scene::with(cluster, "blackhole", options).await?;
+    let mut first = scene.raw().await?;
+    run(&mut first, "BEGIN").await?;
+    link.vanish().await?;
+    let mut second = scene.raw().await?;
+    let frames = second.query("SELECT 1").await?;
+    assert_eq!(tags(&frames), "EZ");
+    let told = words(&error_in(&frames, "57P03")?);
+    assert!(told.contains("pool.wait_timeout") && told.contains("connect"), "{told}");
+    link.heal().await?;
+    wait_for("the second client is served", PATIENCE, async || {
+        let seen = tags(&second.query("SELECT 1").await?);
+        ensure(seen == "TDCZ", seen)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn idle_servers_are_closed_and_old_ones_replaced() -> Result<()> {
+    let scene = Scene::calm("aging", "[pool]\nsize = 2\nidle_timeout = \"200ms\"").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "SELECT 1").await?;
+    scene.servers_are(0).await?;
+    run(&mut client, "SELECT 1").await?;
+    let scene = Scene::calm("aged", "[pool]\nsize = 1\nmax_age = \"300ms\"").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "BEGIN").await?;
+    let first = backend(&mut client).await?;
+    run(&mut client, "SELECT pg_sleep(0.6)").await?;
+    // Not within a transaction, but after it.
+    assert_eq!(backend(&mut client).await?, first);
+    run(&mut client, "COMMIT").await?;
+    assert_ne!(backend(&mut client).await?, first);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_has_died_silently_is_not_given_to_a_client() -> Result<()> {
+    let config = "[pool]\nsize = 2\nserver_check = \"1ms\"\nserver_check_timeout = \"300ms\"";
+    let scene = Scene::calm("checked", config).await?;
+    let mut client = scene.raw().await?;
+    let frozen = backend(&mut client).await?;
+    signal("STOP", frozen)?;
+    let served = one(&mut client, "SELECT pg_backend_pid()").await;
+    signal("CONT", frozen)?;
+    assert_ne!(served?, frozen.to_string());
+    let database = scene.node.query_text(DATABASE, "SELECT 1").await?;
+    assert_eq!(database, "1");
+    Ok(())
+}
+
+fn signal(name: &str, pid: u32) -> Result<()> {
+    let done = std::process::Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()?;
+    ensure(done.success(), "no signal could be sent")
+}
