@@ -11,11 +11,13 @@ use super::login::Login;
 use super::play::Target;
 use crate::peer::say::{self, PROTOCOL_3_0};
 
-/// What is done before the steps, in turn. A conversation gets another server after each. Nothing
-/// here may tie the noisy client to its server.
-const TURNS: [&str; 4] = [
+/// What is done before the steps, in turn: a conversation gets another server after each `begin`
+/// and each `commit`, and the same one again after the rest. Five turns, so that steps that come in
+/// pairs or in threes meet every server. Nothing here may tie the noisy client to its server.
+const TURNS: [&str; 5] = [
     "set timezone = 'Asia/Tokyo'; set application_name = 'noise'; set search_path = 'noise'; begin",
     "set work_mem = '5MB'; commit",
+    "set intervalstyle = 'iso_8601'; set extra_float_digits = 0",
     "set datestyle = 'German'; set statement_timeout = '7min'; begin",
     "set client_encoding = 'LATIN1'; commit",
 ];
