@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Commit,
     /// Ends a transaction block; nothing is undone.
     Rollback,
+    /// Gives up a prepared statement, or all: drivers do it by themselves.
+    Deallocate(Option<String>),
+    /// Brings the session back to its beginning: drivers do it when they take it back into a pool of their own.
+    DiscardAll,
 }
 
 /// How the program is to stop.
@@ -104,6 +108,9 @@ impl Command {
             Self::Begin => "BEGIN",
             Self::Commit => "COMMIT",
             Self::Rollback => "ROLLBACK",
+            Self::Deallocate(None) => "DEALLOCATE ALL",
+            Self::Deallocate(Some(_)) => "DEALLOCATE",
+            Self::DiscardAll => "DISCARD ALL",
         }
     }
 
@@ -117,6 +124,16 @@ impl Command {
                 | Self::Reload
                 | Self::Shutdown(_)
         )
+    }
+
+    /// The database it names.
+    pub(crate) fn database(&self) -> Option<&str> {
+        match self {
+            Self::Pause(database) | Self::Resume(database) | Self::Reconnect(database) => {
+                database.as_deref()
+            }
+            _ => None,
+        }
     }
 
     fn parse(words: &[Word]) -> Result<Self, Refusal> {
@@ -145,6 +162,10 @@ impl Command {
             Ok(Self::Commit)
         } else if is("ROLLBACK") || is("ABORT") {
             Ok(Self::Rollback)
+        } else if is("DEALLOCATE") {
+            deallocate(verb, rest)
+        } else if is("DISCARD") && rest.first().is_some_and(|word| word.is("ALL")) {
+            nothing_more(rest.get(1..).unwrap_or_default(), Self::DiscardAll)
         } else {
             Err(unknown_verb(&verb.text, verb.position))
         }
@@ -222,6 +243,19 @@ fn set(verb: &Word, rest: &[Word]) -> Result<Command, Refusal> {
             .at(value.position));
     }
     Ok(Command::Set(known, value.text.clone()))
+}
+
+/// `DEALLOCATE [PREPARE] { name | ALL }`.
+fn deallocate(verb: &Word, rest: &[Word]) -> Result<Command, Refusal> {
+    let rest = match rest {
+        [prepare, rest @ ..] if prepare.is("PREPARE") => rest,
+        _ => rest,
+    };
+    match rest {
+        [all] if all.is("ALL") => Ok(Command::Deallocate(None)),
+        [name] if name.kind != WordKind::Sign => Ok(Command::Deallocate(Some(name.text.clone()))),
+        _ => Err(Refusal::syntax("expected DEALLOCATE <statement>").at(verb.position)),
+    }
 }
 
 /// Whether a name of an encoding means UTF-8 (PostgreSQL compares letters and digits only; `UNICODE` is an alias).
@@ -341,6 +375,17 @@ mod tests {
         assert_eq!(one("END"), Ok(Command::Commit));
         assert_eq!(one("ABORT"), Ok(Command::Rollback));
         assert!(one("START").is_err());
+    }
+
+    #[test]
+    fn what_drivers_prepared_they_may_give_up() {
+        assert_eq!(one("DEALLOCATE ALL"), Ok(Command::Deallocate(None)));
+        assert_eq!(one("deallocate prepare all"), Ok(Command::Deallocate(None)));
+        assert_eq!(one("DEALLOCATE \"_pg3_0\""), Ok(Command::Deallocate(Some("_pg3_0".into()))));
+        assert_eq!(one("DISCARD ALL"), Ok(Command::DiscardAll));
+        for wrong in ["DEALLOCATE", "DEALLOCATE a b", "DISCARD", "DISCARD TEMP", "DISCARD ALL x"] {
+            assert_eq!(one(wrong).unwrap_err().code, SqlState::SYNTAX_ERROR, "{wrong}");
+        }
     }
 
     #[test]

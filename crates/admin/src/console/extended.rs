@@ -126,6 +126,11 @@ impl Extended {
         self.portals.remove(name);
     }
 
+    /// Gives up all statements.
+    pub(super) fn deallocate_all(&mut self) {
+        self.statements.clear();
+    }
+
     /// The transaction has ended, and all portals with it.
     pub(super) fn end_transaction(&mut self) {
         self.portals.clear();

@@ -133,7 +133,9 @@ impl<P: Pooler> Console<P> {
             | Command::Set(..)
             | Command::Begin
             | Command::Commit
-            | Command::Rollback => Ok(Outcome::default()),
+            | Command::Rollback
+            | Command::Deallocate(_)
+            | Command::DiscardAll => Ok(Outcome::default()),
         }
     }
 
@@ -224,7 +226,8 @@ impl<P: Pooler> Console<P> {
 fn permit(command: &Command, operator: &Operator) -> Result<(), Refusal> {
     let (verb, user) = (command.tag(), &operator.user);
     if operator.rights == ConsoleRights::Admin {
-        tracing::info!(user = &**user, client = %operator.peer, "console: {verb}");
+        let (client, database) = (operator.peer, command.database());
+        tracing::info!(user = &**user, %client, database, "console: {verb}");
         return Ok(());
     }
     let message = format!("user \"{user}\" may only look at the console, not say {verb}");

@@ -38,9 +38,11 @@ pub(crate) async fn serve_login<P: Pooler>(
     stop: watch::Receiver<bool>,
 ) {
     let operator = Operator { user: login.user, rights: login.rights, peer: login.peer };
+    let application_name = String::from(login.startup.application_name.unwrap_or_default());
     let mut session = Session {
         line: Line::new(login.stream, stop),
-        parameters: parameters(&operator.user, login.startup.application_name.as_deref()),
+        parameters: parameters(&operator.user, &application_name),
+        application_name,
         console,
         operator,
         extended: Extended::default(),
@@ -55,12 +57,12 @@ pub(crate) async fn serve_login<P: Pooler>(
 }
 
 /// The values of [`PARAMETERS`] at the start of a session.
-fn parameters(user: &str, application_name: Option<&str>) -> Vec<(&'static str, String)> {
+fn parameters(user: &str, application_name: &str) -> Vec<(&'static str, String)> {
     let value = |name| match name {
         // The form of PgBouncer's own, so that clients see a pooler and not a PostgreSQL of that version.
         "server_version" => concat!(env!("CARGO_PKG_VERSION"), "/trunkline"),
         "server_encoding" | "client_encoding" => "UTF8",
-        "application_name" => application_name.unwrap_or_default(),
+        "application_name" => application_name,
         "session_authorization" => user,
         "DateStyle" => "ISO, MDY",
         "TimeZone" => "UTC",
@@ -77,6 +79,8 @@ struct Session<P> {
     operator: Operator,
     /// What `SHOW` says of this session.
     parameters: Vec<(&'static str, String)>,
+    /// As it was at the login.
+    application_name: String,
     extended: Extended,
     block: Block,
     /// After an error in the extended protocol: messages are ignored until the next Sync.
@@ -301,6 +305,19 @@ impl<P: Pooler> Session<P> {
         match command {
             Command::Commit | Command::Rollback => self.extended.end_transaction(),
             Command::Set(name, value) => self.set(name, value),
+            Command::Deallocate(None) => self.extended.deallocate_all(),
+            Command::Deallocate(Some(name)) => {
+                // As in PostgreSQL: to give up what is not there is an error here, and none in the protocol's Close.
+                if let Err(refusal) = self.extended.statement(name.as_bytes()) {
+                    return Ok(Err(refusal));
+                }
+                self.extended.close_statement(name.as_bytes());
+            }
+            Command::DiscardAll => {
+                self.extended = Extended::default();
+                let name = self.application_name.clone();
+                self.set("application_name", &name);
+            }
             Command::ShowParameter(name) => {
                 let found = self.parameters.iter().find(|(known, _)| known == name);
                 let value = found.map(|(_, value)| value.as_str());

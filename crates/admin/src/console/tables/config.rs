@@ -1,4 +1,6 @@
 //! `SHOW CONFIG`: every setting with its value and its default, as TOML. Secrets are `"***"`.
+//!
+//! No column may be added: Prometheus' exporter for PgBouncer counts them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,6 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::text("value"),
     Column::text("default"),
     Column::text("changeable"),
-    Column::text("effect"),
 ];
 
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
@@ -37,6 +38,7 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
             rows.extend(group.settings.iter().map(|setting| row(&path, setting, &changed)));
         }
     }
+    rows.extend(aliases(settings));
     rows
 }
 
@@ -51,8 +53,20 @@ fn row(group: &str, setting: &SettingInfo, changed: &BTreeMap<String, String>) -
         Value::optional(value.as_deref()),
         Value::optional(default.as_deref()),
         Value::text(changeable),
-        Value::text(setting.effect.as_str()),
     ]
+}
+
+/// What monitoring made for PgBouncer looks for, under PgBouncer's names and with its defaults.
+fn aliases(settings: &Settings) -> [Row; 3] {
+    // Users have limits of their own here; there is none for all.
+    let known = [
+        ("max_client_conn", settings.general.max_clients, "100"),
+        ("default_pool_size", settings.pool.size, "20"),
+        ("max_user_connections", 0, "0"),
+    ];
+    known.map(|(key, value, default)| {
+        [key, &value.to_string(), default, "yes"].map(Value::text).to_vec()
+    })
 }
 
 /// Where a group's settings are: `pool`, `node.pg1`, `databases.shop`.

@@ -252,6 +252,27 @@ async fn parameters_of_the_session_are_shown_and_the_name_can_be_changed() {
 }
 
 #[tokio::test]
+async fn a_session_can_be_brought_back_to_its_beginning() {
+    let mut operator = Operator::new(&Puppet::new(), Read).await;
+    let prepare = |out: &mut bytes::BytesMut| {
+        frontend::parse(out, b"s", b"SHOW VERSION", b"\0\0");
+        frontend::sync(out);
+    };
+    operator.send(prepare).await;
+    assert_eq!(operator.until_ready().await, ["1", "Z I"]);
+    assert_eq!(operator.say("DEALLOCATE s").await, ["C DEALLOCATE", "Z I"]);
+    assert!(operator.say("DEALLOCATE s").await[0].starts_with("E ERROR / 26000 / "));
+    for text in ["DEALLOCATE ALL", "DISCARD ALL"] {
+        operator.send(prepare).await;
+        assert_eq!(operator.until_ready().await, ["1", "Z I"], "{text}");
+        operator.say("SET application_name = other").await;
+        let tag = format!("C {text}");
+        assert!(operator.say(text).await.contains(&tag), "{text}");
+    }
+    assert_eq!(operator.say("SHOW application_name").await[1], "D psql");
+}
+
+#[tokio::test]
 async fn a_transaction_block_is_followed_as_drivers_expect() {
     let mut operator = Operator::new(&Puppet::new(), Read).await;
     assert_eq!(operator.say("BEGIN").await, ["C BEGIN", "Z T"]);
