@@ -30,6 +30,10 @@ pub(super) const PAUSE_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a waiting `PAUSE` looks: seldom enough to be no load, often enough to be no delay to a person.
 const PAUSE_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How many times as long as the worker loops took to answer they are left alone, so that a `PAUSE` with very many
+/// clients costs them a tenth of their time at most.
+const PAUSE_REST: u32 = 10;
+
 /// Clients that are named when `PAUSE` gives up; the others are counted.
 const MAX_NAMED: usize = 10;
 
@@ -174,7 +178,9 @@ impl<P: Pooler> Console<P> {
         self.pooler.reconnect(database);
         let deadline = Instant::now() + PAUSE_DEADLINE;
         loop {
+            let asked = Instant::now();
             let loops = snapshot::report(&self.pooler).await?;
+            let took = asked.elapsed();
             let open = servers_left(&loops, database);
             if open == 0 {
                 return Ok(Outcome::default());
@@ -182,7 +188,7 @@ impl<P: Pooler> Console<P> {
             if Instant::now() >= deadline {
                 return Err(still_held(&loops, database, open));
             }
-            sleep(PAUSE_INTERVAL).await;
+            sleep(PAUSE_INTERVAL.max(took.saturating_mul(PAUSE_REST))).await;
         }
     }
 
