@@ -148,6 +148,16 @@ impl Effects {
             }),
         }
     }
+
+    /// Whether prepared statements go, so that what follows must wait until it is known whether they have gone.
+    pub fn forgets_statements(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => changes
+                .iter()
+                .any(|(_, change)| matches!(change, Change::DiscardAll | Change::DeallocateAll)),
+        }
+    }
 }
 
 /// What an effect of a statement means for the session; most mean nothing for it.

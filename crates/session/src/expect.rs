@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{effect::Effects, statement::Statement};
+use crate::{client::Unnamed, effect::Effects, statement::Statement};
 
 /// With this many replies owed, nothing more is read from the client until some have come. PostgreSQL sends its output
 /// at the latest when its 8 KiB buffer is full (pqcomm.c), and no reply is shorter than 5 bytes, so 2,000 replies
@@ -20,8 +20,13 @@ pub(crate) enum Owed {
     Sync,
     /// The client has ended its COPY data; no reply of its own, but a boundary for ignored Syncs.
     CopyEnd,
-    /// `ParseComplete` of an unnamed statement.
-    ParseUnnamed,
+    /// `ParseComplete` of an unnamed statement: its number.
+    ParseUnnamed(u64),
+    /// `ParseComplete` of a statement that is not followed.
+    ParseOther,
+    /// No reply of its own: if what follows is discarded, the client's unnamed statement, and the number of the
+    /// server's, are these again.
+    Before(Box<(Unnamed, u64)>),
     /// `ParseComplete` of a named one that the server was given.
     Parse(Box<Named>),
     /// `ParseComplete` made by us, because the server has the statement already.
@@ -34,8 +39,10 @@ pub(crate) enum Owed {
     DescribePortal,
     /// `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
     Execute(Effects),
-    /// `CloseComplete` of a portal, of the unnamed statement, or of a name the client does not have.
+    /// `CloseComplete` of a portal, or of a name the client does not have.
     Close,
+    /// `CloseComplete` of the unnamed statement.
+    CloseUnnamed,
     /// `CloseComplete` made by us: the client gives up a name, the server keeps the statement.
     Closed(Box<Named>),
     /// A reply to a message of ours, which the client does not see.
@@ -56,12 +63,14 @@ pub(crate) struct Named {
 pub(crate) enum Ours {
     /// `ParseComplete` of a statement the client's next message needs.
     Parse(Arc<Statement>),
-    /// `ParseComplete` of the unnamed statement of this client, sent again on another server.
-    ParseUnnamed,
+    /// `ParseComplete` of the unnamed statement of this client, sent again on another server: its number.
+    ParseUnnamed(u64),
     /// `ParseComplete` of a statement that only serves to make the server refuse the client's duplicate name.
     Decoy,
     /// `CloseComplete` of a statement we no longer need.
     Close(Arc<Statement>),
+    /// `CloseComplete` of an unnamed statement that is not this client's.
+    CloseUnnamed,
     /// `CloseComplete` of something the server tables do not list.
     CloseOther,
     /// A Sync's `ReadyForQuery`.
@@ -90,6 +99,17 @@ impl Owed {
         matches!(self, Self::Ours(_))
     }
 
+    /// Whether it may change the unnamed statement.
+    pub(crate) fn changes_unnamed(&self) -> bool {
+        matches!(
+            self,
+            Self::ParseUnnamed(_)
+                | Self::CloseUnnamed
+                | Self::Query(..)
+                | Self::Ours(Ours::ParseUnnamed(_) | Ours::CloseUnnamed)
+        )
+    }
+
     /// Whether it ends with `ReadyForQuery`.
     pub(crate) fn ends_ready(&self) -> bool {
         matches!(
@@ -97,6 +117,17 @@ impl Owed {
             Self::Query(..) | Self::Function | Self::Sync | Self::Ours(Ours::Sync | Ours::Query(_))
         )
     }
+}
+
+/// What the client has sent behind a message that turned out to begin a COPY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterCopy {
+    /// Nothing yet, or data.
+    Nothing,
+    /// The end of the data.
+    End,
+    /// A message that has no place inside a COPY: the server will say so.
+    Other,
 }
 
 /// The queue itself.
@@ -128,6 +159,12 @@ impl Queue {
     #[inline]
     pub(crate) fn front_mut(&mut self) -> Option<&mut Owed> {
         self.entries.front_mut()
+    }
+
+    /// The entry that was added last.
+    #[inline]
+    pub(crate) fn back(&self) -> Option<&Owed> {
+        self.entries.back()
     }
 
     /// The entry that was added last.
@@ -176,17 +213,34 @@ impl Queue {
     }
 
     /// The server has begun to read COPY data for the front entry: Syncs that were sent before the end of the data
-    /// are ignored by it (postgres.c, COPY FROM STDIN). True when the client has sent that end already.
-    pub(crate) fn ignore_syncs_of_copy(&mut self) -> bool {
-        let end = self.entries.iter().position(|owed| matches!(owed, Owed::CopyEnd));
-        let limit = end.unwrap_or(self.entries.len());
-        let mut place = 0_usize;
-        self.entries.retain(|owed| {
-            let keep = place == 0 || place >= limit || !matches!(owed, Owed::Sync);
-            place = place.saturating_add(1);
-            keep
-        });
-        end.is_some()
+    /// are ignored by it (postgres.c, COPY FROM STDIN). The answer is what the client has sent behind them.
+    pub(crate) fn ignore_syncs_of_copy(&mut self) -> AfterCopy {
+        while matches!(self.entries.get(1), Some(Owed::Sync)) {
+            self.entries.remove(1);
+        }
+        match self.entries.get(1) {
+            None => AfterCopy::Nothing,
+            Some(Owed::CopyEnd) => AfterCopy::End,
+            Some(_) => AfterCopy::Other,
+        }
+    }
+
+    /// Whether something behind the next Sync may change the unnamed statement.
+    pub(crate) fn changes_unnamed_behind_sync(&self) -> bool {
+        self.entries
+            .iter()
+            .skip_while(|owed| !matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)))
+            .any(Owed::changes_unnamed)
+    }
+
+    /// The server has read the message behind the front entry as part of a COPY, and will not answer it.
+    pub(crate) fn drop_second(&mut self) {
+        if matches!(self.entries.get(1), Some(Owed::Before(_))) {
+            self.entries.remove(1);
+        }
+        if !matches!(self.entries.get(1), Some(Owed::CopyEnd)) {
+            self.entries.remove(1);
+        }
     }
 
     /// Gives back memory that a long pipeline needed.
@@ -205,7 +259,7 @@ mod tests {
     fn an_error_discards_up_to_the_next_sync_last_first() {
         let mut queue = Queue::default();
         for owed in [
-            Owed::ParseUnnamed,
+            Owed::ParseUnnamed(1),
             Owed::Bind(None),
             Owed::Execute(Effects::None),
             Owed::Sync,
@@ -215,7 +269,7 @@ mod tests {
         }
         let mut undone = Vec::new();
         assert!(queue.discard_to_sync(|owed| undone.push(format!("{owed:?}"))));
-        assert_eq!(undone, ["Execute(None)", "Bind(None)", "ParseUnnamed"]);
+        assert_eq!(undone, ["Execute(None)", "Bind(None)", "ParseUnnamed(1)"]);
         assert!(matches!(queue.front(), Some(Owed::Sync)));
         assert_eq!(queue.len(), 2);
     }
@@ -234,7 +288,7 @@ mod tests {
         for owed in [Owed::Execute(Effects::None), Owed::Sync, Owed::CopyEnd, Owed::Sync] {
             queue.push(owed);
         }
-        assert!(queue.ignore_syncs_of_copy());
+        assert_eq!(queue.ignore_syncs_of_copy(), AfterCopy::End);
         assert_eq!(queue.len(), 3);
         assert!(matches!(queue.iter().last(), Some(Owed::Sync)));
     }

@@ -15,7 +15,7 @@ use crate::{
     from_client::{Step, Ways},
     from_server::settle,
     pin::PinReason,
-    server::{Intake, ServerSession, TxStatus},
+    server::{Forgetting, Intake, ServerSession, TxStatus},
     statement::RESERVED_PREFIX,
 };
 
@@ -30,12 +30,12 @@ impl ClientSession {
     ) -> Step {
         server.intake = Intake::Unsynced;
         let Ok(parse) = Parse::parse(frame.body) else {
-            server.owed.push(Owed::ParseUnnamed);
+            server.owed.push(Owed::ParseOther);
             ways.server.forward(range);
             return Step::Next;
         };
         if self.mode == PoolMode::Session {
-            server.owed.push(Owed::ParseUnnamed);
+            server.owed.push(Owed::ParseOther);
             ways.server.forward(range);
             return Step::Next;
         }
@@ -44,10 +44,14 @@ impl ClientSession {
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
             }
+            self.remember_unnamed(server);
             let key = around.unnamed_key();
             self.keep_unnamed(key, frame.body, effects);
             server.unnamed = key;
-            server.owed.push(Owed::ParseUnnamed);
+            if matches!(self.unnamed, Unnamed::OnServer { .. }) {
+                server.await_unnamed();
+            }
+            server.owed.push(Owed::ParseUnnamed(key));
             ways.server.forward(range);
             return Step::Next;
         }
@@ -77,7 +81,7 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         if self.names.contains_key(parse.name) {
-            refuse_duplicate(server, parse.name, range, ways);
+            refuse_duplicate(server, parse, range, ways);
             return Step::Next;
         }
         if self.names.len() >= self.limits.client_statements {
@@ -176,7 +180,8 @@ impl ClientSession {
             Unnamed::Kept { key, body, effects } => {
                 if *key != server.unnamed {
                     replay_parse(ways.server.insert(), body);
-                    server.owed.push(Owed::Ours(Ours::ParseUnnamed));
+                    server.doubt_unnamed();
+                    server.owed.push(Owed::Ours(Ours::ParseUnnamed(*key)));
                     server.unnamed = *key;
                 }
                 effects.clone()
@@ -185,11 +190,20 @@ impl ClientSession {
             _ => {
                 if server.unnamed != 0 {
                     frontend::close(ways.server.insert(), frontend::STATEMENT, b"");
-                    server.owed.push(Owed::Ours(Ours::CloseOther));
+                    server.doubt_unnamed();
+                    server.owed.push(Owed::Ours(Ours::CloseUnnamed));
                     server.unnamed = 0;
                 }
                 Effects::None
             }
+        }
+    }
+
+    /// Before the unnamed statement changes: what is sent now may be discarded because of an error before it.
+    pub(crate) fn remember_unnamed(&mut self, server: &mut ServerSession) {
+        if server.doubt_unnamed() {
+            let before = (std::mem::take(&mut self.unnamed), server.unnamed);
+            server.owed.push(Owed::Before(Box::new(before)));
         }
     }
 
@@ -258,6 +272,9 @@ impl ClientSession {
                 })
                 .map_or(Effects::None, |(_, effects)| effects.clone())
         };
+        if effects.forgets_statements() {
+            server.forgetting = Forgetting::Unsynced;
+        }
         self.lend_to_message(&effects, server, ways.server);
         server.owed.push(Owed::Execute(effects));
         ways.server.forward(range);
@@ -277,8 +294,12 @@ impl ClientSession {
             && self.mode != PoolMode::Session
         {
             if name.is_empty() {
+                self.remember_unnamed(server);
                 self.unnamed = Unnamed::None;
                 server.unnamed = 0;
+                server.owed.push(Owed::CloseUnnamed);
+                ways.server.forward(range);
+                return Step::Next;
             } else if let Some((name, statement)) = self.names.remove_entry(name) {
                 server.owed.push(Owed::Closed(Box::new(Named { name, statement })));
                 settle(server, ways.client);
@@ -319,32 +340,37 @@ fn settings_pending(server: &ServerSession) -> bool {
 /// given an empty statement of that name first, which is closed after the next Sync.
 fn refuse_duplicate(
     server: &mut ServerSession,
-    name: &[u8],
+    parse: &Parse<'_>,
     range: Range<usize>,
     ways: &mut Ways<'_, '_>,
 ) {
-    frontend::parse(ways.server.insert(), name, b"", b"\0\0");
+    let stranger = Stranger::of(parse.name);
+    frontend::parse(ways.server.insert(), &stranger.name(), b"", b"\0\0");
     server.owed.push(Owed::Ours(Ours::Decoy));
-    ways.server.forward(range);
-    server.owed.push(Owed::ParseUnnamed);
-    server.decoys.push(name.into());
+    if stranger.is_plain() {
+        ways.server.forward(range);
+    } else {
+        frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
+    }
+    server.owed.push(Owed::ParseOther);
+    server.decoys.push(stranger.name().into());
 }
 
 /// A statement name the client does not have: the server is to say so.
-struct Stranger<'a>(&'a [u8]);
+pub(crate) struct Stranger<'a>(&'a [u8]);
 
 impl<'a> Stranger<'a> {
-    const fn of(name: &'a [u8]) -> Self {
+    pub(crate) const fn of(name: &'a [u8]) -> Self {
         Self(name)
     }
 
     /// Whether it can go on as it is.
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         !self.0.starts_with(RESERVED_PREFIX)
     }
 
     /// The name that means nothing to the server.
-    fn name(&self) -> std::borrow::Cow<'a, [u8]> {
+    pub(crate) fn name(&self) -> std::borrow::Cow<'a, [u8]> {
         if self.is_plain() {
             return self.0.into();
         }

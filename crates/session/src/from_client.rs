@@ -15,7 +15,7 @@ use crate::{
     from_server::settle,
     lend::take_back,
     outgoing::Outgoing,
-    server::{Intake, ServerSession},
+    server::{Forgetting, Intake, ServerSession},
 };
 
 /// What the shell does after a frame.
@@ -100,6 +100,10 @@ impl ClientSession {
         } else {
             Vec::new()
         };
+        self.remember_unnamed(server);
+        if effects.forgets_statements() {
+            server.forgetting = Forgetting::Asked;
+        }
         server.owed.push(Owed::Query(effects, 0));
         // It also ends the implicit transaction that extended messages without a Sync have begun.
         server.intake = Intake::Messages;
@@ -108,6 +112,7 @@ impl ClientSession {
         if !matches!(self.unnamed, Unnamed::None) {
             self.unnamed = Unnamed::None;
         }
+        server.forget_doubtful();
         ways.server.forward(range);
         take_back(&lent, server, ways.server);
         Step::Next
@@ -130,13 +135,17 @@ impl ClientSession {
     }
 
     fn on_sync(server: &mut ServerSession, range: Range<usize>, ways: &mut Ways<'_, '_>) -> Step {
-        ways.server.forward(range);
         if server.intake == Intake::CopyData {
-            // The server ignores Sync while it reads COPY data.
+            // The server would ignore a Sync while it reads COPY data.
             return Step::Next;
         }
+        ways.server.forward(range);
         server.intake = Intake::Messages;
         server.owed.push(Owed::Sync);
+        server.forget_doubtful();
+        if server.forgetting == Forgetting::Unsynced {
+            server.forgetting = Forgetting::Asked;
+        }
         if !server.decoys.is_empty() {
             for name in std::mem::take(&mut server.decoys) {
                 frontend::close(ways.server.insert(), frontend::STATEMENT, &name);

@@ -11,7 +11,7 @@ use crate::{
     expect::{Ours, Owed, Purpose},
     outgoing::Outgoing,
     pin::PinReason,
-    server::{Intake, ServerSession, TxStatus},
+    server::{Forgetting, Intake, ServerSession, TxStatus, UNNAMED_UNKNOWN},
 };
 
 /// What the shell does after a frame of the server.
@@ -84,16 +84,7 @@ impl ClientSession {
                 Reply::Next
             }
             b'G' | b'W' => {
-                server.intake = if server.owed.ignore_syncs_of_copy() {
-                    Intake::Unsynced
-                } else {
-                    Intake::CopyData
-                };
-                if matches!(server.owed.front(), Some(Owed::Query(..)))
-                    && server.intake == Intake::Unsynced
-                {
-                    server.intake = Intake::Messages;
-                }
+                server.begin_copy();
                 pass(ours, range, out)
             }
             _ => desync(server, "the server sent a message that has no place here"),
@@ -107,6 +98,7 @@ impl ClientSession {
         range: Range<usize>,
         out: &mut Outgoing<'_>,
     ) -> Reply {
+        server.copying = false;
         match server.owed.front_mut() {
             Some(Owed::Query(Effects::None, _)) => {
                 out.forward(range);
@@ -160,17 +152,23 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
     ) -> Reply {
         let forward = match (tag, server.owed.front()) {
-            (b'1', Some(Owed::ParseUnnamed | Owed::Parse(_)))
+            (b'1', Some(Owed::ParseUnnamed(_) | Owed::ParseOther | Owed::Parse(_)))
             | (b'2', Some(Owed::Bind(_)))
-            | (b'3', Some(Owed::Close)) => true,
-            (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::ParseUnnamed | Ours::Decoy)))
-            | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseOther))) => false,
+            | (b'3', Some(Owed::Close | Owed::CloseUnnamed)) => true,
+            (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::ParseUnnamed(_) | Ours::Decoy)))
+            | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseUnnamed | Ours::CloseOther))) => {
+                false
+            }
             _ => return desync(server, "a completion came in the wrong place"),
         };
         if let Some(Owed::Parse(named)) = server.owed.front() {
             named.statement.set_accepted(true);
         }
-        server.owed.pop();
+        if let Some(Owed::ParseUnnamed(key) | Owed::Ours(Ours::ParseUnnamed(key))) =
+            server.owed.pop()
+        {
+            server.unnamed_parsed(key);
+        }
         if forward {
             out.forward(range);
         }
@@ -219,12 +217,16 @@ impl ClientSession {
                 if server.intake == Intake::CopyData {
                     server.intake = Intake::Messages;
                 }
+                if server.copying && error_code(body) == Some(SqlState::PROTOCOL_VIOLATION) {
+                    server.owed.drop_second();
+                }
             }
             Some(entry) => {
                 retire_stale(entry, body);
                 self.discard(server);
             }
         }
+        server.copying = false;
         self.errored = true;
         out.forward(range);
         Reply::Next
@@ -233,13 +235,30 @@ impl ClientSession {
     /// After an error in the extended protocol: what was sent up to the next Sync is void.
     fn discard(&mut self, server: &mut ServerSession) {
         let mut owed = std::mem::take(&mut server.owed);
-        let mut skipped_query = false;
+        // What was sent behind the Sync has changed the unnamed statement after all that is void.
+        let later = (std::mem::take(&mut self.unnamed), server.unnamed);
+        let superseded = owed.changes_unnamed_behind_sync();
+        let (mut skipped_query, mut undone_unnamed) = (false, false);
         let synced = owed.discard_to_sync(|entry| {
             skipped_query |= matches!(entry, Owed::Query(..));
+            undone_unnamed |= matches!(entry, Owed::ParseUnnamed(_) | Owed::Before(_));
             self.undo(server, entry);
         });
+        if superseded {
+            (self.unnamed, server.unnamed) = later;
+        } else if !undone_unnamed {
+            self.unnamed = later.0;
+        }
         if skipped_query {
             owed.give_sync_to_client();
+        }
+        // What was to forget the statements may be among what is void.
+        let forgets = owed.iter().any(|owed| match owed {
+            Owed::Query(effects, _) | Owed::Execute(effects) => effects.forgets_statements(),
+            _ => false,
+        });
+        if !forgets {
+            server.forgetting = Forgetting::No;
         }
         server.owed = owed;
         if !synced {
@@ -262,16 +281,19 @@ impl ClientSession {
             Owed::Closed(named) => {
                 self.names.insert(named.name, named.statement);
             }
-            Owed::ParseUnnamed => {
+            Owed::ParseUnnamed(_) => {
                 self.unnamed = Unnamed::None;
                 // Whatever the server holds now is not known to be anybody's.
-                server.unnamed = u64::MAX;
+                server.unnamed = UNNAMED_UNKNOWN;
             }
             Owed::Ours(Ours::Parse(statement)) => {
                 statement.set_accepted(false);
                 server.statements.remove(statement.id);
             }
-            Owed::Ours(Ours::ParseUnnamed) => server.unnamed = u64::MAX,
+            Owed::Before(before) => (self.unnamed, server.unnamed) = *before,
+            Owed::Ours(Ours::ParseUnnamed(_) | Ours::CloseUnnamed) => {
+                server.unnamed = UNNAMED_UNKNOWN;
+            }
             Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
             _ => {}
         }
@@ -291,6 +313,9 @@ impl ClientSession {
             return desync(server, "a ReadyForQuery that was not owed");
         };
         server.status = status;
+        if server.owed.is_empty() {
+            server.forgetting = Forgetting::No;
+        }
         match entry {
             Owed::Ours(Ours::Query(Purpose::Replay)) => {
                 if server.ours_failed || status != TxStatus::Idle {
@@ -396,9 +421,27 @@ impl ClientSession {
 
     fn forget_statements(&mut self, server: &mut ServerSession) {
         self.names.clear();
-        self.unnamed = Unnamed::None;
         server.statements.clear();
-        server.unnamed = 0;
+        let mut unnamed = false;
+        // What was sent after it is prepared later.
+        for owed in server.owed.iter() {
+            match owed {
+                Owed::Parse(named) => {
+                    self.names.insert(named.name.clone(), Arc::clone(&named.statement));
+                    server.statements.add(&named.statement);
+                }
+                Owed::Parsed(named) => {
+                    self.names.insert(named.name.clone(), Arc::clone(&named.statement));
+                }
+                Owed::Ours(Ours::Parse(statement)) => server.statements.add(statement),
+                Owed::ParseUnnamed(_) | Owed::Ours(Ours::ParseUnnamed(_)) => unnamed = true,
+                _ => {}
+            }
+        }
+        if !unnamed {
+            self.unnamed = Unnamed::None;
+            server.unnamed = 0;
+        }
     }
 }
 
@@ -408,7 +451,7 @@ pub(crate) fn settle(server: &mut ServerSession, reply: &mut BytesMut) {
         match server.owed.front() {
             Some(Owed::Parsed(_)) => backend::parse_complete(reply),
             Some(Owed::Closed(_)) => backend::close_complete(reply),
-            Some(Owed::CopyEnd) => {}
+            Some(Owed::CopyEnd | Owed::Before(_)) => {}
             _ => return,
         }
         server.owed.pop();
@@ -416,7 +459,10 @@ pub(crate) fn settle(server: &mut ServerSession, reply: &mut BytesMut) {
 }
 
 fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
-    if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_) | Owed::CopyEnd)) {
+    while matches!(server.owed.front(), Some(Owed::CopyEnd | Owed::Before(_))) {
+        server.owed.pop();
+    }
+    if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_))) {
         settle(server, out.insert());
     }
 }

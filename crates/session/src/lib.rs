@@ -16,6 +16,7 @@ mod expect;
 mod extended;
 mod from_client;
 mod from_server;
+pub mod fuzz;
 mod lend;
 mod long;
 mod outgoing;

@@ -13,9 +13,10 @@ use crate::{
     client::{ClientSession, PoolMode, Unnamed},
     effect::Effects,
     expect::Owed,
+    extended::Stranger,
     from_client::Ways,
     pin::PinReason,
-    server::{Intake, ServerSession},
+    server::{Forgetting, Intake, ServerSession},
 };
 
 /// What is done with a message of which only the beginning is there.
@@ -32,6 +33,18 @@ pub enum Long {
     },
     /// No message of this kind may be so long.
     Refuse(SqlState, &'static str),
+}
+
+/// The names at the beginning of a message that streams by must end within so many bytes. PostgreSQL has no limit,
+/// but cuts no name of a statement or portal either; drivers' names have a few dozen bytes.
+const NAMES_MAX: usize = 8 << 10;
+
+/// The names of a message have not ended in what is there of its body.
+fn wait_or_refuse(body: &[u8], why: &'static str) -> Long {
+    if body.len() < NAMES_MAX {
+        return Long::Wait;
+    }
+    Long::Refuse(SqlState::PROTOCOL_VIOLATION, why)
 }
 
 /// Follows a text that streams by.
@@ -82,10 +95,12 @@ impl ClientSession {
                 stream
             }
             b'Q' => {
+                self.remember_unnamed(server);
                 server.owed.push(Owed::Query(Effects::None, 0));
                 server.intake = Intake::Messages;
                 server.unnamed = 0;
                 self.unnamed = Unnamed::None;
+                server.forget_doubtful();
                 self.follow(server, Followed::Query, head.get(HEADER..).unwrap_or_default());
                 ways.server.forward(all);
                 stream
@@ -96,7 +111,7 @@ impl ClientSession {
                 ways.server.forward(all);
                 stream
             }
-            b'P' => self.on_long_parse(server, head, all, ways, key),
+            b'P' => self.on_long_parse(server, len, head, all, ways, key),
             b'B' => self.on_long_bind(server, len, head, all, ways),
             _ => Long::Refuse(SqlState::PROTOCOL_VIOLATION, "invalid message length"),
         }
@@ -105,6 +120,7 @@ impl ClientSession {
     fn on_long_parse(
         &mut self,
         server: &mut ServerSession,
+        len: usize,
         head: &[u8],
         all: Range<usize>,
         ways: &mut Ways<'_, '_>,
@@ -112,19 +128,31 @@ impl ClientSession {
     ) -> Long {
         let body = head.get(HEADER..).unwrap_or_default();
         let Some(parse) = ParseHead::parse(body) else {
-            return Long::Refuse(SqlState::PROTOCOL_VIOLATION, "statement name is too long");
+            return wait_or_refuse(body, "statement name is too long");
         };
         server.intake = Intake::Unsynced;
-        server.owed.push(Owed::ParseUnnamed);
-        ways.server.forward(all);
         let text = body.get(parse.len..).unwrap_or_default();
-        if parse.name.is_empty() {
+        if parse.name.is_empty() && self.mode != PoolMode::Session {
+            self.remember_unnamed(server);
             let key = key();
+            server.owed.push(Owed::ParseUnnamed(key));
+            ways.server.forward(all);
             server.unnamed = key;
             self.unnamed = Unnamed::OnServer { key, effects: Effects::None };
+            server.await_unnamed();
             self.follow(server, Followed::Unnamed(key), text);
         } else {
             // It lives on this server only, under the client's own name.
+            server.owed.push(Owed::ParseOther);
+            let stranger = Stranger::of(parse.name);
+            if stranger.is_plain() || self.mode == PoolMode::Session {
+                ways.server.forward(all);
+            } else {
+                let names = HEADER.saturating_add(parse.len);
+                let rest = len.saturating_sub(names);
+                frontend::parse_head(ways.server.insert(), &stranger.name(), rest);
+                ways.server.forward(all.start.saturating_add(names)..all.end);
+            }
             self.pins.add(PinReason::LongStatement);
             self.follow(server, Followed::Named, text);
         }
@@ -141,10 +169,7 @@ impl ClientSession {
     ) -> Long {
         let body = head.get(HEADER..).unwrap_or_default();
         let Some(bind) = BindHead::parse(body) else {
-            return Long::Refuse(
-                SqlState::PROTOCOL_VIOLATION,
-                "portal or statement name is too long",
-            );
+            return wait_or_refuse(body, "portal or statement name is too long");
         };
         server.intake = Intake::Unsynced;
         let known = self.names.get(bind.statement).map(Arc::clone);
@@ -168,7 +193,15 @@ impl ClientSession {
                 } else {
                     Effects::None
                 };
-                ways.server.forward(all);
+                let stranger = Stranger::of(bind.statement);
+                if stranger.is_plain() || self.mode == PoolMode::Session {
+                    ways.server.forward(all);
+                } else {
+                    let names = HEADER.saturating_add(bind.len);
+                    let rest = len.saturating_sub(names);
+                    frontend::bind_head(ways.server.insert(), bind.portal, &stranger.name(), rest);
+                    ways.server.forward(all.start.saturating_add(names)..all.end);
+                }
                 effects
             }
         };
@@ -205,10 +238,17 @@ impl ClientSession {
             Followed::Query => {
                 // Nothing was sent after it, so it is the last entry; its reply cannot have come before its end.
                 if let Some(Owed::Query(last, _)) = server.owed.back_mut() {
+                    if effects.forgets_statements() {
+                        server.forgetting = Forgetting::Asked;
+                    }
                     *last = effects;
                 }
             }
-            Followed::Unnamed(key) => self.unnamed = Unnamed::OnServer { key, effects },
+            Followed::Unnamed(key) => match &mut self.unnamed {
+                Unnamed::OnServer { key: held, effects: known } if *held == key => *known = effects,
+                // An error before it has undone it meanwhile.
+                _ => {}
+            },
             Followed::Named => {
                 if !effects.is_none() {
                     self.pins.add(PinReason::HiddenState);

@@ -7,7 +7,7 @@ use trunkline_sql::Rules;
 use trunkline_wire::{Reported, frontend};
 
 use crate::{
-    expect::{Ours, Owed, Purpose, Queue},
+    expect::{AfterCopy, OWED_MAX, Ours, Owed, Purpose, Queue},
     setting::SettingSet,
     statement::ServerStatements,
 };
@@ -59,6 +59,21 @@ pub enum Intake {
     CopyData,
 }
 
+/// Whether something is under way whose success decides what the messages behind it must be: `DISCARD ALL`,
+/// `DEALLOCATE ALL`, or an unnamed statement that cannot be sent again and may be discarded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Forgetting {
+    #[default]
+    No,
+    /// It was sent, but its reply may not come before a Sync.
+    Unsynced,
+    /// It was sent, and its reply will come.
+    Asked,
+}
+
+/// The unnamed statement of a server, if there is one, is not known to be anybody's.
+pub(crate) const UNNAMED_UNKNOWN: u64 = u64::MAX;
+
 /// One server connection, as a conversation. It travels with the connection from loop to loop.
 #[derive(Debug)]
 pub struct ServerSession {
@@ -78,12 +93,18 @@ pub struct ServerSession {
     pub(crate) statements: ServerStatements,
     /// Which client's unnamed statement it holds: a number unique to the client and its Parse; 0 for none.
     pub(crate) unnamed: u64,
+    /// What is sent for the unnamed statement may be discarded because of an error before it; until the next Sync.
+    pub(crate) unnamed_doubtful: bool,
     /// Statements under a client's own name that must be closed after the next Sync.
     pub(crate) decoys: Vec<Box<[u8]>>,
     /// It has said that it ends, or has broken the protocol.
     pub(crate) ending: bool,
+    /// It reads COPY data for the reply that is owed next.
+    pub(crate) copying: bool,
     /// A query of ours has failed.
     pub(crate) ours_failed: bool,
+    /// Whether the client's statements are being forgotten.
+    pub(crate) forgetting: Forgetting,
 }
 
 impl ServerSession {
@@ -99,9 +120,12 @@ impl ServerSession {
             reported,
             statements: ServerStatements::default(),
             unnamed: 0,
+            unnamed_doubtful: false,
             decoys: Vec::new(),
             ending: false,
+            copying: false,
             ours_failed: false,
+            forgetting: Forgetting::No,
         }
     }
 
@@ -134,6 +158,13 @@ impl ServerSession {
     #[inline]
     pub fn owed_len(&self) -> usize {
         self.owed.len()
+    }
+
+    /// Whether nothing more may be sent to it until replies have come: [`OWED_MAX`] are owed, or it was asked to
+    /// forget all prepared statements, and what follows depends on whether it does.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.owed.len() >= OWED_MAX || self.forgetting == Forgetting::Asked
     }
 
     /// The parameters it has reported.
@@ -180,6 +211,58 @@ impl ServerSession {
     /// Whether the last query of ours failed.
     pub fn ours_failed(&self) -> bool {
         self.ours_failed
+    }
+
+    /// Before something is sent that changes the unnamed statement: whether it may be discarded because of an error
+    /// before it. Neither a Sync ends the doubt, as it is ignored inside a COPY, nor a query, which may be discarded
+    /// itself; but a replay of settings before all else leaves none.
+    pub(crate) fn doubt_unnamed(&mut self) -> bool {
+        let doubtful =
+            self.owed.back().is_some_and(|last| !matches!(last, Owed::Ours(Ours::Query(_))));
+        self.unnamed_doubtful |= doubtful;
+        doubtful
+    }
+
+    /// At a Sync or a query. What follows it is not discarded with what came before, so it must not rely on an
+    /// unnamed statement that may not be there: another client's may be.
+    pub(crate) fn forget_doubtful(&mut self) {
+        if std::mem::take(&mut self.unnamed_doubtful) && self.owed.iter().any(Owed::changes_unnamed)
+        {
+            self.unnamed = UNNAMED_UNKNOWN;
+        }
+    }
+
+    /// An unnamed statement was parsed.
+    pub(crate) fn unnamed_parsed(&mut self, key: u64) {
+        if self.unnamed == UNNAMED_UNKNOWN && !self.owed.iter().any(Owed::changes_unnamed) {
+            self.unnamed = key;
+        }
+    }
+
+    /// The unnamed statement that is being sent lives on this server only: what follows its Sync waits until it is
+    /// known to be there.
+    pub(crate) fn await_unnamed(&mut self) {
+        if self.unnamed_doubtful && self.forgetting == Forgetting::No {
+            self.forgetting = Forgetting::Unsynced;
+        }
+    }
+
+    /// The server begins to read COPY data.
+    pub(crate) fn begin_copy(&mut self) {
+        self.copying = true;
+        if self.owed.ignore_syncs_of_copy() == AfterCopy::Nothing {
+            self.intake = Intake::CopyData;
+            // The data must go on, whatever comes behind the COPY in the same text.
+            self.forgetting = Forgetting::No;
+            return;
+        }
+        // The stream stands behind what was sent already; a Sync that is ignored does not count.
+        let simple = matches!(self.owed.front(), Some(Owed::Query(..)));
+        self.intake = match self.owed.back() {
+            Some(last) if last.ends_ready() => Intake::Messages,
+            Some(Owed::CopyEnd) if simple => Intake::Messages,
+            _ => Intake::Unsynced,
+        };
     }
 
     /// Takes a frame while no client holds the connection: only replies to queries of ours and asynchronous messages

@@ -50,7 +50,8 @@ enum Say {
 }
 
 /// The last one is only given to texts that are too long to be kept, whose names are not followed.
-const STATEMENTS: [&str; 5] = ["", "s", "t", "__trunkline_1", "__trunkline_2"];
+const STATEMENTS: [&str; 5] = ["", "s", "t", "__trunkline_1", UNFOLLOWED];
+const UNFOLLOWED: &str = "__trunkline_2";
 const PORTALS: [&str; 3] = ["", "p", "q"];
 
 impl Say {
@@ -62,6 +63,10 @@ impl Say {
             }
             Self::Parse { name, sql, padding } => {
                 let text = padded(&sql.text(), *padding);
+                if STATEMENTS[*name] == UNFOLLOWED {
+                    // Whether it is followed depends on how it arrives; that it is taken is not noticed then.
+                    frontend::close(out, frontend::STATEMENT, UNFOLLOWED.as_bytes());
+                }
                 frontend::parse(out, STATEMENTS[*name].as_bytes(), text.as_bytes(), b"\0\0");
             }
             Self::Bind { portal, name, padding } => {
@@ -162,11 +167,10 @@ fn query() -> impl Strategy<Value = Say> {
 }
 
 fn parse() -> impl Strategy<Value = Say> {
-    (0..STATEMENTS.len(), sql(), padding())
-        .prop_map(|(name, sql, padding)| match (name, padding) {
-            (1.., LONG) => Say::Parse { name: STATEMENTS.len() - 1, sql, padding },
-            _ => Say::Parse { name: name % (STATEMENTS.len() - 1), sql, padding },
-        })
+    (0..STATEMENTS.len(), sql(), padding()).prop_map(|(name, sql, padding)| match (name, padding) {
+        (1.., LONG) => Say::Parse { name: STATEMENTS.len() - 1, sql, padding },
+        _ => Say::Parse { name: name % (STATEMENTS.len() - 1), sql, padding },
+    })
 }
 
 fn bind() -> impl Strategy<Value = Say> {
@@ -195,14 +199,16 @@ fn say() -> impl Strategy<Value = Say> {
 /// A burst as drivers send it, or any messages.
 fn burst() -> impl Strategy<Value = Vec<Say>> {
     let name = 0..STATEMENTS.len();
-    let whole = (0..STATEMENTS.len() - 1, sql(), 0..PORTALS.len(), 0..3_i32).prop_map(|(name, sql, portal, most)| {
-        vec![
-            Say::Parse { name, sql, padding: 0 },
-            Say::Bind { portal, name, padding: 0 },
-            Say::Execute { portal, most },
-            Say::Sync,
-        ]
-    });
+    let whole = (0..STATEMENTS.len() - 1, sql(), 0..PORTALS.len(), 0..3_i32).prop_map(
+        |(name, sql, portal, most)| {
+            vec![
+                Say::Parse { name, sql, padding: 0 },
+                Say::Bind { portal, name, padding: 0 },
+                Say::Execute { portal, most },
+                Say::Sync,
+            ]
+        },
+    );
     let again = (name, 0..PORTALS.len()).prop_map(|(name, portal)| {
         vec![
             Say::Bind { portal, name, padding: 0 },
@@ -213,17 +219,19 @@ fn burst() -> impl Strategy<Value = Vec<Say>> {
     });
     // Bad data is the last: PostgreSQL ignores a Sync before it and answers one behind it, and nobody can tell which
     // of several rows it refuses.
-    let copy = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.7)).prop_map(|(early, good, done)| {
-        let mut all = vec![
-            Say::Parse { name: 0, sql: Sql::CopyIn, padding: 0 },
-            Say::Bind { portal: 0, name: 0, padding: 0 },
-            Say::Execute { portal: 0, most: 0 },
-        ];
-        all.extend(early.then_some(Say::Sync));
-        all.extend([Say::CopyData { good: true }, Say::CopyData { good }]);
-        all.extend([if done { Say::CopyDone } else { Say::CopyFail }, Say::Sync]);
-        all
-    });
+    let copy = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.7)).prop_map(
+        |(early, good, done)| {
+            let mut all = vec![
+                Say::Parse { name: 0, sql: Sql::CopyIn, padding: 0 },
+                Say::Bind { portal: 0, name: 0, padding: 0 },
+                Say::Execute { portal: 0, most: 0 },
+            ];
+            all.extend(early.then_some(Say::Sync));
+            all.extend([Say::CopyData { good: true }, Say::CopyData { good }]);
+            all.extend([if done { Say::CopyDone } else { Say::CopyFail }, Say::Sync]);
+            all
+        },
+    );
     let simple_copy = (0_usize..3, any::<bool>()).prop_map(|(rows, good)| {
         let mut all = vec![Say::Query { all: vec![Sql::CopyIn], padding: 0 }];
         all.extend((0..rows).map(|_| Say::CopyData { good: true }));
@@ -264,8 +272,13 @@ fn play(mode: PoolMode, ops: &[Op]) {
                     if (*waits || failed[*client]) && !shell.is_answered(*client) {
                         shell.settle();
                     }
+                    if failed[*client] && !shell.is_answered(*client) {
+                        // It waits for a server.
+                        break;
+                    }
                     let bytes = written(|out| group.iter().for_each(|say| say.write(out)));
-                    failed[*client] = shell.send(*client, &bytes, *cut);
+                    failed[*client] &= !shell.is_answered(*client);
+                    failed[*client] |= shell.send(*client, &bytes, *cut);
                 }
             }
             Op::Serve { server, most } => drop(shell.serve(*server, *most)),

@@ -10,7 +10,8 @@ use std::{env, fs, path::Path};
 
 /// Every file is exactly what its conversations print.
 fn check(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/talks").join(name).with_extension("txt");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/talks").join(name).with_extension("txt");
     let written = fs::read_to_string(&path).expect("the file of the talk");
     let printed = talk::print(&written);
     if env::var("TRUNKLINE_TALKS").is_ok_and(|value| value == "update") {

@@ -102,6 +102,11 @@ impl Postgres {
         self.copy.as_ref().is_some_and(|copy| copy.rest.is_some())
     }
 
+    /// Whether COPY data is read.
+    pub(crate) fn reads_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
     /// What is set, as committed.
     pub(crate) fn settings(&self) -> &BTreeMap<String, String> {
         &self.now.settings
@@ -230,7 +235,8 @@ impl Postgres {
                 return;
             }
             b'f' => ("57014", format!("COPY from stdin failed: {}", text_of(body))),
-            _ => ("08P01", format!("unexpected message type 0x{tag:02X} during COPY from stdin")),
+            // PostgreSQL names the type; which message comes first may depend on what the session answers itself.
+            _ => ("08P01", "unexpected message type during COPY from stdin".to_owned()),
         };
         let extended = self.copy.take().is_some_and(|copy| copy.rest.is_none());
         self.fail(&failure, out);
@@ -252,7 +258,10 @@ impl Postgres {
             return Err(syntax());
         }
         if all.len() > 1 {
-            return Err(("42601", "cannot insert multiple commands into a prepared statement".into()));
+            return Err((
+                "42601",
+                "cannot insert multiple commands into a prepared statement".into(),
+            ));
         }
         let sql = all.pop().unwrap_or(Sql::Empty);
         if sql != Sql::Empty {
@@ -355,7 +364,8 @@ impl Postgres {
 
     fn allowed(&self, sql: &Sql) -> Done {
         if self.block == Block::Failed && !sql.leaves_failed() {
-            let message = "current transaction is aborted, commands ignored until end of transaction block";
+            let message =
+                "current transaction is aborted, commands ignored until end of transaction block";
             return Err(("25P02", message.into()));
         }
         Ok(())

@@ -79,13 +79,16 @@ impl Shell {
     /// The client sends bytes, whole messages, which arrive in two parts.
     ///
     /// It does not send messages of the extended protocol while a simple query reads COPY data: the server takes the
-    /// first of them for a broken COPY, and which that is depends on what the session adds. Says whether the answer
+    /// first of them for a broken COPY, and which that is depends on what the session adds. Nor does it send what the
+    /// session may answer itself while any COPY data is read: the server would not hear of it. Says whether the answer
     /// has an error.
     pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) -> bool {
         let client = &mut self.clients[index];
         let (mut out, mut sent) = (BytesMut::new(), Vec::new());
         for (tag, body) in messages(bytes) {
-            if !(client.alone.reads_simple_copy() && b"PBDECF".contains(&tag)) {
+            let strange = client.alone.reads_simple_copy() && b"PBDECF".contains(&tag)
+                || client.alone.reads_copy() && b"PC".contains(&tag);
+            if !strange {
                 client.alone.take(tag, &body, &mut out);
                 sent.extend_from_slice(&framed(tag, &body));
             }
@@ -191,7 +194,8 @@ impl Shell {
         let server = &mut self.servers[held];
         server.client = None;
         let rest = server.session.at_rest();
-        let pinned = !client.session.pins().is_empty() || client.session.mode() == PoolMode::Session;
+        let pinned =
+            !client.session.pins().is_empty() || client.session.mode() == PoolMode::Session;
         let mut out = BytesMut::new();
         if client.stream.0 == 0 && rest {
             client.session.leave(&mut server.session);
@@ -257,8 +261,7 @@ impl Shell {
     fn grant(&mut self, index: usize, held: usize) {
         let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        let start =
-            client.session.begin_lease(&mut server.session, &mut to_server, &mut to_client);
+        let start = client.session.begin_lease(&mut server.session, &mut to_server, &mut to_client);
         client.place = match start {
             LeaseStart::Ready => Place::Leased(held),
             LeaseStart::Await => Place::Replaying(held),
@@ -297,8 +300,14 @@ impl Shell {
                 let (shape, world) = ((header.tag, header.len), &mut self.world);
                 let session = &mut client.session;
                 let key = || world.unnamed_key();
-                match session.on_client_long(&mut server.session, shape, rest, taken, &mut ways, key)
-                {
+                match session.on_client_long(
+                    &mut server.session,
+                    shape,
+                    rest,
+                    taken,
+                    &mut ways,
+                    key,
+                ) {
                     Long::Wait => {}
                     Long::Stream { used, forward } => {
                         client.stream = (header.len - used, forward);
@@ -309,8 +318,13 @@ impl Shell {
                 break;
             };
             let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes };
-            let step =
-                client.session.on_client(&mut server.session, frame, taken, &mut ways, &mut self.world);
+            let step = client.session.on_client(
+                &mut server.session,
+                frame,
+                taken,
+                &mut ways,
+                &mut self.world,
+            );
             assert_eq!(step, Step::Next);
             taken += header.len;
         }
@@ -450,10 +464,15 @@ impl Server {
         let ours = names.iter().all(|name| name.as_bytes().starts_with(RESERVED_PREFIX));
         assert!(ours, "server {index} has a statement under a client's name: {names:?}");
         assert_eq!(names.len(), self.session.statement_count(), "{names:?} on server {index}");
-        let believed: BTreeMap<String, String> = self.session.applied().iter().map(|set| {
-            let value = String::from_utf8_lossy(set.value.as_bytes()).replace('\'', "");
-            (String::from_utf8_lossy(&set.name).into_owned(), value)
-        }).collect();
+        let believed: BTreeMap<String, String> = self
+            .session
+            .applied()
+            .iter()
+            .map(|set| {
+                let value = String::from_utf8_lossy(set.value.as_bytes()).replace('\'', "");
+                (String::from_utf8_lossy(&set.name).into_owned(), value)
+            })
+            .collect();
         assert_eq!(believed, *postgres.settings(), "settings of server {index}");
     }
 }

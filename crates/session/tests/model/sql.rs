@@ -60,7 +60,9 @@ impl Sql {
                 let local = if *local { "local " } else { "" };
                 format!("set {local}{name} to '{value}'")
             }
-            Self::SetConfig(name, value) => format!("select set_config('{name}', '{value}', false)"),
+            Self::SetConfig(name, value) => {
+                format!("select set_config('{name}', '{value}', false)")
+            }
             Self::Reset(name) => format!("reset {name}"),
             Self::ResetAll => "reset all".into(),
             Self::DiscardAll => "discard all".into(),

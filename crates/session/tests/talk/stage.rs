@@ -160,7 +160,8 @@ impl Stage {
                     let (name, value) = parameter.split_once(':').expect("name:value");
                     welcome = Some(reported(&[(name, value)]));
                 }
-                (name, value) => base.set(name.as_bytes(), trunkline_sql::Value::Literal(value.as_bytes().into())),
+                (name, value) => base
+                    .set(name.as_bytes(), trunkline_sql::Value::Literal(value.as_bytes().into())),
             }
         }
         let limits = self.limits;
@@ -198,7 +199,8 @@ impl Stage {
 
     /// The lease, and what it began with. A replay that need not be awaited goes with the client's first bytes.
     fn lease(&mut self, name: String) -> String {
-        let mut server = self.servers.remove(&name).unwrap_or_else(|| ServerSession::new(reported(&[])));
+        let mut server =
+            self.servers.remove(&name).unwrap_or_else(|| ServerSession::new(reported(&[])));
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
         let start = self.client().begin_lease(&mut server, &mut to_server, &mut to_client);
         self.to_client.extend_from_slice(&to_client);

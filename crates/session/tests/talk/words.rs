@@ -84,7 +84,9 @@ fn client_message(words: &[&str], out: &mut BytesMut) {
         ["Parse", statement, text, "int"] => {
             frontend::parse(out, &name(statement), text.as_bytes(), b"\0\x01\0\0\0\x17");
         }
-        ["Bind", portal, statement] => frontend::bind(out, &name(portal), &name(statement), &[0; 6]),
+        ["Bind", portal, statement] => {
+            frontend::bind(out, &name(portal), &name(statement), &[0; 6])
+        }
         ["Bind", portal, statement, value] => {
             let len = u32::try_from(value.len()).expect("a short value");
             let rest = [&[0, 0, 0, 1][..], &len.to_be_bytes(), value.as_bytes(), &[0, 0]].concat();
@@ -132,7 +134,11 @@ fn told_message((tag, body): &Message) -> String {
         b'B' => {
             let rest = &body[string(0).len() + string(1).len() + 2..];
             let value = rest.get(8..rest.len().saturating_sub(2)).unwrap_or_default();
-            let value = if value.is_empty() { String::new() } else { format!(" {}", shortened(&lossy(value))) };
+            let value = if value.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", shortened(&lossy(value)))
+            };
             format!("Bind {} {}{value}", name_word(string(0)), name_word(string(1)))
         }
         b'D' | b'C' => {
@@ -223,13 +229,16 @@ fn got_message((tag, body): &Message) -> String {
     let text = body.strip_suffix(b"\0").unwrap_or(body);
     match tag {
         b'C' | b'Z' | b'd' => format!("{shown}({})", lossy(text)),
-        b'D' | b'V' => format!("{shown}({})", shortened(&lossy(body.get(6..).unwrap_or_default()))).replace("()", ""),
+        b'D' | b'V' => format!("{shown}({})", shortened(&lossy(body.get(6..).unwrap_or_default())))
+            .replace("()", ""),
         b'S' => format!("{shown}({})", lossy(text).replacen('\0', "=", 1)),
         b'A' => format!("{shown}({})", lossy(&text[4..]).replace('\0', "")),
         b'E' | b'N' => {
             let fields = Fields::parse(body).expect("fields of a report");
-            let (code, message) = (fields.code().expect("an SQLSTATE"), fields.message().unwrap_or_default());
-            let message = if message == b"m" { String::new() } else { format!(" {}", lossy(message)) };
+            let (code, message) =
+                (fields.code().expect("an SQLSTATE"), fields.message().unwrap_or_default());
+            let message =
+                if message == b"m" { String::new() } else { format!(" {}", lossy(message)) };
             format!("{shown}({}{message})", code.as_str())
         }
         _ => shown.to_string(),
