@@ -1,0 +1,34 @@
+"""The few words in which the checks of a Python driver are written."""
+
+import traceback
+
+#: Every check of the script, in the order in which they are written.
+CHECKS = []
+
+
+def check(function):
+    """Registers a check; what it says is the first line of its docstring."""
+    CHECKS.append(function)
+    return function
+
+
+def said(function):
+    """The sentence that a check proves."""
+    return function.__doc__.strip().splitlines()[0]
+
+
+def passed(function):
+    """Prints the line of a check that has passed."""
+    print(f"ok      {said(function)}", flush=True)
+
+
+def failed(function):
+    """Prints why a check has failed."""
+    print(f"FAILED  {said(function)}", flush=True)
+    traceback.print_exc()
+
+
+def expect(seen, wanted):
+    """Fails unless the two are equal."""
+    if seen != wanted:
+        raise AssertionError(f"seen {seen!r}, wanted {wanted!r}")
