@@ -4,8 +4,9 @@
 //! `fuzz/README.md`.
 
 use std::{
-    env, fs,
+    env,
     fmt::Write as _,
+    fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -96,7 +97,8 @@ fn smoke(target: &str, play: fn(&[u8])) {
     }
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_secs());
     let seed = number("TRUNKLINE_FUZZ_SEED").unwrap_or_else(clock);
-    let runs = number("TRUNKLINE_FUZZ_RUNS").map_or(RUNS, |runs| usize::try_from(runs).expect("64 bits"));
+    let runs =
+        number("TRUNKLINE_FUZZ_RUNS").map_or(RUNS, |runs| usize::try_from(runs).expect("64 bits"));
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for run in 0..runs {
         let mut input = seeds[dice.below(seeds.len())].clone();

@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(bound_value(&rest, 4), Some(b"".as_slice()));
         assert_eq!(bound_value(&rest, 5), None);
         for end in 0..rest.len() {
-            assert_eq!(bound_value(rest.get(..end).unwrap(), 4), None, "cut at {end}");
+            assert_eq!(bound_value(&rest[..end], 4), None, "cut at {end}");
         }
     }
 

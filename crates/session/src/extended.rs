@@ -299,20 +299,15 @@ impl ClientSession {
                 server.unnamed = 0;
                 server.owed.push(Owed::CloseUnnamed);
                 ways.server.forward(range);
-                return Step::Next;
             } else if let Some((name, statement)) = self.names.remove_entry(name) {
                 server.owed.push(Owed::Closed(Box::new(Named { name, statement })));
                 settle(server, ways.client);
-                return Step::Next;
             } else {
-                frontend::close(
-                    ways.server.insert(),
-                    frontend::STATEMENT,
-                    &Stranger::of(name).name(),
-                );
+                let name = Stranger::of(name).name();
+                frontend::close(ways.server.insert(), frontend::STATEMENT, &name);
                 server.owed.push(Owed::Close);
-                return Step::Next;
             }
+            return Step::Next;
         }
         server.owed.push(Owed::Close);
         ways.server.forward(range);

@@ -76,6 +76,10 @@ pub(crate) const UNNAMED_UNKNOWN: u64 = u64::MAX;
 
 /// One server connection, as a conversation. It travels with the connection from loop to loop.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that hold independently of each other; where the stream stands is a type of its own"
+)]
 pub struct ServerSession {
     /// Replies owed.
     pub(crate) owed: Queue,

@@ -314,7 +314,7 @@ mod tests {
         let line = "0 199 2241 0 1175850568 995598";
         let at = Duration::from_micros(1_175_850_568_995_598);
         let second = Duration::from_secs(1);
-        assert_eq!(latency_of(line, at - second, at + second), Some(2241.0));
+        assert_eq!(latency_of(line, at.saturating_sub(second), at + second), Some(2241.0));
         assert_eq!(latency_of(line, at + second, at + second * 2), None);
     }
 }
