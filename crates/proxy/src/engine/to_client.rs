@@ -1,8 +1,6 @@
 //! From a server towards the client it serves.
 
-use trunkline_session::{
-    Alone, JUDGE_PREFIX, OWED_MAX, Outgoing, Parcel, Purpose, Reply, may_stream,
-};
+use trunkline_session::{Alone, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream};
 use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
@@ -141,11 +139,11 @@ impl Worker {
             let desync = Some("the client has gone");
             return Outcome { taken: data.len(), desync, ..Outcome::default() };
         };
-        let crowded = server.session.owed_len() >= OWED_MAX;
+        let crowded = server.session.is_full();
         let mut splice = std::mem::take(&mut self.splice);
         let mut out = Outgoing::new(data, &mut splice);
         let mut outcome = judge_burst(client, server, data, &mut out);
-        outcome.unblocked = crowded && server.session.owed_len() < OWED_MAX;
+        outcome.unblocked = crowded && !server.session.is_full();
         let (len, sent) = match out.finish() {
             Parcel::Nothing => (0, Ok(())),
             Parcel::Direct(bytes) => (bytes.len(), client.link.send(bytes)),

@@ -1,9 +1,7 @@
 //! From a client towards its server.
 
 use bytes::BytesMut;
-use trunkline_session::{
-    Long, OWED_MAX, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, unleased,
-};
+use trunkline_session::{Long, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, unleased};
 use trunkline_wire::{
     Frame, Header, SqlState,
     frame::{HEADER, peek},
@@ -107,7 +105,7 @@ impl Worker {
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
-                    || server.session.owed_len() >= OWED_MAX
+                    || server.session.is_full()
             }),
         }
     }
@@ -375,7 +373,7 @@ fn judge_burst(
     max_message: usize,
 ) -> (usize, Burst) {
     let mut taken = continue_stream(client, server, data, ways);
-    while server.session.owed_len() < OWED_MAX {
+    while !server.session.is_full() {
         let rest = data.get(taken..).unwrap_or_default();
         let header = match peek(rest) {
             Ok(Some(header)) => header,
