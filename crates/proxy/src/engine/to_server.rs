@@ -23,6 +23,18 @@ const HOLD_MIN: usize = 32 << 10;
 /// What a client is told whose message is longer than the settings allow.
 const TOO_LONG: &str = "message is longer than limits.max_message allows";
 
+/// The longest message of a kind that is always short (`PQ_SMALL_MESSAGE_LIMIT` of `libpq.h`, and its tag).
+const SHORT_MAX: usize = 10_001;
+
+/// Why a message is not taken, if its length alone says so.
+fn too_long(header: Header, most: usize) -> Option<&'static str> {
+    let short = matches!(header.tag, b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f');
+    if short && header.len > SHORT_MAX {
+        return Some("invalid message length");
+    }
+    (header.len > most).then_some(TOO_LONG)
+}
+
 /// What became of a frame of a client that holds no server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alone {
@@ -239,8 +251,8 @@ impl Worker {
             Ok(None) => return (0, Alone::Incomplete),
             Err(error) => return (0, Alone::Refuse(error.sqlstate(), "invalid message length")),
         };
-        if header.len > self.settings.limits.max_message {
-            return (0, Alone::Refuse(SqlState::PROTOCOL_VIOLATION, TOO_LONG));
+        if let Some(why) = too_long(header, self.settings.limits.max_message) {
+            return (0, Alone::Refuse(SqlState::PROTOCOL_VIOLATION, why));
         }
         let here = header.len.min(data.len());
         let whole = data.get(..header.len).map(|bytes| Frame {
@@ -382,8 +394,8 @@ fn judge_burst(
                 return (taken, Burst::Refuse(error.sqlstate(), "invalid message length"));
             }
         };
-        if header.len > max_message {
-            return (taken, Burst::Refuse(SqlState::PROTOCOL_VIOLATION, TOO_LONG));
+        if let Some(why) = too_long(header, max_message) {
+            return (taken, Burst::Refuse(SqlState::PROTOCOL_VIOLATION, why));
         }
         let Some(bytes) = rest.get(..header.len) else {
             let (used, end) = judge_part(client, server, header, (rest, taken), ways, around);

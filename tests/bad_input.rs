@@ -1,0 +1,358 @@
+//! Whatever comes in, before a login or after it, costs its sender the connection at most; and who
+//! asks for too much is told so at once.
+
+mod common;
+
+use std::fmt::Write as _;
+
+use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, run};
+use trunkline_testkit::Result;
+use trunkline_testkit::peer::{Frame, RawClient, say, tags};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+
+/// How much more memory than at rest the program may use under nonsense.
+const GROWTH_MAX: u64 = 24 << 20;
+
+/// A message with any tag and any declared length.
+fn message(tag: u8, declared: u32, body: &[u8]) -> Vec<u8> {
+    [&[tag][..], &declared.to_be_bytes(), body].concat()
+}
+
+/// A message whose length is right.
+fn whole(tag: u8, body: &[u8]) -> Vec<u8> {
+    message(tag, u32::try_from(body.len() + 4).expect("test messages are short"), body)
+}
+
+fn untagged(declared: u32, body: &[u8]) -> Vec<u8> {
+    [&declared.to_be_bytes()[..], body].concat()
+}
+
+#[tokio::test]
+async fn nonsense_before_the_login_costs_nothing() -> Result<()> {
+    let scene = Scene::calm("stranger", "[pool]\nsize = 1").await?;
+    let mut good = scene.raw().await?;
+    run(&mut good, "SELECT 1").await?;
+    let before = scene.trunkline.usage()?.resident_bytes;
+    let version = |number: u32| untagged(8, &number.to_be_bytes());
+    let user = say::startup(say::PROTOCOL_3_0, &[("user", "stranger"), ("database", DATABASE)]);
+    let many: Vec<(String, String)> = (0..300).map(|i| (format!("a{i}"), "v".repeat(20))).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let inputs: Vec<Vec<u8>> = vec![
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        vec![0; 10_000],
+        vec![0xFF; 10_000],
+        untagged(0, b""),
+        untagged(3, b""),
+        untagged(4, b""),
+        untagged(10_001, b"\x00\x03\x00\x00"),
+        untagged(0x7FFF_FFFF, b"\x00\x03\x00\x00"),
+        version(0x0002_0000),
+        version(0x0009_0009),
+        version(say::PROTOCOL_3_0),
+        say::startup(say::PROTOCOL_3_0, &[("database", DATABASE)]).to_vec(),
+        say::startup(say::PROTOCOL_3_0, &[("user", "")]).to_vec(),
+        say::startup(say::PROTOCOL_3_0, &many).to_vec(),
+        user[..user.len() - 1].to_vec(),
+        untagged(12, &[&say::CANCEL_CODE.to_be_bytes()[..], b"1234"].concat()),
+        say::ssl_request().repeat(100),
+        say::gss_request().repeat(100),
+        [&user[..], &say::query("SELECT 1")].concat(),
+        [&user[..], &message(b'p', 0x3FFF_FFFF, b"endless")].concat(),
+        [&user[..], &message(b'p', 3, b"")].concat(),
+        [&user[..], &say::password("no SASL at all")].concat(),
+        [&user[..], &say::sasl_initial("SCRAM-SHA-1", b"n,,n=,r=x")].concat(),
+        [&user[..], &say::sasl_initial("SCRAM-SHA-256", b"n,,n=,r=")].concat(),
+        [&user[..], &say::sasl_initial("SCRAM-SHA-256", &[0xFF; 5_000])].concat(),
+    ];
+    for bytes in inputs {
+        let mut client = RawClient::tcp(scene.trunkline.address()).await?;
+        // It may be closed before everything is sent.
+        drop(client.send(&bytes).await);
+        drop(client.finish().await);
+        closed(&mut client).await?;
+        assert_eq!(one(&mut good, "SELECT 1").await?, "1");
+    }
+    let after = scene.trunkline.usage()?.resident_peak_bytes;
+    assert!(after <= before + GROWTH_MAX, "{after} bytes, {before} before");
+    Ok(())
+}
+
+/// Waits until the server has closed, whatever it says before.
+async fn closed(client: &mut RawClient) -> Result<()> {
+    loop {
+        if let Err(error) = client.read_bytes(1).await {
+            let told = format!("{error:#}");
+            let gone = told.contains("closed") || told.contains("reset") || told.contains("pipe");
+            return ensure(gone, told);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_takes_too_long_to_log_in_is_closed() -> Result<()> {
+    let config = "[general]\nlogin_timeout = \"500ms\"\nmax_pending_logins = 20";
+    let scene = Scene::calm("slow", config).await?;
+    let mut slow = RawClient::tcp(scene.trunkline.address()).await?;
+    let startup = say::startup(say::PROTOCOL_3_0, &[("user", "slow"), ("database", DATABASE)]);
+    let trickle = async {
+        for byte in startup.chunks(1) {
+            slow.send(byte).await?;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Result::<()>::Ok(())
+    };
+    let cut = trickle.await.is_err();
+    if !cut {
+        closed(&mut slow).await?;
+    }
+    // Strangers who say nothing take all places; when they are thrown out, others come in.
+    let mut strangers = Vec::new();
+    for _ in 0..60 {
+        strangers.push(RawClient::tcp(scene.trunkline.address()).await?);
+    }
+    for stranger in &mut strangers {
+        closed(stranger).await?;
+    }
+    wait_for("a good client is let in", PATIENCE, async || scene.raw().await.map(drop)).await
+}
+
+/// What is sent after a login, each as the first thing.
+fn mistakes() -> Vec<(&'static str, Vec<u8>)> {
+    let parse = say::parse("", "SELECT $1::int", &[]);
+    let pair = [&parse[..], &say::bind("", "", &[Some("1"), Some("2")])].concat();
+    vec![
+        ("a syntax error", say::query("SELEC 1").to_vec()),
+        ("too many values", pair),
+        ("no values", [&parse[..], &say::bind("", "", &[])].concat()),
+        (
+            "not a number",
+            [&parse[..], &say::bind("", "", &[Some("x")]), &say::execute("", 0)].concat(),
+        ),
+        ("an unknown portal", say::execute("nowhere", 0).to_vec()),
+        ("an unknown statement", say::bind("", "nothing", &[]).to_vec()),
+        ("a description of nothing", say::describe_statement("nothing").to_vec()),
+        ("a description of nowhere", say::describe_portal("nowhere").to_vec()),
+        ("a description of what", whole(b'D', b"xname\0")),
+        ("closing what", whole(b'C', b"xname\0")),
+        ("closing nothing", say::close_statement("nothing").to_vec()),
+        ("a query without its end", whole(b'Q', b"SELECT 1")),
+        ("a query behind its end", whole(b'Q', b"SELECT 1\0SELECT 2\0")),
+        ("an empty query", say::query("").to_vec()),
+        ("half a bind", whole(b'B', b"\0\0\0\x05\0\0")),
+        ("half a parse", whole(b'P', b"name\0SELECT 1")),
+        ("types without number", whole(b'P', b"\0SELECT 1\0\0\x09")),
+        ("an execute without rows", whole(b'E', b"\0")),
+        ("data outside of COPY", say::copy_data(b"x").to_vec()),
+        ("the end of no COPY", say::copy_done().to_vec()),
+        ("the failure of no COPY", say::copy_fail("why").to_vec()),
+        ("a call of nothing", whole(b'F', b"\0\0\0\0\0\0\0\0\0\0")),
+        ("an unknown message", whole(b'~', b"")),
+        ("a password", say::password("late").to_vec()),
+        ("a message of the server", whole(b'Z', b"I")),
+        ("an invalid byte", say::query("SELECT '\u{0}'").to_vec()),
+        ("bytes that are no text", whole(b'Q', b"SELECT '\xFF\xFE'\0")),
+    ]
+}
+
+/// What is answered: tags and SQLSTATEs up to the answer of a last query, or to the end.
+async fn answer(client: &mut RawClient, bytes: &[u8]) -> Result<String> {
+    let all = [bytes, &say::sync()[..], &say::query("SELECT 'last'")].concat();
+    client.send(&all).await?;
+    let mut told = String::new();
+    loop {
+        let frame = match client.read().await {
+            Ok(frame) => frame,
+            Err(error) if format!("{error:#}").contains("clos") => return Ok(told + "end"),
+            Err(error) if format!("{error:#}").contains("reset") => return Ok(told + "end"),
+            Err(error) => return Err(error),
+        };
+        write!(told, "{}{} ", char::from(frame.tag), frame.sqlstate())?;
+        if frame.tag == b'D' && frame.row()? == [Some("last".to_owned())] {
+            return Ok(told);
+        }
+    }
+}
+
+#[tokio::test]
+async fn mistakes_of_the_protocol_are_answered_as_postgresql_does() -> Result<()> {
+    let scene = Scene::calm("mistaken", "[pool]\nsize = 2").await?;
+    let mut differences = String::new();
+    for (what, bytes) in mistakes() {
+        let direct = scene.node.address();
+        let mut direct = RawClient::logged_in(direct, "mistaken", PASSWORD, DATABASE).await?;
+        let wanted = answer(&mut direct, &bytes).await?;
+        for busy in [false, true] {
+            let mut client = scene.raw().await?;
+            if busy {
+                run(&mut client, "BEGIN").await?;
+                run(&mut client, "COMMIT").await?;
+            }
+            let seen = answer(&mut client, &bytes).await?;
+            if seen != wanted {
+                writeln!(differences, "{what}: {seen}, directly {wanted}")?;
+            }
+        }
+    }
+    assert!(differences.is_empty(), "\n{differences}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn impossible_lengths_end_the_client_and_no_other() -> Result<()> {
+    let scene = Scene::calm("lengthy", "[pool]\nsize = 1").await?;
+    let mut good = scene.raw().await?;
+    run(&mut good, "SELECT 1").await?;
+    for tag in *b"QPBEDCSHFXdcf" {
+        for declared in [0, 3, 0x4000_0000, 0x7FFF_FFFF, u32::MAX] {
+            for open in [false, true] {
+                let mut client = scene.raw().await?;
+                if open {
+                    run(&mut client, "BEGIN").await?;
+                }
+                client.send(&message(tag, declared, b"")).await?;
+                error_in(&client.expect_closed().await?, "08P01")?;
+            }
+        }
+        // Messages that are always short.
+        if b"EDCSHcf".contains(&tag) {
+            let mut client = scene.raw().await?;
+            client.send(&message(tag, 0x3FFF_FFFF, b"S")).await?;
+            error_in(&client.expect_closed().await?, "08P01")?;
+        }
+    }
+    assert_eq!(one(&mut good, "SELECT 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn messages_without_end_cost_no_memory() -> Result<()> {
+    let scene = Scene::calm("endless", "[pool]\nsize = 2").await?;
+    let mut good = scene.raw().await?;
+    run(&mut good, "SELECT repeat('x', 1000000)").await?;
+    let before = scene.trunkline.usage()?.resident_bytes;
+    for tag in *b"QPB" {
+        let mut client = scene.raw().await?;
+        client.send(&message(tag, 0x1000_0000, b"\0\0")).await?;
+        for _ in 0..64 {
+            client.send(&vec![b' '; 512 << 10]).await?;
+        }
+        assert_eq!(one(&mut good, "SELECT 1").await?, "1");
+        client.reset()?;
+    }
+    let after = scene.trunkline.usage()?.resident_peak_bytes;
+    assert!(after <= before + GROWTH_MAX, "{after} bytes, {before} before");
+    // The servers that were in the middle of them are not used again.
+    let mut next = scene.raw().await?;
+    for client in [&mut good, &mut next] {
+        run(client, "BEGIN").await?;
+        assert_eq!(one(client, "SELECT 1").await?, "1");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_may_be_limited() -> Result<()> {
+    let scene = Scene::calm("limited", "[limits]\nmax_message = \"1MiB\"").await?;
+    for open in [false, true] {
+        let mut client = scene.raw().await?;
+        if open {
+            run(&mut client, "BEGIN").await?;
+        }
+        run(&mut client, &format!("SELECT length('{}')", "x".repeat(1_000_000))).await?;
+        client.send(&message(b'Q', 2 << 20, b"SELECT")).await?;
+        let told = error_in(&client.expect_closed().await?, "08P01")?;
+        assert!(common::words(&told).contains("limits.max_message"), "{told:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn ten_thousand_parameters_are_passed_on() -> Result<()> {
+    let scene = Scene::calm("many", "[pool]\nsize = 1").await?;
+    let list: Vec<String> = (1..=10_000).map(|number| format!("${number}")).collect();
+    let sql = format!("SELECT cardinality(ARRAY[{}]::text[])", list.join(","));
+    let values: Vec<String> = (0..10_000).map(|number| format!("value {number}")).collect();
+    let values: Vec<Option<&str>> = values.iter().map(|value| Some(value.as_str())).collect();
+    let mut client = scene.raw().await?;
+    for name in ["", "named"] {
+        let parts = [
+            say::parse(name, &sql, &[]),
+            say::bind("", name, &values),
+            say::execute("", 0),
+            say::sync(),
+        ];
+        let frames: Vec<Frame> = client.exchange(&parts.concat(), 1).await?;
+        assert_eq!(tags(&frames), "12DCZ");
+        assert_eq!(frames[2].row()?, [Some("10000".to_owned())]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bytes_that_trickle_in_are_as_good_as_others() -> Result<()> {
+    let scene = Scene::calm("trickling", "[pool]\nsize = 1").await?;
+    let (mut slow, mut other) = (scene.raw().await?, scene.raw().await?);
+    for byte in say::query("SELECT 'slow'").chunks(1) {
+        slow.send(byte).await?;
+        // Half a message holds no server.
+        assert_eq!(one(&mut other, "SELECT 1").await?, "1");
+    }
+    for byte in say::extended("SELECT 'slower'", &[]).chunks(1) {
+        slow.send(byte).await?;
+    }
+    let frames = [slow.read_until(b'Z').await?, slow.read_until(b'Z').await?].concat();
+    assert_eq!(tags(&frames), "TDCZ12TDCZ");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_client_too_many_is_told_at_once() -> Result<()> {
+    let config = "[general]\nmax_clients = 2\n[users.many]\nmax_clients = 1";
+    let scene = Scene::calm("over", config).await?;
+    let (first, _second) = (scene.raw().await?, scene.raw().await?);
+    let told = scene.raw().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(told.contains("53300"), "{told}");
+    drop(first);
+    wait_for("a place is free", PATIENCE, async || scene.raw().await.map(drop)).await?;
+    let scene = Scene::calm("single", "[users.single]\nmax_clients = 1").await?;
+    let _first = scene.raw().await?;
+    let told = scene.raw().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(told.contains("53300"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_waiter_too_many_is_told_at_once_and_goes_on() -> Result<()> {
+    let scene = Scene::calm("queue", "[pool]\nsize = 1\nmax_waiting = 2").await?;
+    let mut holder = scene.raw().await?;
+    run(&mut holder, "BEGIN").await?;
+    let (mut waiting, mut refused) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let mut client = scene.raw().await?;
+        let both = [say::query("SELECT 1"), say::extended("SELECT 2", &[])].concat();
+        client.send(&both).await?;
+        // The first of all is asked to confirm by its wait that it was read.
+        for _ in 0..20 {
+            run(&mut holder, "SELECT 1").await?;
+        }
+        waiting.push(client);
+    }
+    for mut client in waiting.split_off(2) {
+        let first = client.read_until(b'Z').await?;
+        let second = client.read_until(b'Z').await?;
+        for frames in [first, second] {
+            assert_eq!(tags(&frames), "EZ");
+            error_in(&frames, "53300")?;
+        }
+        refused.push(client);
+    }
+    run(&mut holder, "COMMIT").await?;
+    for client in &mut waiting {
+        assert_eq!(tags(&client.read_until(b'Z').await?), "TDCZ");
+        assert_eq!(tags(&client.read_until(b'Z').await?), "12TDCZ");
+    }
+    for client in &mut refused {
+        assert_eq!(one(client, "SELECT 3").await?, "3");
+    }
+    Ok(())
+}
