@@ -1,4 +1,4 @@
-//! PostgreSQL's own programs through Trunkline: psql, pg_dump and pg_restore, vacuumdb, createdb,
+//! PostgreSQL's own programs through Trunkline: psql, dumps and their restoring, vacuumdb, createdb,
 //! dropdb, and pgbench in all its ways with up to a thousand clients.
 
 #[path = "drivers/rust/program.rs"]
