@@ -3,6 +3,13 @@
 //! Clients of all pooling modes send random messages over few servers, with random delays; beside each client a
 //! server of its own is told the same. Servers and the truth are the same small model of PostgreSQL.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a wrong index or a panic fails the test, as it should"
+)]
+
 mod model;
 mod shared;
 

@@ -149,7 +149,10 @@ impl Postgres {
                     b'B' => self.bind(body, out),
                     b'D' => self.describe(body, out),
                     b'E' => self.execute(body, out),
-                    _ => self.close(body, out),
+                    _ => {
+                        self.close(body, out);
+                        Ok(())
+                    }
                 };
                 self.extended_done(done, out);
             }
@@ -337,7 +340,7 @@ impl Postgres {
             && most > 0
             && rows > most
         {
-            self.rows(most, out);
+            write_rows(most, out);
             self.portals.get_mut(&name).expect("it was found").rows = Some(rows - most);
             backend::portal_suspended(out);
             return Ok(());
@@ -351,7 +354,7 @@ impl Postgres {
         Ok(())
     }
 
-    fn close(&mut self, body: &[u8], out: &mut BytesMut) -> Done {
+    fn close(&mut self, body: &[u8], out: &mut BytesMut) {
         let (kind, name) = target(body);
         if kind == b'S' {
             self.statements.remove(&name);
@@ -359,7 +362,6 @@ impl Postgres {
             self.portals.remove(&name);
         }
         backend::close_complete(out);
-        Ok(())
     }
 
     fn allowed(&self, sql: &Sql) -> Done {
@@ -391,12 +393,6 @@ impl Postgres {
         value.map_or_else(|| default_of(&name), Clone::clone)
     }
 
-    fn rows(&self, count: usize, out: &mut BytesMut) {
-        for _ in 0..count {
-            backend::data_row(out, [Some(b"1".as_slice())]);
-        }
-    }
-
     /// Runs one statement and answers with its completion.
     fn perform(&mut self, sql: &Sql, zone: &str, several: bool, out: &mut BytesMut) -> Done {
         let tag = match sql {
@@ -426,7 +422,7 @@ impl Postgres {
                 if matches!(sql, Sql::Show(_)) { "SHOW" } else { "SELECT 1" }.to_owned()
             }
             Sql::Rows(rows) => {
-                self.rows(*rows, out);
+                write_rows(*rows, out);
                 format!("SELECT {rows}")
             }
             Sql::Fails => return Err(("22012", "division by zero".into())),
@@ -563,7 +559,7 @@ impl Postgres {
                 if !self.prepared.contains(name) {
                     return Err(unknown_statement(name));
                 }
-                self.rows(1, out);
+                write_rows(1, out);
                 "SELECT 1"
             }
             _ => return Err(syntax()),
@@ -628,6 +624,12 @@ fn unknown_portal(name: &str) -> Failure {
 
 fn target(body: &[u8]) -> (u8, String) {
     (body.first().copied().unwrap_or(0), text_of(body.get(1..).unwrap_or_default()))
+}
+
+fn write_rows(count: usize, out: &mut BytesMut) {
+    for _ in 0..count {
+        backend::data_row(out, [Some(b"1".as_slice())]);
+    }
 }
 
 fn text_of(body: &[u8]) -> String {

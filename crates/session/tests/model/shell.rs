@@ -162,7 +162,7 @@ impl Shell {
         for (place, got) in client.got.iter().enumerate() {
             let wanted = client.expected.get(place);
             assert_eq!(
-                wanted.map(|message| shown(message)),
+                wanted.map(shown),
                 Some(shown(got)),
                 "client {index}, message {place}; all it got: {:#?}",
                 client.got.iter().map(shown).collect::<Vec<_>>()
@@ -177,8 +177,7 @@ impl Shell {
         if client.place == Place::Waiting {
             return;
         }
-        let missing: Vec<_> =
-            client.expected.iter().skip(client.got.len()).map(|m| shown(m)).collect();
+        let missing: Vec<_> = client.expected.iter().skip(client.got.len()).map(shown).collect();
         assert!(missing.is_empty(), "client {index} did not get {missing:#?}");
         if client.alone.is_at_rest() && client.place == Place::Idle {
             assert_eq!(client.told, *client.alone.told(), "client {index} was told otherwise");

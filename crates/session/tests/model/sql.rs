@@ -94,7 +94,7 @@ impl Sql {
         match *words {
             ["begin"] => Self::Begin,
             ["commit"] => Self::Commit,
-            ["rollback"] => Self::Rollback,
+            ["rollback" | "ROLLBACK"] => Self::Rollback,
             ["savepoint", name] => Self::Savepoint(owned(name)),
             ["rollback", "to", name] => Self::RollbackTo(owned(name)),
             ["release", name] => Self::Release(owned(name)),
@@ -120,7 +120,6 @@ impl Sql {
             ["create", "temp", "table", name, ..] => Self::Temp(owned(name)),
             ["prepare", name, ..] => Self::Prepare(owned(name)),
             ["execute", name] => Self::Execute(owned(name)),
-            ["ROLLBACK"] => Self::Rollback,
             _ => Self::Bad,
         }
     }

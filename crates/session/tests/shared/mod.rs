@@ -14,7 +14,8 @@ pub(crate) struct World {
 impl Surroundings for World {
     /// A poor hash on purpose: texts collide, and must be told apart by their bytes.
     fn hash(&self, text: &[u8], types: &[u8], environment: &[u8]) -> u64 {
-        u64::try_from((text.len() + types.len() + environment.len()) % 7).unwrap()
+        u64::try_from((text.len() + types.len() + environment.len()) % 7)
+            .expect("a number below seven")
     }
 
     fn with_store<T>(&mut self, work: impl FnOnce(&mut StatementStore) -> T) -> T {

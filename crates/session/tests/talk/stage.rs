@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use trunkline_session::{
-    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PoolMode, Purpose, Reply,
+    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode, Purpose, Reply,
     ServerSession, SessionLimits, SettingSet, Step, Surroundings, TxStatus, Unleased, Ways,
     unleased,
 };
@@ -102,10 +102,10 @@ impl Stage {
             }
             _ => format!("{first} {}", self.look(first)),
         };
-        self.print(printed)
+        self.print(&printed)
     }
 
-    fn print(&mut self, line: String) -> Vec<String> {
+    fn print(&mut self, line: &str) -> Vec<String> {
         let mut lines = vec![line.trim_end().to_owned()];
         let to_server = std::mem::take(&mut self.to_server);
         if !to_server.is_empty() {
@@ -133,7 +133,7 @@ impl Stage {
             .to_owned(),
             "names" => self.client().name_count().to_string(),
             "pins" => {
-                let pins: Vec<_> = self.client().pins().iter().map(|pin| pin.as_str()).collect();
+                let pins: Vec<_> = self.client().pins().iter().map(PinReason::as_str).collect();
                 if pins.is_empty() { "none".to_owned() } else { pins.join(", ") }
             }
             _ => panic!("no such line: {what}"),

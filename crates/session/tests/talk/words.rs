@@ -85,7 +85,7 @@ fn client_message(words: &[&str], out: &mut BytesMut) {
             frontend::parse(out, &name(statement), text.as_bytes(), b"\0\x01\0\0\0\x17");
         }
         ["Bind", portal, statement] => {
-            frontend::bind(out, &name(portal), &name(statement), &[0; 6])
+            frontend::bind(out, &name(portal), &name(statement), &[0; 6]);
         }
         ["Bind", portal, statement, value] => {
             let len = u32::try_from(value.len()).expect("a short value");
