@@ -21,7 +21,7 @@ pub struct Names<'a> {
 pub struct Conversation {
     /// Its file without directory and ending: `copy/fail`.
     pub name: String,
-    /// Whether it is not played with a noisy client, because it says `quiet`.
+    /// Whether it says `quiet`.
     pub quiet: bool,
     /// What happens, in order.
     pub steps: Vec<Step>,
@@ -137,6 +137,15 @@ impl Conversation {
         let steps = steps.collect::<Result<Vec<_>>>()?;
         ensure!(!steps.is_empty(), "{name} says nothing");
         Ok(Self { name: name.to_owned(), quiet, steps })
+    }
+}
+
+impl Conversation {
+    /// Whether a noisy client beside it may show something: not if it asks for quiet, nor if it
+    /// says one thing only, so that there is nothing between its steps.
+    pub fn bears_noise(&self) -> bool {
+        let said = self.steps.iter().filter(|step| matches!(step.action, Action::Say(..)));
+        !self.quiet && said.count() > 1
     }
 }
 
