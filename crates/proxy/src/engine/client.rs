@@ -348,6 +348,9 @@ impl Worker {
     /// Makes sure the wheel calls when the client's next deadline comes. Ordinary traffic only stores times: an entry
     /// that is already armed for an earlier moment stays.
     pub(super) fn arm_client(&mut self, index: usize) {
+        if self.untimed && !self.client_is(index, ClientState::Closing) {
+            return;
+        }
         let Some((due, _)) = self.client_deadline(index) else { return };
         let Some(client) = self.clients.get_mut(index) else { return };
         if client.armed != 0 && client.armed <= due {

@@ -12,7 +12,7 @@ use super::{
     message::Message,
     report::{ClientReport, LoopReport, PoolReport, ServerReport},
     slot::{Client, ClientState, Server, ServerState},
-    worker::Worker,
+    worker::{Worker, is_untimed},
 };
 use crate::cluster::NodeId;
 
@@ -107,6 +107,7 @@ impl Worker {
     }
 
     fn on_settings(&mut self, settings: Arc<Settings>) {
+        self.untimed = is_untimed(&settings);
         self.settings = settings;
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {

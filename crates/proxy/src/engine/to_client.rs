@@ -35,7 +35,7 @@ enum ReplayEnd {
 impl Worker {
     /// The server's socket has something to read.
     pub(super) fn server_readable(&mut self, index: usize) {
-        let mut inflow = std::mem::take(&mut self.inflow);
+        let Some(mut inflow) = self.inflow.take() else { return };
         for turn in 0..=READS_PER_TURN {
             let Some(server) = self.servers.get_mut(index) else { break };
             server.readable = true;
@@ -77,7 +77,7 @@ impl Worker {
                 }
             }
         }
-        self.inflow = inflow;
+        self.inflow = Some(inflow);
     }
 
     fn server_bytes(&mut self, index: usize, data: &[u8]) {
@@ -140,14 +140,13 @@ impl Worker {
             return Outcome { taken: data.len(), desync, ..Outcome::default() };
         };
         let crowded = server.session.is_full();
-        let mut splice = std::mem::take(&mut self.splice);
-        let mut out = Outgoing::new(data, &mut splice);
+        let mut out = Outgoing::new(data, &mut self.splice);
         let mut outcome = judge_burst(client, server, data, &mut out);
         outcome.unblocked = crowded && !server.session.is_full();
         let (len, sent) = match out.finish() {
             Parcel::Nothing => (0, Ok(())),
             Parcel::Direct(bytes) => (bytes.len(), client.link.send(bytes)),
-            Parcel::Spliced => (splice.len(), client.link.send(&splice)),
+            Parcel::Spliced => (self.splice.len(), client.link.send(&self.splice)),
         };
         let sent = sent.and_then(|()| {
             client.link.update_interest(self.poll.registry(), client_token(client_index))
@@ -155,8 +154,7 @@ impl Worker {
         if let Some(pool) = self.pools.get_mut(client.pool) {
             pool.stats.sent = pool.stats.sent.wrapping_add(u64::try_from(len).unwrap_or(0));
         }
-        splice.clear();
-        self.splice = splice;
+        self.splice.clear();
         if let Err(error) = sent {
             self.client_gone(client_index, Some(&error));
         }

@@ -64,7 +64,7 @@ enum Burst {
 impl Worker {
     /// The client's socket has something to read.
     pub(super) fn client_readable(&mut self, index: usize) {
-        let mut inflow = std::mem::take(&mut self.inflow);
+        let Some(mut inflow) = self.inflow.take() else { return };
         for turn in 0..=READS_PER_TURN {
             let Some(client) = self.clients.get_mut(index) else { break };
             client.readable = true;
@@ -102,7 +102,7 @@ impl Worker {
                 }
             }
         }
-        self.inflow = inflow;
+        self.inflow = Some(inflow);
     }
 
     /// Whether nothing may be read from the client now: it waits for a server, its server has not taken what it
@@ -309,10 +309,8 @@ impl Worker {
         else {
             return data.len();
         };
-        let mut splice = std::mem::take(&mut self.splice);
-        let mut reply = std::mem::take(&mut self.reply);
-        let mut out = Outgoing::new(data, &mut splice);
-        let mut ways = Ways { server: &mut out, client: &mut reply };
+        let mut out = Outgoing::new(data, &mut self.splice);
+        let mut ways = Ways { server: &mut out, client: &mut self.reply };
         let mut around = self.shared.surroundings();
         let max_message = self.settings.limits.max_message;
         let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, max_message);
@@ -325,14 +323,12 @@ impl Worker {
         let sent = match out.finish() {
             Parcel::Nothing => Ok(()),
             Parcel::Direct(bytes) => server.link.send(bytes),
-            Parcel::Spliced => server.link.send(&splice),
+            Parcel::Spliced => server.link.send(&self.splice),
         }
         .and_then(|()| {
             server.link.update_interest(self.poll.registry(), server_token(server_index))
         });
-        splice.clear();
-        self.splice = splice;
-        self.reply = reply;
+        self.splice.clear();
         if !self.reply.is_empty() {
             self.send_reply(index);
         }

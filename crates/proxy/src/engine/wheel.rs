@@ -14,6 +14,9 @@ pub(crate) struct Wheel {
     /// The first step that was not over when the wheel was last looked at.
     at: u64,
     entries: usize,
+    /// No entry is in an earlier step. Every turn asks for the next deadline, and the way to a distant one would
+    /// lead over a thousand empty steps.
+    soonest: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +28,8 @@ struct Entry {
 impl Wheel {
     /// A wheel that starts at `now` microseconds.
     pub(crate) fn new(now: u64) -> Self {
-        Self { steps: (0..STEPS).map(|_| Vec::new()).collect(), at: now / STEP_US, entries: 0 }
+        let steps = (0..STEPS).map(|_| Vec::new()).collect();
+        Self { steps, at: now / STEP_US, entries: 0, soonest: 0 }
     }
 
     /// Calls for `slot` at `due` microseconds, or shortly after.
@@ -57,19 +61,24 @@ impl Wheel {
                 }
             }
         }
+        if self.soonest < self.at {
+            self.soonest = self.first_step().unwrap_or(self.at);
+        }
     }
 
     /// Microseconds of the end of the next step that holds entries; none if the wheel is empty.
     pub(crate) fn next(&self) -> Option<u64> {
+        self.first_step().map(|step| step.saturating_add(1).saturating_mul(STEP_US))
+    }
+
+    /// The first step that holds entries.
+    fn first_step(&self) -> Option<u64> {
         if self.entries == 0 {
             return None;
         }
-        (0..STEPS)
-            .map(|ahead| self.at.saturating_add(ahead))
-            .find(|step| {
-                self.steps.get(Self::place(*step)).is_some_and(|entries| !entries.is_empty())
-            })
-            .map(|step| step.saturating_add(1).saturating_mul(STEP_US))
+        (self.soonest.max(self.at)..self.at.saturating_add(STEPS)).find(|step| {
+            self.steps.get(Self::place(*step)).is_some_and(|entries| !entries.is_empty())
+        })
     }
 
     /// Puts an entry into the step of its deadline, at the latest one turn after `at`.
@@ -77,6 +86,7 @@ impl Wheel {
         let step = (entry.due / STEP_US).clamp(at, at.saturating_add(STEPS.saturating_sub(1)));
         if let Some(entries) = self.steps.get_mut(Self::place(step)) {
             entries.push(entry);
+            self.soonest = if self.entries == 0 { step } else { self.soonest.min(step) };
             self.entries = self.entries.saturating_add(1);
         }
     }
@@ -108,6 +118,21 @@ mod tests {
         assert_eq!(fired(&mut wheel, 25_000), [1]);
         assert!(fired(&mut wheel, 10_000_000).is_empty());
         assert!(wheel.next().is_none());
+    }
+
+    #[test]
+    fn the_next_deadline_is_known_after_an_earlier_one_has_fired_or_come() {
+        let mut wheel = Wheel::new(0);
+        let end_of_step = |due: u64| Some((due / STEP_US + 1) * STEP_US);
+        wheel.arm(1, 5_000_000);
+        assert_eq!(wheel.next(), end_of_step(5_000_000));
+        wheel.arm(2, 20_000);
+        assert_eq!(wheel.next(), end_of_step(20_000));
+        assert_eq!(fired(&mut wheel, 40_000), [2]);
+        assert_eq!(wheel.next(), end_of_step(5_000_000));
+        assert_eq!(fired(&mut wheel, 5_010_000), [1]);
+        wheel.arm(3, 9_000_000);
+        assert_eq!(wheel.next(), end_of_step(9_000_000));
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub(crate) struct Worker {
     pub(super) servers: Slab<Server>,
     pub(super) pools: Slab<LocalPool>,
     pub(super) by_family: BTreeMap<FamilyId, usize>,
-    pub(super) inflow: Inflow,
+    /// Taken while a connection is served.
+    pub(super) inflow: Option<Box<Inflow>>,
     /// What goes to a server and could not be a range of the burst.
     pub(super) splice: BytesMut,
     /// What goes to a client beside the server's bytes.
@@ -71,6 +72,8 @@ pub(crate) struct Worker {
     /// Microseconds since the engine started, read once per turn; never 0.
     pub(super) now: u64,
     pub(super) settings: Arc<Settings>,
+    /// No limit of time is set for clients, which is the ordinary case.
+    pub(super) untimed: bool,
     pub(super) primary: Option<NodeId>,
     pub(super) next_maintenance: u64,
     pub(super) draining: bool,
@@ -102,13 +105,14 @@ impl Worker {
             servers: Slab::new(),
             pools: Slab::new(),
             by_family: BTreeMap::new(),
-            inflow: Inflow::new(),
+            inflow: Some(Box::new(Inflow::new())),
             splice: BytesMut::new(),
             reply: BytesMut::new(),
             again: VecDeque::new(),
             wheel: Wheel::new(now),
             expired: Vec::new(),
             now,
+            untimed: is_untimed(&parts.settings),
             settings: parts.settings,
             primary: parts.primary,
             next_maintenance: now,
@@ -225,7 +229,7 @@ impl Worker {
 
     fn after_panic(&mut self) {
         self.panics = self.panics.wrapping_add(1);
-        self.inflow = Inflow::new();
+        self.inflow = Some(Box::new(Inflow::new()));
         self.splice.clear();
         self.reply.clear();
     }
@@ -263,6 +267,14 @@ impl Worker {
     }
 }
 
+/// Whether clients may take whatever time they want.
+pub(super) fn is_untimed(settings: &Settings) -> bool {
+    let limits = &settings.timeouts;
+    [limits.client_idle, limits.idle_in_transaction, limits.query, limits.transaction]
+        .iter()
+        .all(Duration::is_zero)
+}
+
 /// The token of a client's socket.
 pub(super) const fn client_token(index: usize) -> Token {
     Token(index << 1)
@@ -290,6 +302,8 @@ impl Clock {
 
     /// Microseconds since the start; never 0, which means "none" in the slots.
     pub(crate) fn now_us(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+        let elapsed = self.0.elapsed();
+        let whole = elapsed.as_secs().saturating_mul(1_000_000);
+        whole.saturating_add(u64::from(elapsed.subsec_micros())).max(1)
     }
 }
