@@ -1,5 +1,14 @@
 //! The directions in which the crates depend on each other, and what the pure ones must not know.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
+)]
+
 use std::{collections::BTreeMap, process::Command};
 
 /// Every crate of the workspace with the crates of the workspace it may depend on, in its ordinary dependencies.

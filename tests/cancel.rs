@@ -1,5 +1,14 @@
 //! A cancel request ends the statement of the client that sent it and never another one.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
+)]
+
 mod common;
 
 use std::sync::Arc;

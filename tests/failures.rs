@@ -1,6 +1,15 @@
 //! When a server connection fails, the client gets PostgreSQL's own error or a clear one, never a
 //! hang and never another client's bytes; and a client that dies leaves no trace.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
+)]
+
 mod common;
 
 use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, run};
@@ -296,9 +305,9 @@ async fn a_client_that_dies_leaves_no_trace() -> Result<()> {
             client.send(&bytes).await?;
             begun(&scene, &mut client, how).await?;
             if reset {
-                client.reset()?
+                client.reset()?;
             } else {
-                drop(client)
+                drop(client);
             }
             let mut next = scene.raw().await?;
             let clean = next_sees_nothing(&mut next).await;

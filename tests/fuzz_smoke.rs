@@ -3,6 +3,15 @@
 //! `TRUNKLINE_FUZZ_RUNS` is the number of mutations of each target, `TRUNKLINE_FUZZ_SEED` repeats a run. See
 //! `fuzz/README.md`.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
+)]
+
 use std::{
     env,
     fmt::Write as _,

@@ -1,6 +1,15 @@
 //! A client that shares server connections with others sees its own session and nobody else's,
 //! and no limit of server connections is ever exceeded.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
+)]
+
 mod common;
 
 use common::{DATABASE, PASSWORD, Scene, backend, ensure, fails, one, run, words};
@@ -398,7 +407,7 @@ async fn a_database_may_have_another_name_on_the_server() -> Result<()> {
     let config = "[databases.shop]\ndbname = \"postgres\"";
     let scene = Scene::calm("unmapped", config).await?;
     let refused = scene.trunkline.raw("unmapped", PASSWORD, "other").await;
-    let told = format!("{:#}", refused.err().expect("the database is not configured"));
+    let told = format!("{:#}", refused.expect_err("the database is not configured"));
     assert!(told.contains("3D000"), "{told}");
     Ok(())
 }

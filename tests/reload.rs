@@ -1,5 +1,14 @@
 //! New settings take effect while clients go on, and a mistake in them changes nothing.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
+)]
+
 mod common;
 
 use std::fs;

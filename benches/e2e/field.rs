@@ -111,7 +111,7 @@ impl Field {
             versions,
             directory,
             _poolers: (trunklines, pgbouncer),
-            cluster: cluster,
+            cluster,
         };
         field.load_of(field.cluster.primary().address()).initialise(SCALE).await?;
         field.cluster.primary().execute(DATABASE, "VACUUM ANALYZE").await?;

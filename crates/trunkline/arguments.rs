@@ -24,7 +24,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct SettingsFrom {
     /// Instead of a settings file: the cluster as a connection URL, such as
-    /// postgres://user:password@host1,host2/postgres.
+    /// `postgres://user:password@host1,host2/postgres`.
     #[arg(value_name = "URL", conflicts_with = "config")]
     pub(crate) url: Option<String>,
     /// The settings file.

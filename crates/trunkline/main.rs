@@ -52,7 +52,7 @@ fn load(source: &Source) -> Result<Loaded, ExitCode> {
 fn check(from: &SettingsFrom) -> ExitCode {
     match load(&source_of(from)) {
         Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| complain(warning));
+            loaded.warnings.iter().for_each(complain);
             complain(&"The settings are in order.");
             ExitCode::SUCCESS
         }
