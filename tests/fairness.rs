@@ -97,16 +97,6 @@ async fn everybody_gets_a_share_of_two_servers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn everybody_gets_a_share_of_twenty_servers() -> Result<()> {
-    everybody_gets_a_share("fair20", 20).await
-}
-
-#[tokio::test]
-async fn everybody_gets_a_share_of_servers_that_are_dealt_to_all_loops() -> Result<()> {
-    everybody_gets_a_share("fair32", 32).await
-}
-
-#[tokio::test]
 async fn a_free_server_serves_a_client_on_whichever_loop_it_waits() -> Result<()> {
     let config = "[general]\nworkers = 4\n[pool]\nsize = 32";
     let scene = Scene::calm("spread", config).await?;

@@ -25,14 +25,23 @@ pub enum ReportedError {
 /// Name and value.
 type Entry = (Box<[u8]>, Box<[u8]>);
 
-/// Reported settings and their values, ordered by name.
+/// Reported settings and their values, in the order in which the server first told them.
 ///
 /// Names are compared byte by byte: a server always spells a setting the same way.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Reported {
-    /// Sorted by name, each name once; at most [`MAX_REPORTED`].
+    /// Each name once; at most [`MAX_REPORTED`].
     entries: Vec<Entry>,
 }
+
+/// Equal when the same names have the same values, in whatever order they were told.
+impl PartialEq for Reported {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))
+    }
+}
+
+impl Eq for Reported {}
 
 impl Reported {
     /// No settings at all.
@@ -42,7 +51,7 @@ impl Reported {
 
     /// The value of `name`.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.entries.get(self.find(name).ok()?).map(|(_, value)| &**value)
+        self.entries.iter().find(|(found, _)| **found == *name).map(|(_, value)| &**value)
     }
 
     /// Keeps `value` for `name`, and says whether it is news. Allocates only if so.
@@ -53,31 +62,26 @@ impl Reported {
         if name.len().saturating_add(value.len()) > MAX_REPORTED_BYTES {
             return Err(ReportedError::TooLong);
         }
-        match self.find(name) {
-            Ok(at) => {
-                let Some((_, kept)) = self.entries.get_mut(at) else { return Ok(false) };
-                let news = **kept != *value;
-                if news {
-                    *kept = value.into();
-                }
-                Ok(news)
+        if let Some((_, kept)) = self.entries.iter_mut().find(|(found, _)| **found == *name) {
+            let news = **kept != *value;
+            if news {
+                *kept = value.into();
             }
-            Err(_) if self.entries.len() >= MAX_REPORTED => Err(ReportedError::TooMany),
-            Err(at) => {
-                self.entries.insert(at, (name.into(), value.into()));
-                Ok(true)
-            }
+            return Ok(news);
         }
+        if self.entries.len() >= MAX_REPORTED {
+            return Err(ReportedError::TooMany);
+        }
+        self.entries.push((name.into(), value.into()));
+        Ok(true)
     }
 
     /// Forgets `name`.
     pub fn remove(&mut self, name: &[u8]) {
-        if let Ok(at) = self.find(name) {
-            self.entries.remove(at);
-        }
+        self.entries.retain(|(found, _)| **found != *name);
     }
 
-    /// Names and values, by name.
+    /// Names and values, in the order in which they were first told.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.entries.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -93,19 +97,12 @@ impl Reported {
     }
 
     /// What must be told to someone who knows `self` so that they know `wanted`: names whose value in
-    /// `wanted` is another one or is new, by name. Names missing in `wanted` cannot be told and are skipped.
+    /// `wanted` is another one or is new. Names missing in `wanted` cannot be told and are skipped.
     pub fn diff<'w>(
         &self,
         wanted: &'w Self,
     ) -> impl Iterator<Item = (&'w [u8], &'w [u8])> + use<'w, '_> {
-        // Both sides are sorted, so one walk over both finds every difference.
-        let mut known = self.entries.iter().peekable();
-        wanted.entries.iter().filter_map(move |(name, value)| {
-            while known.next_if(|(other, _)| other < name).is_some() {}
-            let same =
-                known.next_if(|(other, _)| other == name).is_some_and(|(_, old)| old == value);
-            (!same).then_some((&**name, &**value))
-        })
+        wanted.iter().filter(|(name, value)| self.get(name) != Some(*value))
     }
 
     /// Appends one `ParameterStatus` for each setting.
@@ -113,10 +110,6 @@ impl Reported {
         for (name, value) in self.iter() {
             parameter_status(out, name, value);
         }
-    }
-
-    fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.entries.binary_search_by(|(found, _)| (**found).cmp(name))
     }
 }
 
