@@ -201,7 +201,7 @@ async fn nothing_is_left_when_the_test_process_is_killed() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let told = directory.path().join("root");
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["--ignored", "--exact", "helper_that_waits_to_be_killed"])
+        .args(["--exact", "waits_to_be_killed_if_the_test_above_has_started_it"])
         .env("TESTKIT_TELL_ROOT", &told)
         .spawn()?;
     let root = wait_for("the cluster of the other process runs", PATIENCE, async || {
@@ -226,8 +226,7 @@ async fn nothing_is_left_when_the_test_process_is_killed() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "only started by the test above, which kills it"]
-async fn helper_that_waits_to_be_killed() -> Result<()> {
+async fn waits_to_be_killed_if_the_test_above_has_started_it() -> Result<()> {
     let Some(told) = std::env::var_os("TESTKIT_TELL_ROOT").map(PathBuf::from) else {
         return Ok(());
     };

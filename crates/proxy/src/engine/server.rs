@@ -21,6 +21,9 @@ use crate::{
     pool::{Family, Permit},
 };
 
+/// Clients are told the failure of the last attempt, without another one, when attempts are at least this far apart.
+const ANSWER_FROM_US: u64 = 1_000_000;
+
 /// Connections of one pool that one loop opens at a time.
 const OPENING_MAX: usize = 16;
 
@@ -267,6 +270,10 @@ impl Worker {
         let Some(pool) = self.pools.get(pool_index) else { return false };
         let Some(Failure { body: Some(body), .. }) = &pool.attempt.failure else { return false };
         if pool.servers > 0 || self.now >= pool.attempt.not_before {
+            return false;
+        }
+        // The next attempt is near: what was wrong (a database that did not exist) may have been mended meanwhile.
+        if pool.attempt.backoff_us < ANSWER_FROM_US {
             return false;
         }
         let body = body.clone();
