@@ -365,9 +365,16 @@ impl Worker {
         };
         let Some(pool) = self.pools.get_mut(client.pool) else { return };
         if client.query_since != 0 {
+            let took = self.now.saturating_sub(client.query_since);
             pool.stats.queries = pool.stats.queries.wrapping_add(1);
-            pool.stats.query_us =
-                pool.stats.query_us.wrapping_add(self.now.saturating_sub(client.query_since));
+            pool.stats.query_us = pool.stats.query_us.wrapping_add(took);
+            if self.settings.log.min_duration_statement.is_some_and(|least| took >= us(least)) {
+                tracing::info!(
+                    client = %client.rare.peer, user = %pool.family.user,
+                    database = %pool.family.database, server_pid = server.about.pid,
+                    "statement took {}.{:03} ms", took / 1000, took % 1000
+                );
+            }
             client.query_since = if server.session.is_busy() { self.now } else { 0 };
             client.cancelled_at = 0;
         }
