@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use trunkline_settings::{Settings, Tcp};
+use trunkline_settings::Settings;
 use trunkline_wire::startup::ProtocolVersion;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     engine::{CancelAt, OnCancelled, OnOpened, Opener},
     frontend::StartupParams,
     handover::{Away, OpenError},
-    net::{Keepalive, TcpOptions},
+    net::TcpOptions,
     pool::Family,
     tls::ServerSide,
 };
@@ -73,19 +73,7 @@ impl InForce {
                 (numbers.number(&node.name), entry)
             })
             .collect();
-        Self { tcp: tcp_options(&settings.tcp), settings, server_tls, nodes }
-    }
-}
-
-/// The options of every TCP socket, as the settings say them.
-pub(crate) fn tcp_options(tcp: &Tcp) -> TcpOptions {
-    TcpOptions {
-        keepalive: tcp.keepalive.then_some(Keepalive {
-            idle: tcp.keepalive_idle,
-            interval: tcp.keepalive_interval,
-            count: tcp.keepalive_count,
-        }),
-        user_timeout: tcp.user_timeout,
+        Self { tcp: TcpOptions::from(&settings.tcp), settings, server_tls, nodes }
     }
 }
 
