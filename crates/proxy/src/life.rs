@@ -1,6 +1,6 @@
 //! The life of a running pooler: signals, reloads, and an orderly end.
 
-use std::{fs::Metadata, io, os::unix::fs::MetadataExt, sync::atomic::Ordering, time::Duration};
+use std::{io, sync::atomic::Ordering, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -81,7 +81,6 @@ impl Pooler {
     pub async fn run(mut self, mut signals: Signals) -> Ended {
         let mut look = interval(FILE_LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut mark = self.file_mark();
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
@@ -108,12 +107,8 @@ impl Pooler {
                     // Who asked may have gone.
                     drop(answer.send(outcome));
                 }
-                _ = look.tick() => {
-                    let now = self.file_mark();
-                    if now != mark {
-                        mark = now;
-                        self.reload_and_log("the settings file").await;
-                    }
+                _ = look.tick() => if self.source.has_changed() {
+                    self.reload_and_log("the settings file").await;
                 }
             }
         }
@@ -121,13 +116,6 @@ impl Pooler {
 
     async fn reload_and_log(&self, cause: &str) {
         log_reload(cause, &self.reload().await);
-    }
-
-    /// What changes when the settings file does.
-    fn file_mark(&self) -> Option<(u64, i64, i64, u64)> {
-        let about =
-            |about: Metadata| (about.ino(), about.mtime(), about.mtime_nsec(), about.size());
-        self.source.path().and_then(|path| std::fs::metadata(path).ok()).map(about)
     }
 
     async fn drain(mut self, signals: &mut Signals, delay: bool) -> Ended {

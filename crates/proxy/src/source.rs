@@ -1,8 +1,11 @@
 //! Where the settings come from, and reading them again.
 
 use std::{
+    fs::Metadata,
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use trunkline_settings::{Diagnostics, Files, Loaded, MAX_FILE_BYTES, from_url, load};
@@ -13,7 +16,13 @@ pub struct Source {
     origin: Origin,
     /// The variables of the environment, as they were when the process started.
     environment: Vec<(String, String)>,
+    /// The settings file as it was just before it was last read: what changes after that is noticed, even if it
+    /// changes while it is read.
+    read: Arc<Mutex<Option<Mark>>>,
 }
+
+/// What is different about a file that has been changed or replaced: its inode, modification time and size.
+type Mark = (u64, i64, i64, u64);
 
 #[derive(Clone)]
 enum Origin {
@@ -50,24 +59,35 @@ pub enum LoadError {
 impl Source {
     /// A settings file.
     pub fn file(path: PathBuf, environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { origin: Origin::File(path), environment: environment.into_iter().collect() }
+        Self::new(Origin::File(path), environment)
     }
 
     /// A connection URL, and no file.
     pub fn url(url: String, environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { origin: Origin::Url(url), environment: environment.into_iter().collect() }
+        Self::new(Origin::Url(url), environment)
     }
 
-    /// The settings file; none for a URL.
-    pub fn path(&self) -> Option<&Path> {
-        match &self.origin {
-            Origin::File(path) => Some(path),
-            Origin::Url(_) => None,
-        }
+    fn new(origin: Origin, environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        let environment = environment.into_iter().collect();
+        Self { origin, environment, read: Arc::default() }
+    }
+
+    /// Whether the settings file is another one, or has other contents, than when it was last read.
+    pub(crate) fn has_changed(&self) -> bool {
+        let now = self.mark();
+        now != *self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        let Origin::File(path) = &self.origin else { return None };
+        let about =
+            |about: Metadata| (about.ino(), about.mtime(), about.mtime_nsec(), about.size());
+        std::fs::metadata(path).ok().map(about)
     }
 
     /// Reads and checks the settings.
     pub fn load(&self) -> Result<Loaded, LoadError> {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = self.mark();
         let environment = self.environment.iter().cloned();
         match &self.origin {
             Origin::File(path) => {
