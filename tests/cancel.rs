@@ -124,10 +124,13 @@ async fn a_connection_is_withheld_until_its_cancel_is_done() -> Result<()> {
     let ((mut alice, key), mut talk) = (client?, talk?);
     alice.send(&say::query("SELECT 1")).await?;
     talk.expect_query("SELECT 1").await?;
-    RawClient::cancel(trunkline.address(), &key).await?;
+    let address = trunkline.address();
+    let cancel = tokio::spawn(async move { RawClient::cancel(address, &key).await });
     // The server has taken the cancel request and is slow to act on it.
     let call = peer.cancel().await?;
     assert_eq!((call.pid, &call.key[..]), (talk.pid(), &talk.key()[..]));
+    // Who asked for it is kept waiting as well.
+    assert!(!cancel.is_finished());
     talk.send(&answer::table(&["a"], &[&[Some("1")]])).await?;
     assert_eq!(tags(&alice.read_until(b'Z').await?), "TDCZ");
     // Now it would hit whoever comes next.
@@ -137,6 +140,7 @@ async fn a_connection_is_withheld_until_its_cancel_is_done() -> Result<()> {
     error_in(&carol.query("SELECT 3").await?, "53300")?;
     // So Bob waits, although the connection has nothing to do, until the server is done with the request.
     drop(call);
+    cancel.await??;
     talk.expect_query("SELECT 2").await?;
     talk.send(&answer::table(&["a"], &[&[Some("2")]])).await?;
     assert_eq!(tags(&bob.read_until(b'Z').await?), "TDCZ");

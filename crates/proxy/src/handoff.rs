@@ -15,7 +15,7 @@ use crate::{
     cold::InForce,
     engine::{Arrival, Dealer, Message, Shared},
     frontend::StartupParams,
-    handover::{ConsoleLogin, Handoff, LoggedIn},
+    handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn},
     net::AsyncSocket,
     pool::{Family, Refusal},
 };
@@ -47,9 +47,9 @@ impl Handoff for Switch {
         }
     }
 
-    fn cancel(&self, pid: i32, key: &[u8]) {
+    fn cancel(&self, pid: i32, key: &[u8], ticket: CancelTicket) {
         if let Some((index, slot)) = Shared::place_of_pid(pid) {
-            self.shared.send(index, Message::Cancel { slot, pid, key: key.into() });
+            self.shared.send(index, Message::Cancel { slot, pid, key: key.into(), ticket });
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 use trunkline_wire::startup::ProtocolVersion;
 use trunkline_wire::{Reported, SqlState};
 
@@ -198,13 +199,31 @@ pub struct ConsoleLogin {
     pub slot: ClientSlot,
 }
 
+/// Held as long as a cancel request is under way; who sent it is told by the end of his connection that it is not any
+/// more. libpq's `PQcancel` waits for that, so that what its program sends next is not overtaken by the cancel.
+#[derive(Debug)]
+pub struct CancelTicket {
+    #[expect(dead_code, reason = "that it is dropped is what the other side waits for")]
+    held: oneshot::Sender<()>,
+}
+
+impl CancelTicket {
+    /// A ticket, and what ends when it is dropped.
+    pub fn new() -> (Self, impl Future<Output = ()> + Send) {
+        let (held, given_back) = oneshot::channel();
+        // Nothing is ever sent: the only outcome is that the other end is gone.
+        (Self { held }, async { drop(given_back.await) })
+    }
+}
+
 /// Takes what the login side has finished. Called on the login runtime; must not block.
 pub trait Handoff: Send + Sync + 'static {
     /// A client goes to a loop.
     fn logged_in(&self, client: LoggedIn);
 
-    /// A cancel request came in; whether the key is right is the receiver's to find out.
-    fn cancel(&self, pid: i32, key: &[u8]);
+    /// A cancel request came in; whether the key is right is the receiver's to find out. The ticket is dropped when
+    /// the server has taken the request, or when there is nothing to cancel.
+    fn cancel(&self, pid: i32, key: &[u8], ticket: CancelTicket);
 
     /// An operator goes to the console.
     fn console(&self, login: ConsoleLogin);

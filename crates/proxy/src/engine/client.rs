@@ -442,7 +442,7 @@ impl Worker {
                 if let Some(client) = self.clients.get_mut(index) {
                     client.cancelled_at = self.now;
                 }
-                self.cancel_statement(index);
+                self.cancel_statement(index, None);
                 self.arm_client(index);
                 return;
             }

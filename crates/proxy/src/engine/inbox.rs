@@ -14,7 +14,7 @@ use super::{
     slot::{Client, ClientState, Server, ServerState},
     worker::{Worker, is_untimed},
 };
-use crate::cluster::NodeId;
+use crate::{cluster::NodeId, handover::CancelTicket};
 
 impl Worker {
     /// Takes all messages that are there.
@@ -32,7 +32,7 @@ impl Worker {
                 Message::Evict(cap) => {
                     self.evict(&cap, usize::MAX);
                 }
-                Message::Cancel { slot, pid, key } => self.cancel(slot, pid, &key),
+                Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
                 Message::CancelDone { serial } => self.cancel_done(serial),
                 Message::Primary(primary) => self.on_primary(primary),
                 Message::Settings(settings) => self.on_settings(settings),
@@ -45,18 +45,18 @@ impl Worker {
     }
 
     /// Somebody has sent a cancel request that names this slot.
-    fn cancel(&mut self, slot: usize, pid: i32, key: &[u8]) {
+    fn cancel(&mut self, slot: usize, pid: i32, key: &[u8], ticket: CancelTicket) {
         let Some(client) = self.clients.get(slot) else { return };
         let right = client.key.pid == pid && key_matches(client, key);
         if !right {
             tracing::debug!(pid, "a cancel request with a wrong key");
             return;
         }
-        self.cancel_statement(slot);
+        self.cancel_statement(slot, Some(ticket));
     }
 
     /// Cancels what the client is waiting for, be it a statement or a server.
-    pub(super) fn cancel_statement(&mut self, slot: usize) {
+    pub(super) fn cancel_statement(&mut self, slot: usize, ticket: Option<CancelTicket>) {
         let Some(client) = self.clients.get(slot) else { return };
         match client.state {
             ClientState::Leased(server_index) | ClientState::Replaying(server_index) => {
@@ -64,7 +64,7 @@ impl Worker {
                 // A cancel for a statement that has ended would hit the next one.
                 if server.session.is_busy() {
                     server.cancels = server.cancels.saturating_add(1);
-                    self.shared.cancel_at_server(&server.about, Some(self.index));
+                    self.shared.cancel_at_server(&server.about, Some(self.index), ticket);
                 }
             }
             ClientState::Waiting => {

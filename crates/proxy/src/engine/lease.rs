@@ -315,7 +315,7 @@ impl Worker {
             && server.session.is_busy()
             && !server.session.is_ending()
         {
-            self.shared.cancel_at_server(&server.about, None);
+            self.shared.cancel_at_server(&server.about, None, None);
         }
         self.retire(index);
     }

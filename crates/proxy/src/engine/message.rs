@@ -10,7 +10,7 @@ use trunkline_settings::Settings;
 use super::{report::LoopReport, slot::Moving};
 use crate::{
     cluster::NodeId,
-    handover::{LoggedIn, NewServer, OpenError},
+    handover::{CancelTicket, LoggedIn, NewServer, OpenError},
     pool::{Cap, FamilyId, Membership, Permit},
 };
 
@@ -28,7 +28,7 @@ pub(crate) enum Message {
     /// A pool at a full cap needs a place that an idle connection of another pool holds.
     Evict(Arc<Cap>),
     /// Somebody asks to cancel what the client in this slot is doing.
-    Cancel { slot: usize, pid: i32, key: Box<[u8]> },
+    Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },
     /// The cancel request for this server is finished.
     CancelDone { serial: u64 },
     /// Another primary, or none.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
-    handover::{NewServer, OpenError},
+    handover::{CancelTicket, NewServer, OpenError},
     pool::{Cap, Family, Permit, Registry},
 };
 
@@ -147,8 +147,14 @@ impl Shared {
         );
     }
 
-    /// Sends a cancel request for what the server is doing; `to` is the loop that is told when it has ended.
-    pub(crate) fn cancel_at_server(self: &Arc<Self>, about: &ServerAbout, to: Option<usize>) {
+    /// Sends a cancel request for what the server is doing; `to` is the loop that is told when it has ended, and the
+    /// ticket is dropped then.
+    pub(crate) fn cancel_at_server(
+        self: &Arc<Self>,
+        about: &ServerAbout,
+        to: Option<usize>,
+        ticket: Option<CancelTicket>,
+    ) {
         let shared = Arc::clone(self);
         let serial = about.serial;
         let at = CancelAt {
@@ -164,6 +170,7 @@ impl Shared {
                 if let Some(to) = to {
                     shared.send(to, Message::CancelDone { serial });
                 }
+                drop(ticket);
             }),
         );
     }

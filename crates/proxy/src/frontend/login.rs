@@ -17,7 +17,7 @@ use super::exchange::Proof;
 use super::handshake::{Greeting, Request, greet};
 use super::refusal::{Ended, Refusal};
 use super::slots::{ClientSlot, SlotsFull};
-use crate::handover::{ConsoleLogin, ConsoleRights, LoggedIn};
+use crate::handover::{CancelTicket, ConsoleLogin, ConsoleRights, LoggedIn};
 use crate::net::{AsyncSocket, Channel, Peer};
 use crate::tls::TlsCodec;
 
@@ -80,7 +80,9 @@ impl Attempt {
         let (channel, peer, config) = (&mut self.channel, &self.peer, &*self.config);
         let mut request = match greet(channel, peer, config).await? {
             Greeting::Cancel { pid, key } => {
-                self.shared.handoff.cancel(pid, &key);
+                let (ticket, dealt_with) = CancelTicket::new();
+                self.shared.handoff.cancel(pid, &key, ticket);
+                dealt_with.await;
                 return Ok(Done::Cancelled);
             }
             Greeting::Login(request) => request,
@@ -232,7 +234,7 @@ mod tests {
 
     impl Handoff for Nobody {
         fn logged_in(&self, _: LoggedIn) {}
-        fn cancel(&self, _: i32, _: &[u8]) {}
+        fn cancel(&self, _: i32, _: &[u8], _: CancelTicket) {}
         fn console(&self, _: ConsoleLogin) {}
     }
 

@@ -10,7 +10,9 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use trunkline_proxy::backend::KeyRing;
 use trunkline_proxy::frontend::{Frontend, Listeners, PasswordSource, Serving};
-use trunkline_proxy::handover::{ConsoleLogin, ConsoleRights, Handoff, LoggedIn, StartupParams};
+use trunkline_proxy::handover::{
+    CancelTicket, ConsoleLogin, ConsoleRights, Handoff, LoggedIn, StartupParams,
+};
 use trunkline_proxy::net::{AsyncSocket, Channel};
 use trunkline_settings::{Settings, SocketDir, User, UserPassword, hba};
 use trunkline_wire::backend::{
@@ -70,7 +72,7 @@ impl Handoff for Host {
         });
     }
 
-    fn cancel(&self, pid: i32, key: &[u8]) {
+    fn cancel(&self, pid: i32, key: &[u8], _: CancelTicket) {
         self.cancels.lock().unwrap().push((pid, key.to_vec()));
     }
 
