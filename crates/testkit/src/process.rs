@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::process::Signal;
+pub use rustix::process::Signal;
 
 /// Users a PostgreSQL server is run as when the tests run as root, in order of preference.
 const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
@@ -67,7 +67,7 @@ fn ids_of(users: &str, name: &str) -> Option<(u32, u32)> {
 }
 
 /// Sends `signal` to process `pid`. That it has already gone is no error.
-pub(crate) fn signal(pid: u32, signal: Signal) -> Result<()> {
+pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let number = number.with_context(|| format!("{pid} is not a process number"))?;
     match rustix::process::kill_process(number, signal) {

@@ -1,12 +1,12 @@
 //! How new connections are met.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use socket2::{Domain, Protocol, Socket, Type};
+use anyhow::{Result, bail};
+use socket2::Socket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::Counters;
 use super::carry::carry;
 use super::conditions::Conditions;
+use crate::ports::Reservation;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -26,9 +27,9 @@ const FILLING_MAX: usize = 8;
 /// the place instead.
 const FULL_AFTER: Duration = Duration::from_millis(100);
 
-/// Listens at `address`, which must have been ours before, or at a new one.
-pub(super) fn bind(address: Option<SocketAddr>) -> Result<TcpListener> {
-    let socket = socket(address.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()))?;
+/// Listens at the port.
+pub(super) fn listen(port: &Reservation) -> Result<TcpListener> {
+    let socket = port.socket()?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into())?)
 }
@@ -54,8 +55,9 @@ pub(super) struct Unanswering {
 }
 
 impl Unanswering {
-    pub(super) async fn at(address: SocketAddr) -> Result<Self> {
-        let listener = socket(address)?;
+    pub(super) async fn at(port: &Reservation) -> Result<Self> {
+        let address = port.address();
+        let listener = port.socket()?;
         listener.listen(0)?;
         let mut waiting = Vec::new();
         while waiting.len() < FILLING_MAX {
@@ -66,13 +68,4 @@ impl Unanswering {
         }
         bail!("{address} still answers with {FILLING_MAX} connections waiting")
     }
-}
-
-/// A socket bound to `address`, even if connections of an earlier listener linger there.
-fn socket(address: SocketAddr) -> Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into()).with_context(|| format!("cannot bind to {address}"))?;
-    Ok(socket)
 }

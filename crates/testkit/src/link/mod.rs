@@ -35,11 +35,13 @@ use tokio::task::JoinHandle;
 use self::conditions::{Conditions, Way};
 pub use self::conditions::{Direction, Ending};
 use self::listener::Unanswering;
+use crate::ports::Reservation;
 
 /// A TCP proxy on a port of 127.0.0.1. Dropping it closes the listener and resets its connections.
 #[derive(Debug)]
 pub struct Link {
-    address: SocketAddr,
+    // Ours for as long as the link lives, so that it can be opened again.
+    port: Reservation,
     server: SocketAddr,
     conditions: watch::Sender<Conditions>,
     counters: Arc<Counters>,
@@ -66,11 +68,11 @@ struct Counters {
 impl Link {
     /// A link to this server, without any fault at first.
     pub async fn to(server: SocketAddr) -> Result<Self> {
-        let listener = listener::bind(None)?;
-        let address = listener.local_addr()?;
+        let port = Reservation::new()?;
+        let listener = listener::listen(&port)?;
         let (conditions, _) = watch::channel(Conditions::default());
         let link = Self {
-            address,
+            port,
             server,
             conditions,
             counters: Arc::default(),
@@ -82,7 +84,7 @@ impl Link {
 
     /// Where the link listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Connections accepted so far.
@@ -106,7 +108,7 @@ impl Link {
         let accepting = matches!(&*self.door(), Door::Open(_));
         if !accepting {
             self.shut().await;
-            self.open(listener::bind(Some(self.address))?).await;
+            self.open(listener::listen(&self.port)?).await;
         }
         Ok(())
     }
@@ -138,7 +140,7 @@ impl Link {
     pub async fn vanish(&self) -> Result<()> {
         self.hold();
         self.shut().await;
-        let full = Unanswering::at(self.address).await?;
+        let full = Unanswering::at(&self.port).await?;
         *self.door() = Door::Unanswering { _full: full };
         Ok(())
     }

@@ -202,6 +202,11 @@ impl Trunkline {
         self.signal(Signal::INT)
     }
 
+    /// SIGQUIT: an end at once.
+    pub fn quit(&self) -> Result<()> {
+        self.signal(Signal::QUIT)
+    }
+
     /// SIGKILL, and waits until it has gone.
     pub async fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
