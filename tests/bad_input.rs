@@ -5,7 +5,7 @@ mod common;
 
 use std::fmt::Write as _;
 
-use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, run};
+use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, refused, run};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -310,15 +310,12 @@ async fn one_client_too_many_is_told_at_once() -> Result<()> {
     let config = "[general]\nmax_clients = 2\n[users.many]\nmax_clients = 1";
     let scene = Scene::calm("over", config).await?;
     let (first, _second) = (scene.raw().await?, scene.raw().await?);
-    let told = scene.raw().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    assert!(told.contains("53300"), "{told}");
+    refused(scene.raw().await, "53300")?;
     drop(first);
     wait_for("a place is free", PATIENCE, async || scene.raw().await.map(drop)).await?;
     let scene = Scene::calm("single", "[users.single]\nmax_clients = 1").await?;
     let _first = scene.raw().await?;
-    let told = scene.raw().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    assert!(told.contains("53300"), "{told}");
-    Ok(())
+    refused(scene.raw().await, "53300")
 }
 
 #[tokio::test]
@@ -326,32 +323,27 @@ async fn one_waiter_too_many_is_told_at_once_and_goes_on() -> Result<()> {
     let scene = Scene::calm("queue", "[pool]\nsize = 1\nmax_waiting = 2").await?;
     let mut holder = scene.raw().await?;
     run(&mut holder, "BEGIN").await?;
-    let (mut waiting, mut refused) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
-        let mut client = scene.raw().await?;
-        let both = [say::query("SELECT 1"), say::extended("SELECT 2", &[])].concat();
+    let both = [say::query("SELECT 1"), say::extended("SELECT 2", &[])].concat();
+    let mut waiting = scene.crowd(2).await?;
+    for client in &mut waiting {
         client.send(&both).await?;
-        // The first of all is asked to confirm by its wait that it was read.
-        for _ in 0..20 {
-            run(&mut holder, "SELECT 1").await?;
-        }
-        waiting.push(client);
     }
-    for mut client in waiting.split_off(2) {
-        let first = client.read_until(b'Z').await?;
-        let second = client.read_until(b'Z').await?;
-        for frames in [first, second] {
+    scene.waiting_are(2).await?;
+    let mut turned_away = scene.crowd(3).await?;
+    for client in &mut turned_away {
+        client.send(&both).await?;
+        for _ in 0..2 {
+            let frames = client.read_until(b'Z').await?;
             assert_eq!(tags(&frames), "EZ");
             error_in(&frames, "53300")?;
         }
-        refused.push(client);
     }
     run(&mut holder, "COMMIT").await?;
     for client in &mut waiting {
         assert_eq!(tags(&client.read_until(b'Z').await?), "TDCZ");
         assert_eq!(tags(&client.read_until(b'Z').await?), "12TDCZ");
     }
-    for client in &mut refused {
+    for client in &mut turned_away {
         assert_eq!(one(client, "SELECT 3").await?, "3");
     }
     Ok(())

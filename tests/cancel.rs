@@ -1,20 +1,11 @@
 //! A cancel request ends the statement of the client that sent it and never another one.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::large_futures,
-    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
-)]
-
 mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, run};
+use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, refused, run};
 use trunkline_testkit::peer::{RawClient, Welcome, answer, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Result, Trunkline};
@@ -76,14 +67,14 @@ async fn a_wrong_key_cancels_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn a_cancel_ends_the_wait_for_a_server() -> Result<()> {
-    let scene = Scene::calm("queueing", "[pool]\nsize = 1\nmax_waiting = 1").await?;
+    let scene = Scene::calm("queueing", "[pool]\nsize = 1").await?;
     let mut holder = scene.raw().await?;
     run(&mut holder, "BEGIN").await?;
     let (mut waiting, key) = with_key(&scene.trunkline, "queueing").await?;
     for extended in [false, true] {
         let bytes = if extended { say::extended("SELECT 1", &[]) } else { say::query("SELECT 1") };
         waiting.send(&bytes).await?;
-        queue_is_full(&scene).await?;
+        scene.waiting_are(1).await?;
         RawClient::cancel(scene.trunkline.address(), &key).await?;
         let said = waiting.read_until(b'Z').await?;
         assert_eq!(tags(&said), "EZ");
@@ -92,27 +83,6 @@ async fn a_cancel_ends_the_wait_for_a_server() -> Result<()> {
     run(&mut holder, "COMMIT").await?;
     assert_eq!(one(&mut waiting, "SELECT 3").await?, "3");
     Ok(())
-}
-
-/// Waits until somebody waits in a queue that only one may wait in.
-async fn queue_is_full(scene: &Scene<'_>) -> Result<()> {
-    let (mut prober, key) = with_key(&scene.trunkline, &scene.user).await?;
-    prober.send(&say::query("SELECT 1")).await?;
-    // It is refused at once, or waits itself; then it must give way.
-    loop {
-        tokio::select! {
-            said = prober.read_until(b'Z') => {
-                if error_in(&said?, "53300").is_ok() {
-                    return Ok(());
-                }
-            }
-            () = tokio::time::sleep(std::time::Duration::from_millis(50)) => {
-                RawClient::cancel(scene.trunkline.address(), &key).await?;
-                drop(prober.read_until(b'Z').await?);
-            }
-        }
-        prober.send(&say::query("SELECT 1")).await?;
-    }
 }
 
 #[tokio::test]
@@ -184,7 +154,6 @@ async fn no_random_cancel_hits_a_client_that_sent_none() -> Result<()> {
         Ok(count) => count.parse()?,
         Err(_) => CANCELS,
     };
-    println!("{count} random cancels; {CANCELS_VARIABLE} changes that");
     let scene = Scene::calm("random", "[general]\nworkers = 2\n[pool]\nsize = 3").await?;
     let left = Arc::new(AtomicUsize::new(count));
     let (mut keys, mut cancelling, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
@@ -220,7 +189,7 @@ async fn no_random_cancel_hits_a_client_that_sent_none() -> Result<()> {
         strays += task.await??;
     }
     assert!(hits > 0, "not one of {count} cancels hit anything");
-    assert_eq!(strays, 0, "cancels that hit a client that sent none");
+    assert_eq!(strays, 0, "of {count} cancels hit a client that sent none");
     Ok(())
 }
 
@@ -231,8 +200,7 @@ async fn cancels_are_taken_although_all_places_for_clients_are() -> Result<()> {
     let (mut client, key) = with_key(&scene.trunkline, "crowded").await?;
     client.send(&say::query("SELECT pg_sleep(3600)")).await?;
     scene.in_state("active", 1).await?;
-    let refused = scene.raw().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    assert!(refused.contains("53300"), "{refused}");
+    refused(scene.raw().await, "53300")?;
     RawClient::cancel(scene.trunkline.address(), &key).await?;
     error_in(&client.read_until(b'Z').await?, "57014")?;
     wait_for("the place is free again", PATIENCE, async || client.query("SELECT 1").await.map(drop))

@@ -4,15 +4,6 @@
 //! `TRUNKLINE_CONVERSATION=copy/` plays only those whose name holds this.
 //! `trunkline_testkit::talk` tells how a conversation is written.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::large_futures,
-    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
-)]
-
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

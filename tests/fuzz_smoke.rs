@@ -1,21 +1,13 @@
 //! Every fuzz target, on its seeds and on mutations of them, without a fuzzer.
 //!
-//! `TRUNKLINE_FUZZ_RUNS` is the number of mutations of each target, `TRUNKLINE_FUZZ_SEED` repeats a run. See
-//! `fuzz/README.md`.
-
-#![allow(
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::large_futures,
-    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
-)]
+//! `TRUNKLINE_FUZZ_RUNS` is the number of mutations of each target, `TRUNKLINE_FUZZ_SEED` repeats a run; the seed of
+//! each run is printed, also when it passes. See `fuzz/README.md`.
 
 use std::{
     env,
     fmt::Write as _,
     fs,
+    io::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -54,6 +46,7 @@ impl Dice {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "the dice throw below what they are given")]
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], dice: &mut Dice) {
     /// Bytes at the borders of what is asked for.
     const BORDERS: [u8; 12] = *b"\x00\x01\x7f\x80\xff\n\r'\";~ ";
@@ -91,6 +84,11 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
+/// Tells whoever runs the tests, also when they pass: not `println!`, which the harness keeps to itself.
+fn tell(line: &str) {
+    writeln!(io::stderr(), "{line}").expect("stderr takes a line");
+}
+
 /// Plays the seeds of a target and mutations of them.
 fn smoke(target: &str, play: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -108,9 +106,13 @@ fn smoke(target: &str, play: fn(&[u8])) {
     let seed = number("TRUNKLINE_FUZZ_SEED").unwrap_or_else(clock);
     let runs =
         number("TRUNKLINE_FUZZ_RUNS").map_or(RUNS, |runs| usize::try_from(runs).expect("64 bits"));
+    tell(&format!(
+        "{target}: {} seeds and {runs} mutations, TRUNKLINE_FUZZ_SEED={seed}",
+        seeds.len()
+    ));
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for run in 0..runs {
-        let mut input = seeds[dice.below(seeds.len())].clone();
+        let mut input = seeds.get(dice.below(seeds.len())).cloned().expect("the dice throw below");
         for _ in 0..=dice.below(STEPS_MAX) {
             mutate(&mut input, &seeds, &mut dice);
         }
@@ -124,7 +126,7 @@ fn attempt(play: fn(&[u8]), input: &[u8], which: &str) {
             write!(hex, "{byte:02x}").expect("memory");
             hex
         });
-        eprintln!("{which}\ninput: {hex}\nas text: {}", String::from_utf8_lossy(input));
+        tell(&format!("{which}\ninput: {hex}\nas text: {}", String::from_utf8_lossy(input)));
         resume_unwind(panic);
     }
 }

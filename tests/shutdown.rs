@@ -4,7 +4,7 @@ mod common;
 
 use std::process::ExitStatus;
 
-use common::{Scene, backend, ensure, error_in, one, run};
+use common::{Scene, backend, ensure, error_in, one, refused, run};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -33,8 +33,7 @@ async fn idle_clients_are_told_and_transactions_end_first() -> Result<()> {
     for mut client in [idle, kept] {
         error_in(&client.expect_closed().await?, "57P01")?;
     }
-    let refused = scene.raw().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    assert!(refused.contains("57P03"), "{refused}");
+    refused(scene.raw().await, "57P03")?;
     run(&mut busy, "INSERT INTO done VALUES (1)").await?;
     busy.send(&say::query("COMMIT")).await?;
     let said = busy.expect_closed().await?;
@@ -110,18 +109,12 @@ async fn a_second_signal_and_quit_end_at_once() -> Result<()> {
             assert!(scene.trunkline.exit_status().is_none());
             scene.trunkline.terminate()?;
         } else {
-            quit(&scene)?;
+            scene.trunkline.quit()?;
         }
         error_in(&busy.expect_closed().await?, "57P01")?;
         forced(scene.trunkline.ended().await?)?;
     }
     Ok(())
-}
-
-fn quit(scene: &Scene<'_>) -> Result<()> {
-    let pid = scene.trunkline.pid().map(|pid| pid.to_string()).unwrap_or_default();
-    let done = std::process::Command::new("kill").args(["-QUIT", &pid]).status()?;
-    ensure(done.success(), "no signal could be sent")
 }
 
 #[tokio::test]
@@ -145,11 +138,8 @@ async fn cancel_requests_are_taken_while_clients_finish() -> Result<()> {
     client.send(&say::query("SELECT pg_sleep(3600)")).await?;
     scene.in_state("active", 1).await?;
     scene.trunkline.terminate()?;
-    wait_for("new clients are refused", PATIENCE, async || {
-        let refused = scene.raw().await.err().map(|error| format!("{error:#}"));
-        ensure(refused.is_some_and(|told| told.contains("57P03")), "not yet")
-    })
-    .await?;
+    wait_for("new clients are refused", PATIENCE, async || refused(scene.raw().await, "57P03"))
+        .await?;
     RawClient::cancel(scene.trunkline.address(), &key).await?;
     error_in(&client.read_until(b'Z').await?, "57014")?;
     client.send(&say::query("ROLLBACK")).await?;

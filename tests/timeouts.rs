@@ -4,26 +4,34 @@ mod common;
 
 use std::time::Duration;
 
-use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, one, run, words};
+use common::{DATABASE, Scene, backend, ensure, error_in, one, run, words};
+use trunkline_testkit::Result;
 use trunkline_testkit::link::Link;
 use trunkline_testkit::peer::{say, tags};
+use trunkline_testkit::process::{Signal, signal};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
-use trunkline_testkit::{Result, Trunkline};
 
 #[tokio::test]
 async fn an_idle_client_is_closed_and_a_busy_one_is_not() -> Result<()> {
-    let scene = Scene::calm("idling", "[timeouts]\nclient_idle = \"300ms\"").await?;
-    let (mut idle, mut busy) = (scene.raw().await?, scene.raw().await?);
+    let scene = Scene::calm("idling", "[pool]\nsize = 3").await?;
+    // One that never said anything, one that keeps its server, and one whose statement takes long.
+    let (mut silent, mut idle) = (scene.raw().await?, scene.raw().await?);
     run(&mut idle, "SELECT 1").await?;
-    busy.send(&say::query("SELECT pg_sleep(1.5)")).await?;
-    error_in(&idle.expect_closed().await?, "57P05")?;
+    let (mut kept, mut busy) = (scene.raw().await?, scene.raw().await?);
+    run(&mut kept, "CREATE TEMP TABLE t (i int)").await?;
+    let owner = scene.node.connect(DATABASE).await?;
+    owner.batch_execute("SELECT pg_advisory_lock(41)").await?;
+    busy.send(&say::query("SELECT pg_advisory_lock(41)")).await?;
+    scene.in_state("active", 1).await?;
+    scene.reload("[timeouts]\nclient_idle = \"300ms\"", "timeouts.client_idle").await?;
+    for client in [&mut silent, &mut idle, &mut kept] {
+        error_in(&client.expect_closed().await?, "57P05")?;
+    }
+    owner.batch_execute("SELECT pg_advisory_unlock(41)").await?;
     assert_eq!(tags(&busy.read_until(b'Z').await?), "TDCZ");
     error_in(&busy.expect_closed().await?, "57P05")?;
-    // One that never said anything, and one that keeps its server.
-    let (mut silent, mut kept) = (scene.raw().await?, scene.raw().await?);
-    run(&mut kept, "CREATE TEMP TABLE t (i int)").await?;
-    error_in(&silent.expect_closed().await?, "57P05")?;
-    error_in(&kept.expect_closed().await?, "57P05").map(drop)
+    // Those who come later as well.
+    error_in(&scene.raw().await?.expect_closed().await?, "57P05").map(drop)
 }
 
 #[tokio::test]
@@ -41,7 +49,7 @@ async fn a_client_idle_in_a_transaction_is_closed_and_rolled_back() -> Result<()
 
 #[tokio::test]
 async fn a_long_statement_is_cancelled_and_its_session_goes_on() -> Result<()> {
-    let scene = Scene::calm("hurried", "[pool]\nsize = 1\n[timeouts]\nquery = \"300ms\"").await?;
+    let scene = Scene::calm("hurried", "[pool]\nsize = 1\n[timeouts]\nquery = \"2s\"").await?;
     let mut client = scene.raw().await?;
     run(&mut client, "BEGIN").await?;
     let server = backend(&mut client).await?;
@@ -53,8 +61,8 @@ async fn a_long_statement_is_cancelled_and_its_session_goes_on() -> Result<()> {
         assert_eq!(backend(&mut client).await?, server);
     }
     // Short ones may follow each other for as long as they like.
-    for _ in 0..8 {
-        run(&mut client, "SELECT pg_sleep(0.1)").await?;
+    for _ in 0..6 {
+        run(&mut client, "SELECT pg_sleep(0.4)").await?;
     }
     Ok(())
 }
@@ -84,9 +92,10 @@ async fn a_long_transaction_is_ended_together_with_its_client() -> Result<()> {
 
 #[tokio::test]
 async fn a_wait_in_vain_is_told_with_pool_time_and_setting() -> Result<()> {
-    let scene = Scene::calm("waiting", "[pool]\nsize = 1\nwait_timeout = \"400ms\"").await?;
+    let scene = Scene::calm("waiting", "[pool]\nsize = 1").await?;
     let mut holder = scene.raw().await?;
     run(&mut holder, "BEGIN").await?;
+    scene.reload("[pool]\nwait_timeout = \"400ms\"", "pool.wait_timeout").await?;
     let mut client = scene.raw().await?;
     for bytes in [say::query("SELECT 1"), say::extended("SELECT 1", &[])] {
         let frames = client.exchange(&bytes, 1).await?;
@@ -105,17 +114,12 @@ async fn a_wait_in_vain_is_told_with_pool_time_and_setting() -> Result<()> {
 async fn a_server_that_does_not_answer_is_given_up_in_time() -> Result<()> {
     let cluster = common::shared().await?;
     let link = Link::to(cluster.primary().address()).await?;
-    let options = Trunkline::builder()
-        .node("primary", link.address())
-        .control("postgres", trunkline_testkit::cluster::SUPERUSER_PASSWORD)
-        .user("blackhole", PASSWORD)
-        .config(
-            "[pool]\nsize = 2\nconnect_timeout = \"300ms\"\nwait_timeout = \"2s\"\n\
-             [cluster]\nprobe_interval = \"1h\"\nprobe_timeout = \"30m\"",
-        );
-    let scene = Scene::with(cluster, "blackhole", options).await?;
+    let unwatched = "[pool]\nsize = 2\n[cluster]\nprobe_interval = \"1h\"\nprobe_timeout = \"30m\"";
+    let scene = Scene::over(&link, cluster, "blackhole", unwatched).await?;
     let mut first = scene.raw().await?;
     run(&mut first, "BEGIN").await?;
+    let hasty = "[pool]\nconnect_timeout = \"300ms\"\nwait_timeout = \"2s\"";
+    scene.reload(hasty, "pool.wait_timeout").await?;
     link.vanish().await?;
     let mut second = scene.raw().await?;
     let frames = second.query("SELECT 1").await?;
@@ -123,6 +127,9 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() -> Result<()> {
     let told = words(&error_in(&frames, "57P03")?);
     assert!(told.contains("pool.wait_timeout") && told.contains("connect"), "{told}");
     link.heal().await?;
+    scene
+        .reload("[pool]\nconnect_timeout = \"30s\"", "pool.connect_timeout: \"300ms\" -> \"30s\"")
+        .await?;
     wait_for("the second client is served", PATIENCE, async || {
         let seen = tags(&second.query("SELECT 1").await?);
         ensure(seen == "TDCZ", seen)
@@ -155,20 +162,14 @@ async fn a_server_that_has_died_silently_is_not_given_to_a_client() -> Result<()
     let scene = Scene::calm("checked", config).await?;
     let mut client = scene.raw().await?;
     let frozen = backend(&mut client).await?;
-    signal("STOP", frozen)?;
-    // A server that answered less than `server_check` ago is given out without being asked.
+    signal(frozen, Signal::STOP)?;
+    // A server that answered less than `server_check` ago is given out without being asked; this is
+    // far longer, on a slow machine even more so.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let served = one(&mut client, "SELECT pg_backend_pid()").await;
-    signal("CONT", frozen)?;
+    signal(frozen, Signal::CONT)?;
     assert_ne!(served?, frozen.to_string());
     let database = scene.node.query_text(DATABASE, "SELECT 1").await?;
     assert_eq!(database, "1");
     Ok(())
-}
-
-fn signal(name: &str, pid: u32) -> Result<()> {
-    let done = std::process::Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .status()?;
-    ensure(done.success(), "no signal could be sent")
 }

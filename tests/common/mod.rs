@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use tokio::sync::OnceCell;
-use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::cluster::{Cluster, SUPERUSER_PASSWORD};
+use trunkline_testkit::link::Link;
 use trunkline_testkit::peer::{Answers, Frame, Peer, RawClient, Startup, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Error, Node, Result, Trunkline, TrunklineOptions};
@@ -65,6 +66,16 @@ impl<'a> Scene<'a> {
         Ok(Self { trunkline, node: cluster.primary(), user: user.to_owned() })
     }
 
+    /// A scene whose Trunkline reaches the server over a link.
+    pub async fn over(link: &Link, cluster: &'a Cluster, user: &str, config: &str) -> Result<Self> {
+        let options = Trunkline::builder()
+            .node("primary", link.address())
+            .control("postgres", SUPERUSER_PASSWORD)
+            .user(user, PASSWORD)
+            .config(config);
+        Scene::with(cluster, user, options).await
+    }
+
     /// A client, message by message.
     pub async fn raw(&self) -> Result<RawClient> {
         self.trunkline.raw(&self.user, PASSWORD, DATABASE).await
@@ -77,6 +88,54 @@ impl<'a> Scene<'a> {
         let all = [&own, parameters].concat();
         client.login_with(say::PROTOCOL_3_0, &all, PASSWORD).await?;
         Ok(client)
+    }
+
+    /// So many clients.
+    pub async fn crowd(&self, count: usize) -> Result<Vec<RawClient>> {
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            clients.push(self.raw().await?);
+        }
+        Ok(clients)
+    }
+
+    /// So many clients, each of which holds a server in an open transaction.
+    pub async fn holders(&self, count: usize) -> Result<Vec<RawClient>> {
+        let mut clients = self.crowd(count).await?;
+        run_each(&mut clients, "BEGIN").await?;
+        Ok(clients)
+    }
+
+    /// Puts settings over the present ones, and waits until the log tells of this change.
+    pub async fn reload(&self, config: &str, change: &str) -> Result<()> {
+        self.trunkline.reload(config)?;
+        self.trunkline.logged(change).await.map(drop)
+    }
+
+    /// Waits until so many clients wait for a server.
+    pub async fn waiting_are(&self, count: usize) -> Result<()> {
+        let state = format!("user=\"{}\"", self.user);
+        wait_for(&format!("{count} clients wait"), PATIENCE, async || {
+            let metrics = self.trunkline.get("/metrics").await?.body;
+            let line = metrics.lines().find(|line| {
+                line.starts_with("trunkline_pool_clients{")
+                    && line.contains(&state)
+                    && line.contains("state=\"waiting\"")
+            });
+            let waiting = line.and_then(|line| line.rsplit(' ').next()).unwrap_or("none");
+            ensure(waiting == count.to_string(), waiting)
+        })
+        .await
+    }
+
+    /// Waits until a fresh client is served.
+    pub async fn served_again(&self) -> Result<()> {
+        wait_for("a later client is served", PATIENCE, async || {
+            let mut client = self.raw().await?;
+            let seen = one(&mut client, "SELECT 6 * 7").await?;
+            ensure(seen == "42", seen)
+        })
+        .await
     }
 
     /// The process numbers of this role's servers.
@@ -165,6 +224,14 @@ pub async fn run(client: &mut RawClient, sql: &str) -> Result<()> {
     client.rows(sql).await.map(drop)
 }
 
+/// Runs a statement that must succeed in each of them.
+pub async fn run_each(clients: &mut [RawClient], sql: &str) -> Result<()> {
+    for client in clients {
+        run(client, sql).await?;
+    }
+    Ok(())
+}
+
 /// Runs a statement that must fail with this SQLSTATE; gives the error.
 pub async fn fails(client: &mut RawClient, sql: &str, sqlstate: &str) -> Result<Frame> {
     let frames = client.query(sql).await?;
@@ -178,6 +245,12 @@ pub fn error_in(frames: &[Frame], sqlstate: &str) -> Result<Frame> {
         Some(error) if error.sqlstate() == sqlstate => Ok(error.clone()),
         _ => Err(Error::msg(format!("no error {sqlstate} among {frames:?}"))),
     }
+}
+
+/// A login that must have been refused with this SQLSTATE.
+pub fn refused(login: Result<RawClient>, sqlstate: &str) -> Result<()> {
+    let told = login.err().map_or_else(|| "let in".to_owned(), |error| format!("{error:#}"));
+    ensure(told.contains(sqlstate), told)
 }
 
 /// The text of the error's message, detail and hint.
