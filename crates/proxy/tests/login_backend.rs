@@ -16,6 +16,8 @@ use trunkline_proxy::net::{AsyncSocket, Channel};
 use trunkline_proxy::tls::ServerSide;
 use trunkline_settings::{Host, Secret, ServerSecret, ServerTlsMode, ServerTlsMode as Mode};
 use trunkline_testkit::cluster::SUPERUSER_PASSWORD;
+use trunkline_testkit::ports::Reservation;
+use trunkline_testkit::wait::PATIENCE;
 use trunkline_testkit::{Cluster, ClusterOptions};
 use trunkline_wire::auth::{Md5Hash, SaltedPassword, Verifier};
 use trunkline_wire::startup::ProtocolVersion;
@@ -150,8 +152,9 @@ async fn a_full_node_an_absent_one_and_a_silent_one_are_told_apart() {
         "{full}"
     );
 
-    let free = trunkline_testkit::ports::free_port().unwrap();
-    let absent = open(&target(free, "sam", password("secret"))).await.unwrap_err();
+    let nobody = Reservation::new().unwrap();
+    let absent =
+        open(&target(nobody.address().port(), "sam", password("secret"))).await.unwrap_err();
     assert!(matches!(absent, OpenError::Away(Away::Io { .. })), "{absent}");
 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -250,7 +253,7 @@ async fn a_cancel_request_ends_the_statement_with_and_without_tls() {
             encrypted: server.tls.is_some(),
             tls: Arc::clone(&sam.tls),
             tcp: sam.tcp,
-            timeout: Duration::from_secs(10),
+            timeout: PATIENCE,
         };
         assert!(matches!(server.endpoint, Endpoint::Tcp(_)));
         let (pid, key) = (server.pid, server.cancel_key.clone());
@@ -261,7 +264,7 @@ async fn a_cancel_request_ends_the_statement_with_and_without_tls() {
         channel.send(&query).await.unwrap();
         let active =
             format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'");
-        trunkline_testkit::wait_for("the statement runs", Duration::from_secs(10), async || {
+        trunkline_testkit::wait_for("the statement runs", PATIENCE, async || {
             let seen = cluster.primary().query_text("postgres", &active).await?;
             if seen == "1" { Ok(()) } else { Err(std::io::Error::other(seen).into()) }
         })

@@ -17,14 +17,14 @@ use trunkline_proxy::control::{
 };
 use trunkline_settings::{ServerSecret, Settings};
 use trunkline_testkit::cluster::SUPERUSER_PASSWORD;
+use trunkline_testkit::wait::PATIENCE;
 use trunkline_testkit::{Cluster, Node};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(100);
 
 fn boss(node: &Node) -> OpenTarget {
     let mut target = target(node.port(), "postgres", password(SUPERUSER_PASSWORD));
-    target.connect_timeout = Duration::from_secs(5);
+    target.connect_timeout = PATIENCE;
     target
 }
 
@@ -91,7 +91,7 @@ async fn one_lost_probe_connection_is_no_failure_and_a_frozen_server_is() {
 async fn a_control_connection_answers_until_it_is_spoilt() {
     let cluster = Cluster::builder().start().await.unwrap();
     let mut connection = ControlConnection::connect(&boss(cluster.primary())).await.unwrap();
-    let limit = Duration::from_secs(5);
+    let limit = PATIENCE;
     let rows = connection
         .query_with("SELECT $1::text || '!', NULL", &["it's \"quoted\""], limit)
         .await
@@ -136,7 +136,7 @@ fn parlour(cluster: &Cluster) -> Parlour {
     QUERY.clone_into(&mut settings.auth.auth_query);
     settings.auth.auth_query_cache = Duration::from_secs(3600);
     let pool = ControlPool::new(boss(cluster.primary()));
-    let source = AuthQuery::new(QUERY.to_owned(), vec![(NodeId(0), pool)], Duration::from_secs(5));
+    let source = AuthQuery::new(QUERY.to_owned(), vec![(NodeId(0), pool)], PATIENCE);
     source.prefer(Some(NodeId(0)));
     Parlour::with_source(settings, Some(Arc::new(source)))
 }
@@ -169,6 +169,7 @@ async fn users_of_the_cluster_log_in_and_their_keys_open_servers() {
 
     // The change is noticed at the first failure, and the old key goes.
     cluster.primary().execute("postgres", "ALTER ROLE sam PASSWORD 'changed'").await.unwrap();
+    // A password is not looked up twice within a second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     complaint(&parlour.psql("changed", "user=sam").await);
     assert_eq!(parlour.ring.learnt("sam"), None);

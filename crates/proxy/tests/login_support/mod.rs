@@ -87,7 +87,7 @@ pub fn target(port: u16, user: &str, secret: ServerSecret) -> OpenTarget {
         startup: trunkline_proxy::handover::StartupParams::default(),
         tls: Arc::new(ServerSide::new(&tls(ServerTlsMode::Disable, None)).unwrap()),
         protocol: ProtocolVersion::V3_0,
-        connect_timeout: Duration::from_secs(10),
+        connect_timeout: trunkline_testkit::wait::PATIENCE,
         tcp: TcpOptions { keepalive: None, user_timeout: Duration::ZERO },
         allow_cleartext: false,
     }

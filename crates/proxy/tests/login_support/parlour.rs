@@ -14,7 +14,7 @@ use trunkline_proxy::handover::{
     CancelTicket, ConsoleLogin, ConsoleRights, Handoff, LoggedIn, StartupParams,
 };
 use trunkline_proxy::net::{AsyncSocket, Channel};
-use trunkline_settings::{Settings, SocketDir, User, UserPassword, hba};
+use trunkline_settings::{Listen, Settings, SocketDir, User, UserPassword, hba};
 use trunkline_wire::backend::{
     Column, backend_key_data, command_complete, data_row, parameter_status, ready_for_query,
     row_description,
@@ -22,6 +22,9 @@ use trunkline_wire::backend::{
 
 /// The longest message the parlour listens to.
 const LONGEST: usize = 1 << 20;
+
+/// How often another port is drawn when somebody else took one.
+const PORT_DRAWS_MAX: usize = 5;
 
 /// Cancel requests that came in: pid and key.
 pub type Cancels = Arc<Mutex<Vec<(i32, Vec<u8>)>>>;
@@ -129,16 +132,14 @@ impl Parlour {
     /// Listens on a free TCP port and on a Unix socket.
     pub fn with_source(mut settings: Settings, source: Option<Arc<dyn PasswordSource>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = trunkline_testkit::ports::free_port().unwrap();
-        settings.listen.addresses = vec![([127, 0, 0, 1], port).into()];
         settings.listen.unix_socket_dir = Some(SocketDir::Path(directory.path().to_owned()));
+        let (listeners, port) = listeners(&mut settings.listen);
         let (sender, visits) = mpsc::unbounded_channel();
         let cancels = Arc::new(Mutex::new(Vec::new()));
         let consoles = Arc::new(Mutex::new(Vec::new()));
         let host =
             Host { visits: sender, cancels: Arc::clone(&cancels), consoles: Arc::clone(&consoles) };
         let ring = Arc::new(KeyRing::new());
-        let listeners = Listeners::bind(&settings.listen).unwrap();
         let frontend =
             Frontend::new(&Arc::new(settings), Arc::new(host), Arc::clone(&ring), source).unwrap();
         let serving = frontend.serve(listeners);
@@ -156,6 +157,18 @@ impl Parlour {
         let directory = self.directory.path().display();
         psql(password, &format!("host={directory} port={} dbname=shop {conninfo}", self.port)).await
     }
+}
+
+/// Binds to a free TCP port. Somebody else may take one between draw and bind.
+fn listeners(listen: &mut Listen) -> (Listeners, u16) {
+    for _ in 0..PORT_DRAWS_MAX {
+        let port = trunkline_testkit::ports::free_port().unwrap();
+        listen.addresses = vec![([127, 0, 0, 1], port).into()];
+        if let Ok(listeners) = Listeners::bind(listen) {
+            return (listeners, port);
+        }
+    }
+    panic!("{PORT_DRAWS_MAX} ports were taken");
 }
 
 async fn psql(password: &str, conninfo: &str) -> Output {

@@ -6,6 +6,9 @@ use tokio::{
 use super::*;
 use crate::testing::Puppet;
 
+/// How long a test waits for what takes milliseconds; it only decides how late a failure is told.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server on a free port; true into the sender stops it.
 async fn started() -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
     let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -112,7 +115,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     let waits = timeout(Duration::from_millis(200), late.read_u8()).await;
     assert!(waits.is_err(), "was served beyond the limit");
     held.pop();
-    assert_eq!(timeout(Duration::from_secs(5), late.read_u8()).await.unwrap().unwrap(), b'H');
+    assert_eq!(timeout(PATIENCE, late.read_u8()).await.unwrap().unwrap(), b'H');
 }
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn stopping_ends_idle_connections_and_the_server() {
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     idle.read_u8().await.unwrap();
     stop.send(true).unwrap();
-    timeout(Duration::from_secs(5), server).await.expect("the server ends").unwrap();
+    timeout(PATIENCE, server).await.expect("the server ends").unwrap();
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     TcpStream::connect(address).await.unwrap_err();
