@@ -197,6 +197,12 @@ async fn mistakes_of_the_protocol_are_answered_as_postgresql_does() -> Result<()
     Ok(())
 }
 
+/// As by PostgreSQL, which tells its log only.
+async fn closed_silently(client: &mut RawClient) -> Result<()> {
+    let said = client.expect_closed().await?;
+    ensure(said.is_empty(), format!("{said:?}"))
+}
+
 #[tokio::test]
 async fn impossible_lengths_end_the_client_and_no_other() -> Result<()> {
     let scene = Scene::calm("lengthy", "[pool]\nsize = 1").await?;
@@ -210,18 +216,18 @@ async fn impossible_lengths_end_the_client_and_no_other() -> Result<()> {
                     run(&mut client, "BEGIN").await?;
                 }
                 client.send(&message(tag, declared, b"")).await?;
-                error_in(&client.expect_closed().await?, "08P01")?;
+                closed_silently(&mut client).await?;
             }
         }
         // Messages that are always short.
         if b"EDCSHcf".contains(&tag) {
             let mut client = scene.raw().await?;
             client.send(&message(tag, 0x3FFF_FFFF, b"S")).await?;
-            error_in(&client.expect_closed().await?, "08P01")?;
+            closed_silently(&mut client).await?;
         }
     }
     assert_eq!(one(&mut good, "SELECT 1").await?, "1");
-    Ok(())
+    scene.trunkline.logged("invalid message length").await.map(drop)
 }
 
 #[tokio::test]

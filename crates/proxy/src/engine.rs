@@ -7,6 +7,7 @@
 mod client;
 mod inbox;
 mod lease;
+mod leaving;
 mod link;
 mod local;
 mod message;

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use trunkline_wire::{
-    Frame, SqlState, backend,
+    Frame, Header, backend,
     frontend::{self, Close, Parse},
 };
 
@@ -20,13 +20,15 @@ pub enum Unleased {
     Done,
     /// The client says goodbye.
     Terminate,
-    /// The client has broken the protocol.
-    Refuse(SqlState, &'static str),
+    /// No client sends messages with this tag.
+    UnknownTag,
 }
 
-/// Judges a frame of a client that holds no server: by its tag alone, so that an incomplete frame may be judged.
-pub fn unleased(tag: u8, reply: &mut BytesMut) -> Unleased {
-    match tag {
+/// Judges a frame of a client that holds no server: by its header alone, so that an incomplete frame may be judged.
+pub fn unleased(header: Header, reply: &mut BytesMut) -> Unleased {
+    match header.tag {
+        // They have no body; the server says what is wrong with one that has.
+        b'S' | b'H' if header.body_len() > 0 => Unleased::NeedsServer,
         b'Q' | b'P' | b'B' | b'E' | b'D' | b'C' | b'F' => Unleased::NeedsServer,
         b'S' => {
             backend::ready_for_query(reply, TxStatus::Idle.as_byte());
@@ -35,7 +37,7 @@ pub fn unleased(tag: u8, reply: &mut BytesMut) -> Unleased {
         // PostgreSQL ignores COPY messages outside of COPY (manual, protocol flow, COPY operations).
         b'H' | b'd' | b'c' | b'f' => Unleased::Done,
         b'X' => Unleased::Terminate,
-        _ => Unleased::Refuse(SqlState::PROTOCOL_VIOLATION, "invalid frontend message type"),
+        _ => Unleased::UnknownTag,
     }
 }
 

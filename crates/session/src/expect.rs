@@ -45,6 +45,8 @@ pub(crate) enum Owed {
     CloseUnnamed,
     /// `CloseComplete` made by us: the client gives up a name, the server keeps the statement.
     Closed(Box<Named>),
+    /// An error: the client's message cannot be understood.
+    Refusal,
     /// A reply to a message of ours, which the client does not see.
     Ours(Ours),
 }
@@ -212,10 +214,10 @@ impl Queue {
         }
     }
 
-    /// The server has begun to read COPY data for the front entry: Syncs that were sent before the end of the data
-    /// are ignored by it (postgres.c, COPY FROM STDIN). The answer is what the client has sent behind them.
+    /// The server has begun to read COPY data for the front entry: Syncs and Flushes that were sent before the end of
+    /// the data are ignored by it (postgres.c, COPY FROM STDIN). The answer is what the client has sent behind them.
     pub(crate) fn ignore_syncs_of_copy(&mut self) -> AfterCopy {
-        while matches!(self.entries.get(1), Some(Owed::Sync)) {
+        while matches!(self.entries.get(1), Some(Owed::Sync | Owed::Refusal)) {
             self.entries.remove(1);
         }
         match self.entries.get(1) {

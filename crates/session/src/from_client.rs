@@ -25,8 +25,10 @@ pub enum Step {
     Next,
     /// The client says goodbye.
     Terminate,
-    /// The client has broken the protocol: it is told and closed.
+    /// The client has asked for what is not allowed here: it is told and closed.
     Refuse(SqlState, &'static str),
+    /// No client sends messages with this tag: it is told and closed.
+    UnknownTag,
 }
 
 /// The places a frame's messages go to.
@@ -50,7 +52,7 @@ impl ClientSession {
     ) -> Step {
         let range = at..at.saturating_add(frame.bytes.len());
         if server.intake == Intake::Skipping && !matches!(frame.tag, b'S' | b'X') {
-            return if frontend::is_known(frame.tag) { Step::Next } else { unknown_tag() };
+            return if is_expected(frame.tag) { Step::Next } else { Step::UnknownTag };
         }
         match frame.tag {
             b'Q' => self.on_query(server, frame, range, ways),
@@ -60,7 +62,8 @@ impl ClientSession {
             b'E' => self.on_execute(server, frame, range, ways),
             b'C' => self.on_close(server, frame, range, ways),
             b'S' => Self::on_sync(server, range, ways),
-            b'H' | b'd' => {
+            b'H' => on_flush(server, frame, range, ways),
+            b'd' => {
                 ways.server.forward(range);
                 Step::Next
             }
@@ -77,7 +80,7 @@ impl ClientSession {
                 Step::Next
             }
             b'X' => Step::Terminate,
-            _ => unknown_tag(),
+            _ => Step::UnknownTag,
         }
     }
 
@@ -167,6 +170,23 @@ fn on_copy_end(server: &mut ServerSession) {
     server.owed.push(Owed::CopyEnd);
 }
 
-fn unknown_tag() -> Step {
-    Step::Refuse(SqlState::PROTOCOL_VIOLATION, "invalid frontend message type")
+/// A Flush has no reply, but one with a body is refused, as are all messages behind it up to the Sync.
+fn on_flush(
+    server: &mut ServerSession,
+    frame: Frame<'_>,
+    range: Range<usize>,
+    ways: &mut Ways<'_, '_>,
+) -> Step {
+    // While it reads COPY data the server does not look into a Flush.
+    if !frame.body.is_empty() && server.intake != Intake::CopyData {
+        server.intake = Intake::Unsynced;
+        server.owed.push(Owed::Refusal);
+    }
+    ways.server.forward(range);
+    Step::Next
+}
+
+/// Whether a client that has logged in may send messages with this tag.
+pub fn is_expected(tag: u8) -> bool {
+    frontend::is_known(tag) && tag != frontend::tag::PASSWORD
 }

@@ -30,7 +30,7 @@ pub use alone::{Unleased, unleased};
 pub use client::{ClientSession, LeaseStart, PoolMode, SessionLimits, Surroundings};
 pub use effect::{Change, Effects, Transaction};
 pub use expect::{OWED_MAX, Purpose};
-pub use from_client::{Step, Ways};
+pub use from_client::{Step, Ways, is_expected};
 pub use from_server::{JUDGE_PREFIX, Reply, error_code, may_stream};
 pub use long::Long;
 pub use outgoing::{Outgoing, Parcel};

@@ -158,6 +158,29 @@ impl ServerSession {
         !self.owed.is_empty() || self.intake != Intake::Messages
     }
 
+    /// Whether replies are owed that will come although the client sends nothing more. What was sent without a Sync
+    /// must have been flushed for that; see [`flush`](Self::flush).
+    pub fn will_answer(&self) -> bool {
+        !self.owed.is_empty() && self.intake != Intake::CopyData
+    }
+
+    /// Whether it reads COPY data.
+    pub fn reads_copy(&self) -> bool {
+        self.intake == Intake::CopyData
+    }
+
+    /// Makes the server send the replies that it holds back until a Sync; no Sync will come.
+    pub fn flush(&self, out: &mut BytesMut) {
+        if self.intake == Intake::Unsynced && !self.owed.is_empty() {
+            frontend::flush(out);
+        }
+    }
+
+    /// The server is sent something, while it reads COPY data, that it will refuse and end.
+    pub fn break_copy(&mut self) {
+        self.intake = Intake::Messages;
+    }
+
     /// Number of replies owed.
     #[inline]
     pub fn owed_len(&self) -> usize {

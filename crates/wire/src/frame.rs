@@ -81,6 +81,12 @@ pub struct Frame<'a> {
 quiet_debug!(Frame, frame, tag = char::from(frame.tag), len = frame.bytes.len());
 
 impl<'a> Frame<'a> {
+    /// Its header.
+    #[inline]
+    pub const fn header(&self) -> Header {
+        Header { tag: self.tag, len: self.bytes.len() }
+    }
+
     /// The message at the start of `buf`, or `None` while it is not whole.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use trunkline_wire::{
 
 use super::{
     lease::us,
+    leaving::LINGER_US,
     link::Link,
     message::Arrival,
     shared::Shared,
@@ -72,6 +73,7 @@ impl Worker {
             active_at: self.now,
             armed: 0,
             key,
+            leaving: None,
             rare: Box::new(ClientRare {
                 peer: login.peer,
                 protocol: login.protocol,
@@ -144,14 +146,18 @@ impl Worker {
 
     /// Tells the client why, and closes it.
     pub(super) fn fatal_report(&mut self, index: usize, report: &Report<'_>) {
+        self.log_fatal(index, report);
+        self.reply.clear();
+        backend::error_response(&mut self.reply, report);
+        self.part(index);
+    }
+
+    pub(super) fn log_fatal(&self, index: usize, report: &Report<'_>) {
         if self.settings.log.pooler_errors
             && let Some(client) = self.clients.get(index)
         {
             tracing::warn!(client = %client.rare.peer, sqlstate = %report.code, "closing a client: {}", report.message);
         }
-        self.reply.clear();
-        backend::error_response(&mut self.reply, report);
-        self.part(index);
     }
 
     /// The client is told in the words of a server, and closed.
@@ -193,6 +199,13 @@ impl Worker {
         }
     }
 
+    /// Closes the client when these last words are written.
+    pub(super) fn part_with(&mut self, index: usize, words: &[u8]) {
+        self.reply.clear();
+        self.reply.extend_from_slice(words);
+        self.part(index);
+    }
+
     /// The server's last words have been passed on: the client is closed when they are written.
     pub(super) fn part_silently(&mut self, index: usize) {
         self.reply.clear();
@@ -212,8 +225,11 @@ impl Worker {
         self.part(index);
     }
 
-    /// The client has closed its socket, or said goodbye.
+    /// The client is gone: nothing more is done for it.
     pub(super) fn client_gone(&mut self, index: usize, error: Option<&io::Error>) {
+        if error.is_some() && self.goes_deaf(index) {
+            return;
+        }
         if self.settings.log.disconnections
             && let Some(client) = self.clients.get(index)
         {
@@ -227,13 +243,17 @@ impl Worker {
 
     /// Closes a client that cannot be told why, because it has a part of a message and waits for the rest.
     pub(super) fn hang_up(&mut self, index: usize, why: &str) {
+        self.log_silence(index, why);
+        self.detach(index);
+        self.remove_client(index);
+    }
+
+    pub(super) fn log_silence(&self, index: usize, why: &str) {
         if self.settings.log.pooler_errors
             && let Some(client) = self.clients.get(index)
         {
             tracing::warn!(client = %client.rare.peer, "closing a client without a word: {why}");
         }
-        self.detach(index);
-        self.remove_client(index);
     }
 
     /// After a panic: the client is closed without a word, its server with it.
@@ -348,7 +368,12 @@ impl Worker {
     /// Makes sure the wheel calls when the client's next deadline comes. Ordinary traffic only stores times: an entry
     /// that is already armed for an earlier moment stays.
     pub(super) fn arm_client(&mut self, index: usize) {
-        if self.untimed && !self.client_is(index, ClientState::Closing) {
+        if self.untimed
+            && self
+                .clients
+                .get(index)
+                .is_none_or(|it| it.state != ClientState::Closing && it.leaving.is_none())
+        {
             return;
         }
         let Some((due, _)) = self.client_deadline(index) else { return };
@@ -381,6 +406,9 @@ impl Worker {
         let after = |since: u64, limit: std::time::Duration, why| {
             (!limit.is_zero() && since != 0).then(|| (since.saturating_add(us(limit)), why))
         };
+        let leaving = client.leaving.as_ref().filter(|leaving| leaving.is_limited());
+        let linger =
+            leaving.map(|leaving| (leaving.since.saturating_add(LINGER_US), Expiry::Linger));
         match client.state {
             ClientState::Closing => {
                 Some((client.since.saturating_add(FAREWELL_US), Expiry::Farewell))
@@ -409,10 +437,10 @@ impl Worker {
                 } else {
                     None
                 };
-                [running, whole, idle].into_iter().flatten().min_by_key(|(due, _)| *due)
+                [running, whole, idle, linger].into_iter().flatten().min_by_key(|(due, _)| *due)
             }
             // The queue's own deadline is looked after with the pool.
-            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => None,
+            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => linger,
         }
     }
 
@@ -428,6 +456,10 @@ impl Worker {
         let (code, message) = match why {
             Expiry::Farewell => {
                 self.remove_client(index);
+                return;
+            }
+            Expiry::Linger => {
+                self.client_gone(index, None);
                 return;
             }
             Expiry::Idle => (
@@ -459,6 +491,7 @@ impl Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expiry {
     Farewell,
+    Linger,
     Idle,
     IdleInTransaction,
     Query,

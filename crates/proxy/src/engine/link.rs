@@ -75,12 +75,14 @@ pub(crate) struct Link {
     out: BytesMut,
     /// Whether the poll was asked to tell of writability.
     wants_write: bool,
+    /// The other side is gone: what is sent to it is dropped.
+    mute: bool,
 }
 
 impl Link {
     /// Takes over a socket.
     pub(crate) fn new(socket: Socket, tls: Option<Box<TlsCodec>>) -> Self {
-        Self { socket, tls, out: BytesMut::new(), wants_write: false }
+        Self { socket, tls, out: BytesMut::new(), wants_write: false, mute: false }
     }
 
     /// Registers with a loop, edge-triggered for reading.
@@ -156,8 +158,17 @@ impl Link {
         }
     }
 
+    /// Drops what is unwritten, and all that is to be sent from now on: the other side does not hear it.
+    pub(crate) fn mute(&mut self) {
+        self.out = BytesMut::new();
+        self.mute = true;
+    }
+
     /// Writes at once what the socket takes; the rest is kept for [`Link::flush`].
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.mute {
+            return Ok(());
+        }
         if let Some(tls) = &mut self.tls {
             tls.encrypt(bytes, &mut self.out).map_err(io::Error::other)?;
             return self.flush();
@@ -197,7 +208,8 @@ impl Link {
 
     /// Says goodbye on the TLS layer, as far as the socket takes it.
     pub(crate) fn close_notify(&mut self) {
-        if let Some(tls) = &mut self.tls
+        if !self.mute
+            && let Some(tls) = &mut self.tls
             && tls.close_notify(&mut self.out).is_ok()
         {
             drop(self.flush());

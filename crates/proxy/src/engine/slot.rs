@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use trunkline_session::{ClientSession, ServerSession};
 use trunkline_wire::startup::ProtocolVersion;
 
-use super::link::Link;
+use super::{leaving::Leaving, link::Link};
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
@@ -85,6 +85,8 @@ pub(crate) struct Client {
     pub(crate) armed: u64,
     /// The cancel key: process id as told, and secret.
     pub(crate) key: CancelKey,
+    /// It has ended its side, and what it asked for before is still being answered.
+    pub(crate) leaving: Option<Box<Leaving>>,
     pub(crate) rare: Box<ClientRare>,
 }
 

@@ -22,6 +22,8 @@ struct Outcome {
     replay: Option<ReplayEnd>,
     /// So many replies were owed that the client was not read; now there are fewer.
     unblocked: bool,
+    /// The client goes when all is answered.
+    leaves: bool,
     desync: Option<&'static str>,
 }
 
@@ -128,6 +130,9 @@ impl Worker {
         } else if outcome.unblocked {
             self.again.push_back(Again::Client(client));
         }
+        if outcome.leaves {
+            self.leave_if_answered(client);
+        }
         outcome.taken
     }
 
@@ -143,6 +148,7 @@ impl Worker {
         let mut out = Outgoing::new(data, &mut self.splice);
         let mut outcome = judge_burst(client, server, data, &mut out);
         outcome.unblocked = crowded && !server.session.is_full();
+        outcome.leaves = client.leaving.is_some();
         let (len, sent) = match out.finish() {
             Parcel::Nothing => (0, Ok(())),
             Parcel::Direct(bytes) => (bytes.len(), client.link.send(bytes)),

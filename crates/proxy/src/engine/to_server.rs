@@ -1,9 +1,12 @@
 //! From a client towards its server.
 
 use bytes::BytesMut;
-use trunkline_session::{Long, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, unleased};
+use trunkline_session::{
+    Long, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, is_expected, unleased,
+};
 use trunkline_wire::{
     Frame, Header, SqlState,
+    backend::Report,
     frame::{HEADER, peek},
 };
 
@@ -26,13 +29,13 @@ const TOO_LONG: &str = "message is longer than limits.max_message allows";
 /// The longest message of a kind that is always short (`PQ_SMALL_MESSAGE_LIMIT` of `libpq.h`, and its tag).
 const SHORT_MAX: usize = 10_001;
 
-/// Why a message is not taken, if its length alone says so.
-fn too_long(header: Header, most: usize) -> Option<&'static str> {
-    let short = matches!(header.tag, b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f');
-    if short && header.len > SHORT_MAX {
-        return Some("invalid message length");
-    }
-    (header.len > most).then_some(TOO_LONG)
+/// What the log is told of a client whose message has an impossible length.
+const BAD_LENGTH: &str = "invalid message length";
+
+/// Whether a message is longer than PostgreSQL lets one of its kind be.
+fn is_too_long_for_its_kind(header: Header) -> bool {
+    header.len > SHORT_MAX
+        && matches!(header.tag, b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f')
 }
 
 /// What became of a frame of a client that holds no server.
@@ -46,7 +49,11 @@ enum Alone {
     NeedsServer,
     /// The client says goodbye.
     Terminate,
-    /// The client has broken the protocol.
+    /// No client sends messages with this tag.
+    UnknownTag(u8),
+    /// No message has this length.
+    BadLength,
+    /// The client has sent more than it may.
     Refuse(SqlState, &'static str),
 }
 
@@ -57,13 +64,23 @@ enum Burst {
     Taken,
     /// The client goes.
     Terminate,
-    /// The client has broken the protocol.
+    /// No client sends messages with this tag.
+    UnknownTag(u8),
+    /// No message has this length.
+    BadLength,
+    /// The client has asked for what it may not.
     Refuse(SqlState, &'static str),
+    /// The server was sent something that it will refuse and end.
+    LeftToServer,
 }
 
 impl Worker {
     /// The client's socket has something to read.
     pub(super) fn client_readable(&mut self, index: usize) {
+        let leaving = self.clients.get(index).and_then(|client| client.leaving.as_ref());
+        if leaving.is_some_and(|leaving| !leaving.is_read()) {
+            return;
+        }
         let Some(mut inflow) = self.inflow.take() else { return };
         for turn in 0..=READS_PER_TURN {
             let Some(client) = self.clients.get_mut(index) else { break };
@@ -93,7 +110,7 @@ impl Worker {
                     break;
                 }
                 Ok(Received::Closed) => {
-                    self.client_gone(index, None);
+                    self.client_ended(index);
                     break;
                 }
                 Err(error) => {
@@ -122,8 +139,7 @@ impl Worker {
         }
     }
 
-    /// A client that must wait is not read, but its departure is still noticed: by the hang-up event of its socket,
-    /// which a read of nothing would also show.
+    /// A client that must wait is not read, but its departure is still noticed: by the hang-up event of its socket.
     fn watch_waiting_client(&mut self, index: usize) {
         let Some(client) = self.clients.get_mut(index) else { return };
         if matches!(
@@ -131,7 +147,7 @@ impl Worker {
             ClientState::Waiting | ClientState::Replaying(_) | ClientState::Leased(_)
         ) && client.hung_up
         {
-            self.client_gone(index, None);
+            self.client_hung_up(index);
         }
     }
 
@@ -156,7 +172,7 @@ impl Worker {
     }
 
     /// Takes bytes of the client, after those that are held.
-    fn client_bytes(&mut self, index: usize, data: &[u8]) {
+    pub(super) fn client_bytes(&mut self, index: usize, data: &[u8]) {
         let Some(client) = self.clients.get_mut(index) else { return };
         if let Some(pool) = self.pools.get_mut(client.pool) {
             pool.stats.received =
@@ -220,7 +236,15 @@ impl Worker {
                         Alone::Answered | Alone::Incomplete => return taken,
                         Alone::NeedsServer => self.lease_or_wait(index),
                         Alone::Terminate => {
-                            self.client_gone(index, None);
+                            self.goodbye(index);
+                            return data.len();
+                        }
+                        Alone::UnknownTag(tag) => {
+                            self.refuse_tag(index, tag);
+                            return data.len();
+                        }
+                        Alone::BadLength => {
+                            self.refuse_silently(index, BAD_LENGTH);
                             return data.len();
                         }
                         Alone::Refuse(code, message) => {
@@ -249,10 +273,14 @@ impl Worker {
         let header = match peek(data) {
             Ok(Some(header)) => header,
             Ok(None) => return (0, Alone::Incomplete),
-            Err(error) => return (0, Alone::Refuse(error.sqlstate(), "invalid message length")),
+            Err(error) if is_expected(error.tag) => return (0, Alone::BadLength),
+            Err(error) => return (0, Alone::UnknownTag(error.tag)),
         };
-        if let Some(why) = too_long(header, self.settings.limits.max_message) {
-            return (0, Alone::Refuse(SqlState::PROTOCOL_VIOLATION, why));
+        if is_too_long_for_its_kind(header) {
+            return (0, Alone::BadLength);
+        }
+        if header.len > self.settings.limits.max_message {
+            return (0, Alone::Refuse(SqlState::PROTOCOL_VIOLATION, TOO_LONG));
         }
         let here = header.len.min(data.len());
         let whole = data.get(..header.len).map(|bytes| Frame {
@@ -260,7 +288,7 @@ impl Worker {
             body: bytes.get(HEADER..).unwrap_or_default(),
             bytes,
         });
-        if client.skipping && !matches!(header.tag, b'S' | b'X') {
+        if client.skipping && !matches!(header.tag, b'S' | b'X') && is_expected(header.tag) {
             // After an error of ours in the extended protocol, up to the Sync.
             client.stream = Stream { remaining: header.len.saturating_sub(here), forward: false };
             return (here, Alone::Answered);
@@ -268,7 +296,7 @@ impl Worker {
         if header.tag == b'S' {
             client.skipping = false;
         }
-        match unleased(header.tag, reply) {
+        match unleased(header, reply) {
             Unleased::NeedsServer => match whole {
                 Some(frame)
                     if client.session.answer_alone(
@@ -290,7 +318,7 @@ impl Worker {
                 (here, Alone::Answered)
             }
             Unleased::Terminate => (here, Alone::Terminate),
-            Unleased::Refuse(code, message) => (0, Alone::Refuse(code, message)),
+            Unleased::UnknownTag => (0, Alone::UnknownTag(header.tag)),
         }
     }
 
@@ -337,16 +365,21 @@ impl Worker {
             tracing::debug!(%error, "writing to a server failed");
             self.again.push_back(Again::Server(server_index));
         }
-        self.end_burst(index, end);
-        taken
-    }
-
-    fn end_burst(&mut self, index: usize, end: Burst) {
         match end {
             Burst::Taken => self.arm_client(index),
-            Burst::Terminate => self.client_gone(index, None),
-            Burst::Refuse(code, message) => self.fatal(index, code, message),
+            Burst::Terminate => self.goodbye(index),
+            Burst::UnknownTag(tag) => self.refuse_tag(index, tag),
+            Burst::BadLength => self.refuse_silently(index, BAD_LENGTH),
+            Burst::Refuse(code, message) => self.refuse(index, &Report::fatal(code, message)),
+            Burst::LeftToServer => self.await_refusal(index),
         }
+        // What stands behind the end is not looked at.
+        if end == Burst::Taken { taken } else { data.len() }
+    }
+
+    fn refuse_tag(&mut self, index: usize, tag: u8) {
+        let message = format!("invalid frontend message type {tag}");
+        self.refuse(index, &Report::fatal(SqlState::PROTOCOL_VIOLATION, &message));
     }
 
     /// The server's socket takes bytes again.
@@ -386,12 +419,13 @@ fn judge_burst(
         let header = match peek(rest) {
             Ok(Some(header)) => header,
             Ok(None) => break,
-            Err(error) => {
-                return (taken, Burst::Refuse(error.sqlstate(), "invalid message length"));
-            }
+            Err(error) => return (taken, broken(error.tag, server, taken, ways)),
         };
-        if let Some(why) = too_long(header, max_message) {
-            return (taken, Burst::Refuse(SqlState::PROTOCOL_VIOLATION, why));
+        if is_too_long_for_its_kind(header) {
+            return (taken, broken(header.tag, server, taken, ways));
+        }
+        if header.len > max_message {
+            return (taken, Burst::Refuse(SqlState::PROTOCOL_VIOLATION, TOO_LONG));
         }
         let Some(bytes) = rest.get(..header.len) else {
             let (used, end) = judge_part(client, server, header, (rest, taken), ways, around);
@@ -402,9 +436,24 @@ fn judge_burst(
             Step::Next => taken = taken.saturating_add(header.len),
             Step::Terminate => return (taken, Burst::Terminate),
             Step::Refuse(code, message) => return (taken, Burst::Refuse(code, message)),
+            Step::UnknownTag => return (taken, broken(header.tag, server, taken, ways)),
         }
     }
     (taken, Burst::Taken)
+}
+
+/// Judges a message, found at `at` in the burst, whose tag or length no client may send. While the server reads COPY
+/// data it has words of its own for that, so it gets the header as it is.
+fn broken(tag: u8, server: &mut Server, at: usize, ways: &mut Ways<'_, '_>) -> Burst {
+    if server.session.reads_copy() {
+        ways.server.forward(at..at.saturating_add(HEADER));
+        server.session.break_copy();
+        Burst::LeftToServer
+    } else if is_expected(tag) {
+        Burst::BadLength
+    } else {
+        Burst::UnknownTag(tag)
+    }
 }
 
 /// Passes on what a burst holds of a message whose beginning went before.
@@ -438,6 +487,9 @@ fn judge_part(
     ways: &mut Ways<'_, '_>,
     around: &mut Around<'_>,
 ) -> (usize, Burst) {
+    if !is_expected(header.tag) {
+        return (0, broken(header.tag, server, at, ways));
+    }
     if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
         return (0, Burst::Taken);
     }

@@ -243,7 +243,7 @@ impl Shell {
             let Some(bytes) = whole else { return header.len > HOLD_MAX };
             let mut reply = BytesMut::new();
             let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes: &bytes };
-            match unleased(header.tag, &mut reply) {
+            match unleased(header, &mut reply) {
                 Unleased::NeedsServer => {
                     if !client.session.answer_alone(frame, &mut reply, &mut self.world) {
                         return true;

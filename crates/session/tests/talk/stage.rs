@@ -264,6 +264,10 @@ impl Stage {
                     self.outcomes.push(format!("refuse {} {why}", code.as_str()));
                     break;
                 }
+                Step::UnknownTag => {
+                    self.outcomes.push("unknown tag".to_owned());
+                    break;
+                }
             }
             at += frame.bytes.len();
         }
@@ -313,7 +317,7 @@ impl Stage {
         for frame in Frames::new(data) {
             let frame: Frame<'_> = frame.expect("a whole message");
             let mut reply = BytesMut::new();
-            match unleased(frame.tag, &mut reply) {
+            match unleased(frame.header(), &mut reply) {
                 Unleased::NeedsServer => {
                     if !client.answer_alone(frame, &mut reply, &mut self.world) {
                         self.outcomes.push("needs a server".to_owned());
@@ -322,9 +326,7 @@ impl Stage {
                 }
                 Unleased::Done => {}
                 Unleased::Terminate => self.outcomes.push("terminate".to_owned()),
-                Unleased::Refuse(code, why) => {
-                    self.outcomes.push(format!("refuse {} {why}", code.as_str()));
-                }
+                Unleased::UnknownTag => self.outcomes.push("unknown tag".to_owned()),
             }
             self.to_client.extend_from_slice(&reply);
         }
