@@ -68,7 +68,7 @@ group! {
         pub disconnections: bool = true => Kind::Switch, Live, "false";
         /// Whether errors that Trunkline itself sends to clients are logged.
         pub pooler_errors: bool = true => Kind::Switch, Live, "false";
-        /// Statements that took at least this long are logged, without their literals. 0s: all. -1: none.
+        /// A statement that took at least this long is logged: its time and who sent it, not its text. 0s: all. -1: none.
         pub min_duration_statement: Option<Duration> = None
             => Kind::SpanOrOff { max: Kind::LONGEST }, Live, "\"250ms\"";
     }

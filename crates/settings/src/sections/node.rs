@@ -19,8 +19,6 @@ group! {
         pub host: Host = Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)) => Kind::Text, NewConnections, "\"10.0.0.11\"";
         /// Its port.
         pub port: u16 = 5432 => Kind::count(1, 65_535), NewConnections, "5433";
-        /// Its share of the reads among the standbys, relative to the others. 0: no reads.
-        pub weight: f64 = 1.0 => Kind::Ratio { min: 0.0, max: 1000.0 }, Live, "2.0";
         /// Server connections to this node, over all pools. 0: no limit of its own.
         pub max_connections: usize = 0 => Kind::count(0, MOST), Live, "90";
     }
