@@ -69,7 +69,11 @@ fn base_settings(startup: &StartupParams, family: &Family) -> Arc<SettingSet> {
     if let Some(name) = &startup.application_name {
         add("application_name", name);
     }
-    if let Some(encoding) = &startup.client_encoding {
+    let known = family.welcome.load();
+    let usual = known.as_ref().and_then(|reported| reported.get(b"client_encoding"));
+    if let Some(encoding) = &startup.client_encoding
+        && usual != Some(encoding.as_bytes())
+    {
         add("client_encoding", encoding);
     }
     if family.startup.others != startup.others {

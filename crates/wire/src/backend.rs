@@ -16,7 +16,7 @@ mod write;
 pub use auth::{Authentication, Strings};
 pub use copy::CopyResponse;
 pub use fields::{Fields, map_position, shift_position, with_severity};
-pub use report::{Report, Severity, error_response, notice_response};
+pub use report::{Report, Severity, error_response, notice_response, old_error_response};
 pub use rows::{
     Column, DataRow, FunctionCallResponse, ParameterDescription, RowDescription, format,
 };

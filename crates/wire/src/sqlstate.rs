@@ -73,6 +73,8 @@ codes! {
     INSUFFICIENT_PRIVILEGE = b"42501";
     /// 42601 `syntax_error`.
     SYNTAX_ERROR = b"42601";
+    /// 42622 `name_too_long`.
+    NAME_TOO_LONG = b"42622";
     /// 42704 `undefined_object`: for instance an unknown setting.
     UNDEFINED_OBJECT = b"42704";
     /// 42P03 `duplicate_cursor`.

@@ -31,6 +31,7 @@ pub fn control_target(
     let set = |name: &str, value: &str| (Box::from(name), Box::from(value));
     let startup = StartupParams {
         application_name: Some(APPLICATION_NAME.into()),
+        long_name: None,
         client_encoding: Some("UTF8".into()),
         others: vec![set("search_path", "pg_catalog"), set("statement_timeout", &patience)],
     };

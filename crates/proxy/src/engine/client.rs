@@ -2,11 +2,12 @@
 
 use std::{io, sync::Arc};
 
+use bytes::BytesMut;
 use trunkline_session::{ClientSession, PinReason, SessionLimits, StatementLimits};
 use trunkline_settings::PoolMode;
 use trunkline_wire::{
     Reported, SqlState,
-    backend::{self, Report},
+    backend::{self, Report, Severity},
     startup::ProtocolVersion,
 };
 
@@ -19,6 +20,8 @@ use super::{
     slot::{CancelKey, Client, ClientRare, ClientState, Stream},
     worker::{Again, Worker, client_token},
 };
+
+use crate::{handover::StartupParams, pool::Family};
 
 /// How long a client that is being closed has to read what it was told.
 const FAREWELL_US: u64 = 5_000_000;
@@ -53,7 +56,7 @@ impl Worker {
         }
         let mut held = login.early;
         if held.is_empty() {
-            held = bytes::BytesMut::new();
+            held = BytesMut::new();
         }
         entry.insert(Client {
             link,
@@ -111,8 +114,13 @@ impl Worker {
     /// Tells the client what PostgreSQL tells after a login: parameters, cancel key, ready.
     pub(super) fn welcome(&mut self, index: usize, reported: &Arc<Reported>) {
         let Some(client) = self.clients.get_mut(index) else { return };
+        let startup = &mut client.rare.startup;
+        let told = told_at_login(startup, client.rare.places.1.family(), reported);
         self.reply.clear();
-        client.session.welcome(reported, &mut self.reply);
+        if let Some(long) = startup.long_name.take() {
+            give_notice_of_cut(&mut self.reply, &long, startup);
+        }
+        client.session.welcome(&told, &mut self.reply);
         let key: &[u8] = if client.rare.protocol >= ProtocolVersion::V3_2 {
             &client.key.secret
         } else {
@@ -189,7 +197,7 @@ impl Worker {
         let Some(client) = self.clients.get_mut(index) else { return };
         client.state = ClientState::Closing;
         client.since = self.now;
-        client.held = bytes::BytesMut::new();
+        client.held = BytesMut::new();
         self.send_reply(index);
         let Some(client) = self.clients.get_mut(index) else { return };
         if client.link.backlog() == 0 {
@@ -485,6 +493,34 @@ impl Worker {
         };
         self.fatal(index, code, message);
     }
+}
+
+/// What a client is told at its login: what the servers of its family report, but for what it has asked for itself.
+fn told_at_login(
+    startup: &StartupParams,
+    family: &Family,
+    reported: &Arc<Reported>,
+) -> Arc<Reported> {
+    let mut told = Arc::clone(reported);
+    for (name, value) in [
+        (b"application_name".as_slice(), startup.application_name.as_deref()),
+        (b"client_encoding", startup.client_encoding.as_deref()),
+    ] {
+        let Some(value) = value.map(str::as_bytes) else { continue };
+        if told.get(name).is_some_and(|known| known != value) {
+            // No limit can be passed: the name is there, and the value is short.
+            let _news = Arc::make_mut(&mut told).set(name, value);
+        }
+    }
+    if Arc::ptr_eq(&told, reported) { told } else { family.share_told(told) }
+}
+
+/// As PostgreSQL (`truncate_identifier` in `src/backend/parser/scansup.c`).
+fn give_notice_of_cut(out: &mut BytesMut, long: &str, startup: &StartupParams) {
+    let kept = startup.application_name.as_deref().unwrap_or_default();
+    let message = format!("identifier \"{long}\" will be truncated to \"{kept}\"");
+    let report = Report::new(Severity::Notice, SqlState::NAME_TOO_LONG, &message);
+    backend::notice_response(out, &report);
 }
 
 /// Which deadline has passed.

@@ -98,7 +98,6 @@ pub(crate) struct ClientRare {
     pub(crate) startup: StartupParams,
     pub(crate) connected_at: u64,
     /// Its places among all clients and in its family.
-    #[expect(dead_code, reason = "held so that they are given back when the client goes")]
     pub(crate) places: (ClientSlot, Membership),
 }
 

@@ -22,6 +22,18 @@ use crate::net::{Channel, Message};
 /// Bytes of a message around a password or SASL token: type, length, mechanism name, terminators.
 const MESSAGE_ROOM: usize = 64;
 
+/// What a client is to answer with.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    /// As PostgreSQL calls it.
+    name: &'static str,
+    /// Bytes it may have at most.
+    longest: usize,
+}
+
+const PASSWORD_TEXT: Expected = Expected { name: "password response", longest: MAX_PASSWORD };
+const SASL_RESPONSE: Expected = Expected { name: "SASL response", longest: MAX_SCRAM_MESSAGE };
+
 /// What a client has shown, as far as servers can be shown the same.
 pub(super) enum Proof {
     /// Nothing of use.
@@ -48,7 +60,7 @@ impl Exchange<'_> {
     /// Asks for the password in clear.
     pub(super) async fn clear(&mut self) -> Result<Proof, Ended> {
         authentication(&mut self.out, &Authentication::CleartextPassword);
-        let message = self.ask(MAX_PASSWORD).await?;
+        let message = self.ask(PASSWORD_TEXT).await?;
         let password = Zeroizing::new(parse_password(&message)?.to_vec());
         let found = self.find().await?;
         let mut right = self.is_right(found.as_ref(), &password).await?;
@@ -93,7 +105,7 @@ impl Exchange<'_> {
     async fn md5(&mut self, found: Option<Found>) -> Result<Proof, Ended> {
         let salt: [u8; 4] = rand::random();
         authentication(&mut self.out, &Authentication::Md5Password { salt });
-        let message = self.ask(MAX_PASSWORD).await?;
+        let message = self.ask(PASSWORD_TEXT).await?;
         let answer = parse_password(&message)?;
         let user = self.user.as_bytes();
         let hash = found.as_ref().and_then(|found| found.stored.md5(user));
@@ -132,7 +144,7 @@ impl Exchange<'_> {
         let verifier = real.unwrap_or_else(|| self.users.mock(self.user));
         let binding = self.endpoint.take().filter(|_| self.channel.tls().is_some());
         authentication_sasl(&mut self.out, offered(binding.as_ref()).iter().copied());
-        let message = self.ask(MAX_SCRAM_MESSAGE).await?;
+        let message = self.ask(SASL_RESPONSE).await?;
         let initial = SaslInitial::parse(message.body()).map_err(|error| protocol(&error))?;
         let expecting = ExpectClientFirst::new(verifier.clone(), binding, initial.mechanism)
             .map_err(|error| self.scram_refused(&error, found.as_ref()))?;
@@ -166,7 +178,7 @@ impl Exchange<'_> {
     /// Sends a SASL message and reads the answer.
     async fn sasl(&mut self, data: &[u8]) -> Result<Message, Ended> {
         authentication(&mut self.out, &Authentication::SaslContinue { data });
-        self.ask(MAX_SCRAM_MESSAGE).await
+        self.ask(SASL_RESPONSE).await
     }
 
     async fn find(&self) -> Result<Option<Found>, Ended> {
@@ -175,14 +187,14 @@ impl Exchange<'_> {
     }
 
     /// Sends what is queued and reads the answer, which is a password message whatever was asked.
-    async fn ask(&mut self, longest: usize) -> Result<Message, Ended> {
+    async fn ask(&mut self, expected: Expected) -> Result<Message, Ended> {
         self.channel.send(&self.out).await?;
         self.out.clear();
-        let message = self.channel.message(longest + MESSAGE_ROOM).await?;
+        let message = self.channel.message(expected.longest + MESSAGE_ROOM).await?;
         match message.tag {
             tag::PASSWORD => Ok(message),
             other => {
-                let message = format!("expected password response, got message type {other}");
+                let message = format!("expected {}, got message type {other}", expected.name);
                 Err(Refusal::new(SqlState::PROTOCOL_VIOLATION, message).into())
             }
         }

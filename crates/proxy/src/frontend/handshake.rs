@@ -8,7 +8,7 @@ use trunkline_wire::SqlState;
 use trunkline_wire::startup::{self, Opening, ProtocolVersion, Startup, StartupError, negotiate};
 
 use super::config::LoginConfig;
-use super::params::StartupParams;
+use super::params::{OptionsError, StartupParams};
 use super::refusal::{Ended, Refusal};
 use crate::net::{Channel, Peer};
 use crate::tls::ALPN;
@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub(super) user: Arc<str>,
     pub(super) database: Arc<str>,
     pub(super) params: StartupParams,
+    /// Something in its `options` cannot be followed. It is told when it has proved who it is.
+    pub(super) fault: Option<OptionsError>,
     pub(super) protocol: ProtocolVersion,
     /// Messages that go out in front of the first one of the authentication.
     pub(super) preface: BytesMut,
@@ -155,13 +157,15 @@ fn check_encryption(channel: &Channel, peer: &Peer, config: &LoginConfig) -> Res
 
 fn unsupported(version: ProtocolVersion) -> Ended {
     let error = startup::UnsupportedProtocol(version);
-    Refusal::new(error.sqlstate(), error.to_string()).into()
+    let mut refusal = Refusal::new(error.sqlstate(), error.to_string());
+    refusal.in_old_form = version.major < ProtocolVersion::V3_0.major;
+    refusal.into()
 }
 
 fn understand(packet: &Startup<'_>) -> Result<Request, Ended> {
     let (protocol, negotiation) =
         negotiate(packet.version, packet.protocol_options().map(|(name, _)| name))
-            .map_err(|error| Refusal::new(error.sqlstate(), error.to_string()))?;
+            .map_err(|error| unsupported(error.0))?;
     let mut preface = BytesMut::new();
     if let Some(negotiation) = negotiation {
         negotiation.write(&mut preface);
@@ -182,9 +186,12 @@ fn understand(packet: &Startup<'_>) -> Result<Request, Ended> {
         .filter(|(name, _)| !matches!(*name, b"user" | b"database" | b"replication"))
         .map(|(name, value)| Ok((text(name)?, text(value)?)))
         .collect::<Result<Vec<_>, Ended>>()?;
-    let params = StartupParams::new(params.iter().copied())
-        .map_err(|error| Refusal::new(SqlState::SYNTAX_ERROR, error.to_string()))?;
-    Ok(Request { user: Arc::from(user), database: Arc::from(database), params, protocol, preface })
+    let (params, fault) = match StartupParams::new(params.iter().copied()) {
+        Ok(params) => (params, None),
+        Err(fault) => (StartupParams::default(), Some(fault)),
+    };
+    let (user, database) = (Arc::from(user), Arc::from(database));
+    Ok(Request { user, database, params, fault, protocol, preface })
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Ended> {

@@ -15,6 +15,7 @@ use super::config::LoginConfig;
 use super::entrance::Shared;
 use super::exchange::Proof;
 use super::handshake::{Greeting, Request, greet};
+use super::params::OptionsError;
 use super::refusal::{Ended, Refusal};
 use super::slots::{ClientSlot, SlotsFull};
 use crate::handover::{CancelTicket, ConsoleLogin, ConsoleRights, LoggedIn};
@@ -94,12 +95,16 @@ impl Attempt {
         }
         let users = &self.shared.users;
         let proven = authenticate(channel, &mut request, peer, config, users).await?;
+        let fault = request.fault.take();
         let done = self.admit(request, &proven)?;
         self.remember(&done, proven.proof);
         let mut out = proven.last_words;
         authentication(&mut out, &Authentication::Ok);
         self.channel.send(&out).await?;
-        Ok(done)
+        match fault {
+            Some(fault) => Err(misled(&fault).into()),
+            None => Ok(done),
+        }
     }
 
     /// Whether there is such a database for this user, and a place for the client.
@@ -209,6 +214,17 @@ fn console_rights(settings: &Settings, user: &str) -> Result<ConsoleRights, Ende
         let message = format!("user \"{user}\" is not allowed to use the admin console");
         let hint = "Name the user in console.admin_users or console.stats_users.";
         Err(Refusal::new(SqlState::INSUFFICIENT_PRIVILEGE, message).with_hint(hint).into())
+    }
+}
+
+/// As PostgreSQL, which looks at `options` when the client has proved who it is.
+fn misled(fault: &OptionsError) -> Refusal {
+    let refusal = Refusal::new(SqlState::SYNTAX_ERROR, fault.to_string());
+    match fault {
+        OptionsError::NoValue(_) => refusal,
+        OptionsError::Unknown(_) => {
+            refusal.with_hint("Try \"postgres --help\" for more information.")
+        }
     }
 }
 

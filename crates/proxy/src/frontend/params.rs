@@ -4,21 +4,29 @@
 
 use std::mem;
 
+use trunkline_wire::startup::MAX_NAME;
+
 /// The settings a client starts with, in the order they are to be applied.
 ///
-/// `application_name` and `client_encoding` stand apart because they differ between clients that can share
-/// a server; everything else decides which servers fit (two clients fit the same ones if their
+/// `application_name` and the usual `client_encoding` stand apart because they differ between clients that
+/// can share a server; everything else decides which servers fit (two clients fit the same ones if their
 /// [`others`](Self::others) are equal).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartupParams {
-    /// `application_name`, when given.
+    /// `application_name`, when given, as PostgreSQL keeps it.
     pub application_name: Option<Box<str>>,
-    /// `client_encoding`, when given.
+    /// `application_name` as it was before it was cut; PostgreSQL gives notice of that.
+    pub long_name: Option<Box<str>>,
+    /// `client_encoding`, when it is UTF8, whatever the server's own encoding is. Whether there is any
+    /// other one, what it is called, and whether it can be converted, is for a server to say.
     pub client_encoding: Option<Box<str>>,
     /// Every other setting: name as the client spelled it, and value. A name occurs once (settings are
     /// known by name without regard to case); in the order of the first mention.
     pub others: Vec<(Box<str>, Box<str>)>,
 }
+
+/// The encoding of nearly all clients, as PostgreSQL calls it.
+const UTF8: &str = "UTF8";
 
 /// Something in `options` that cannot be followed. The texts are PostgreSQL's, the code is 42601.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +74,21 @@ impl StartupParams {
 
     fn set(&mut self, name: &str, value: &str) {
         if name.eq_ignore_ascii_case("application_name") {
-            self.application_name = Some(clean_ascii(value).into());
-        } else if name.eq_ignore_ascii_case("client_encoding") {
-            self.client_encoding = Some(value.into());
-        } else if let Some((_, known)) =
+            let mut clean = clean_ascii(value);
+            self.long_name = (clean.len() > MAX_NAME).then(|| clean.as_str().into());
+            clean.truncate(MAX_NAME);
+            self.application_name = Some(clean.into());
+            return;
+        }
+        if name.eq_ignore_ascii_case("client_encoding") {
+            let usual = is_utf8(value);
+            self.client_encoding = usual.then(|| UTF8.into());
+            if usual {
+                self.others.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                return;
+            }
+        }
+        if let Some((_, known)) =
             self.others.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name))
         {
             *known = value.into();
@@ -125,6 +144,13 @@ fn split(options: &str) -> Vec<String> {
         words.push(word);
     }
     words
+}
+
+/// Whether PostgreSQL takes this name of an encoding for UTF-8: it looks at letters and digits only
+/// (`clean_encoding_name`).
+fn is_utf8(name: &str) -> bool {
+    let clean: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["utf8", "unicode"].iter().any(|known| clean.eq_ignore_ascii_case(known))
 }
 
 /// Replaces what is not printable ASCII by `?`, as PostgreSQL does with application names
@@ -203,6 +229,30 @@ mod tests {
     fn an_application_name_is_cut_down_to_printable_ascii() {
         let found = params(&[("application_name", "caf\u{e9}\n")]).unwrap();
         assert_eq!(found.application_name.as_deref(), Some("caf???"));
+    }
+
+    #[test]
+    fn a_long_application_name_is_cut_and_known_to_be() {
+        let (long, kept) = ("x".repeat(64), "x".repeat(63));
+        let found = params(&[("application_name", &long)]).unwrap();
+        assert_eq!(found.application_name.as_deref(), Some(kept.as_str()));
+        assert_eq!(found.long_name.as_deref(), Some(long.as_str()));
+        let found = params(&[("application_name", &long), ("application_name", &kept)]).unwrap();
+        assert_eq!(found.long_name, None);
+    }
+
+    #[test]
+    fn an_encoding_other_than_utf8_decides_which_servers_fit() {
+        for usual in ["utf8", "UTF-8", "'utf-8'", "unicode"] {
+            let found = params(&[("client_encoding", "LATIN1"), ("client_encoding", usual)]);
+            let found = found.unwrap();
+            assert_eq!((found.client_encoding.as_deref(), others(&found)), (Some("UTF8"), vec![]));
+        }
+        for other in ["LATIN1", "", "utf16", "nothing"] {
+            let found = params(&[("client_encoding", "UTF8"), ("Client_Encoding", other)]).unwrap();
+            assert_eq!(found.client_encoding, None);
+            assert_eq!(others(&found), [("Client_Encoding", other)]);
+        }
     }
 
     #[test]

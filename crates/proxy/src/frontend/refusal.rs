@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use trunkline_wire::SqlState;
-use trunkline_wire::backend::{Report, error_response};
+use trunkline_wire::backend::{Report, error_response, old_error_response};
 
 /// The end of a login that did not succeed.
 #[derive(Debug)]
@@ -22,11 +22,14 @@ pub(super) struct Refusal {
     pub(super) hint: Option<&'static str>,
     /// What only the log says, for instance that the user does not exist.
     pub(super) log: Option<String>,
+    /// The client speaks a protocol before 3.0 and understands no other errors.
+    pub(super) in_old_form: bool,
 }
 
 impl Refusal {
     pub(super) fn new(code: SqlState, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None, log: None }
+        let message = message.into();
+        Self { code, message, detail: None, hint: None, log: None, in_old_form: false }
     }
 
     pub(super) fn with_hint(mut self, hint: &'static str) -> Self {
@@ -45,7 +48,11 @@ impl Refusal {
         let mut report = Report::fatal(self.code, &self.message);
         report.detail = self.detail.as_deref();
         report.hint = self.hint;
-        error_response(out, &report);
+        if self.in_old_form {
+            old_error_response(out, &report);
+        } else {
+            error_response(out, &report);
+        }
     }
 }
 

@@ -136,6 +136,8 @@ pub(crate) struct Family {
     pub(crate) removed: AtomicBool,
     /// What a server of this family reported at its login; told to clients at theirs.
     pub(crate) welcome: ArcSwapOption<Reported>,
+    /// What the last client with wishes of its own was told at its login, for the next one with the same wishes.
+    told: ArcSwapOption<Reported>,
     /// Clients of it, from their login to their end.
     clients: AtomicUsize,
     /// When it was last asked for, as a count of all logins.
@@ -199,6 +201,7 @@ impl Family {
             paused: AtomicBool::new(false),
             removed: AtomicBool::new(false),
             welcome: ArcSwapOption::empty(),
+            told: ArcSwapOption::empty(),
             clients: AtomicUsize::new(0),
             asked_for: AtomicU64::new(0),
             faces: (0..loops).map(|_| Face::default()).collect(),
@@ -241,6 +244,18 @@ impl Family {
         match self.welcome.load_full() {
             Some(known) if known == reported => known,
             _ => reported,
+        }
+    }
+
+    /// The set itself, or the one that the client before was told if it says the same: clients of one application share
+    /// its memory.
+    pub(crate) fn share_told(&self, told: Arc<Reported>) -> Arc<Reported> {
+        match self.told.load_full() {
+            Some(known) if known == told => known,
+            _ => {
+                self.told.store(Some(Arc::clone(&told)));
+                told
+            }
         }
     }
 

@@ -34,7 +34,7 @@ group! {
         pub reserve_after: Duration = Duration::from_secs(5) => Kind::span(), Live, "\"1s\"";
         /// Server connections over all pools. 0: no limit.
         pub max_connections: usize = 0 => Kind::count(0, MOST), Live, "180";
-        /// Sets of startup parameters (other than `application_name` and `client_encoding`) that get server
+        /// Sets of startup parameters (other than `application_name` and the encoding UTF8) that get server
         /// connections of their own within a pool; beyond, the least used set is retired.
         pub max_startup_variants: usize = 8 => Kind::count(1, 1000), Live, "32";
         /// Clients that may wait for a connection of one pool; the next one is refused with SQLSTATE 53300.

@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use super::fields::{field, put_cstr_field};
 use super::tag;
 use crate::sqlstate::SqlState;
-use crate::write::framed;
+use crate::write::{framed, put_cstr};
 
 /// How bad a report is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +110,13 @@ impl<'a> Report<'a> {
 /// Appends an `ErrorResponse`.
 pub fn error_response(out: &mut BytesMut, report: &Report<'_>) {
     put_report(out, tag::ERROR_RESPONSE, report);
+}
+
+/// Appends an error as protocol 2 had it: severity and text, no length and no fields
+/// (`send_message_to_frontend` in `src/backend/utils/error/elog.c`).
+pub fn old_error_response(out: &mut BytesMut, report: &Report<'_>) {
+    out.put_u8(tag::ERROR_RESPONSE);
+    put_cstr(out, format!("{}:  {}\n", report.severity, report.message).as_bytes());
 }
 
 /// Appends a `NoticeResponse`.
