@@ -109,14 +109,13 @@ async fn psql_describes_what_is_there() -> Result<()> {
     let parent = stage
         .psql(&place, &["\\pset tuples_only off", "\\d+ parent", "\\d child", "\\sv view_of_it"])
         .await?;
-    for wanted in [
-        "nextval('parent_id_seq'::regclass)",
-        "\"parent_pkey\" PRIMARY KEY",
-        "ON DELETE CASCADE",
-        "SELECT parent.name",
-    ] {
+    for wanted in
+        ["nextval('parent_id_seq'::regclass)", "\"parent_pkey\" PRIMARY KEY", "ON DELETE CASCADE"]
+    {
         ensure!(parent.contains(wanted), "{wanted:?} is not in\n{parent}");
     }
+    // PostgreSQL 16 and later leave out the name of the only table.
+    ensure!(parent.contains("SELECT parent.name") || parent.contains("SELECT name"), "{parent}");
     // The same words as without Trunkline.
     let direct = Place { port: stage.cluster.primary().port(), ..place.clone() };
     let commands =

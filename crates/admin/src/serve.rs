@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, interval_at, timeout},
 };
-use trunkline_proxy::handover::ConsoleLogin;
+use trunkline_proxy::{handover::ConsoleLogin, seats::Seat};
 
 use crate::{
     averages::{Mark, Marks, PERIOD},
@@ -48,7 +48,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Must be called inside a tokio runtime with time and I/O.
 pub async fn serve<P: Pooler>(
     pooler: P,
-    mut consoles: UnboundedReceiver<ConsoleLogin>,
+    mut consoles: UnboundedReceiver<(ConsoleLogin, Seat)>,
     options: Options,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -64,8 +64,8 @@ pub async fn serve<P: Pooler>(
     loop {
         tokio::select! {
             login = consoles.recv(), if open => match login {
-                Some(login) => {
-                    tasks.spawn(serve_login(Arc::clone(&console), login, stop.clone()));
+                Some((login, seat)) => {
+                    tasks.spawn(serve_login(Arc::clone(&console), login, seat, stop.clone()));
                 }
                 // No more logins will come; HTTP and the sessions go on.
                 None => open = false,

@@ -18,6 +18,7 @@ use crate::{
     handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn},
     net::AsyncSocket,
     pool::{Family, Refusal},
+    seats::{Seat, Seats},
 };
 
 /// Sends logins on their way.
@@ -26,7 +27,8 @@ pub(crate) struct Switch {
     pub(crate) shared: Arc<Shared>,
     pub(crate) in_force: Arc<arc_swap::ArcSwap<InForce>>,
     pub(crate) dealer: Dealer,
-    pub(crate) consoles: mpsc::UnboundedSender<ConsoleLogin>,
+    pub(crate) consoles: mpsc::UnboundedSender<(ConsoleLogin, Seat)>,
+    pub(crate) seats: Seats,
 }
 
 impl Handoff for Switch {
@@ -48,13 +50,15 @@ impl Handoff for Switch {
     }
 
     fn cancel(&self, pid: i32, key: &[u8], ticket: CancelTicket) {
+        // One of an operator names no loop, and one of a client no seat.
+        self.seats.cancel(pid, key);
         if let Some((index, slot)) = Shared::place_of_pid(pid) {
             self.shared.send(index, Message::Cancel { slot, pid, key: key.into(), ticket });
         }
     }
 
     fn console(&self, login: ConsoleLogin) {
-        if self.consoles.send(login).is_err() {
+        if self.consoles.send((login, self.seats.take())).is_err() {
             tracing::warn!("nobody serves the admin console");
         }
     }

@@ -22,6 +22,7 @@ mod life;
 pub mod net;
 pub(crate) mod pool;
 mod pooler;
+pub mod seats;
 mod source;
 pub mod tls;
 mod watch;

@@ -23,6 +23,7 @@ use crate::{
     handoff::Switch,
     handover::ConsoleLogin,
     pool::Registry,
+    seats::{Seat, Seats},
     source::{LoadError, Source},
     tls::{ServerSide, TlsConfigError},
     watch::{Observer, Watch},
@@ -76,7 +77,7 @@ impl Pooler {
         source: Source,
         settings: Settings,
         on_settings: OnSettings,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<ConsoleLogin>), StartError> {
+    ) -> Result<(Self, mpsc::UnboundedReceiver<(ConsoleLogin, Seat)>), StartError> {
         let settings = Arc::new(settings);
         let listeners = Listeners::bind(&settings.listen)?;
         let numbers = Arc::new(NodeNumbers::default());
@@ -100,6 +101,7 @@ impl Pooler {
             in_force: Arc::clone(&in_force),
             dealer: Dealer::default(),
             consoles,
+            seats: Seats::default(),
         });
         let (node_sender, nodes) = watch::channel(Arc::new(Vec::new()));
         let watch = Watch::start(Observer {

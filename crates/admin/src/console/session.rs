@@ -1,12 +1,9 @@
 //! One operator's conversation: what each message leads to.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::sync::watch;
-use trunkline_proxy::handover::ConsoleLogin;
+use trunkline_proxy::{handover::ConsoleLogin, seats::Seat};
 use trunkline_wire::{
     SqlState,
     backend::{self, Report},
@@ -24,17 +21,11 @@ use super::{
 };
 use crate::pooler::Pooler;
 
-/// The first process id that is told to an operator. Those of clients name a worker loop in their upper bits and there
-/// is no such loop, so a cancel request with this number reaches nobody.
-const FIRST_PID: u32 = 0x7F00_0001;
-
-/// Numbers the sessions, so that each has a process id of its own for as long as there are 16 million of them.
-static SESSIONS: AtomicU32 = AtomicU32::new(0);
-
 /// Serves a login until the client leaves or `stop` says so.
 pub(crate) async fn serve_login<P: Pooler>(
     console: Arc<Console<P>>,
     login: ConsoleLogin,
+    seat: Seat,
     stop: watch::Receiver<bool>,
 ) {
     let operator = Operator { user: login.user, rights: login.rights, peer: login.peer };
@@ -45,6 +36,7 @@ pub(crate) async fn serve_login<P: Pooler>(
         application_name,
         console,
         operator,
+        seat,
         extended: Extended::default(),
         block: Block::None,
         skipping: false,
@@ -54,6 +46,17 @@ pub(crate) async fn serve_login<P: Pooler>(
     // The place among the clients is given back when nothing of the session is left.
     drop(session);
     drop(login.slot);
+}
+
+/// What becomes of a command that its operator waits for no longer.
+fn cancelled_by_client(command: &Command) -> Refusal {
+    let refusal = Refusal::new(SqlState::QUERY_CANCELED, "canceling statement due to user request");
+    match command {
+        Command::Pause(_) => refusal
+            .with_detail("The pause goes on; only the wait for its end is over.")
+            .with_hint("RESUME ends it."),
+        _ => refusal.with_detail("What was begun goes on."),
+    }
 }
 
 /// The values of [`PARAMETERS`] at the start of a session.
@@ -77,6 +80,8 @@ struct Session<P> {
     line: Line,
     console: Arc<Console<P>>,
     operator: Operator,
+    /// By which a cancel request finds this session.
+    seat: Seat,
     /// What `SHOW` says of this session.
     parameters: Vec<(&'static str, String)>,
     /// As it was at the login.
@@ -112,9 +117,7 @@ impl<P: Pooler> Session<P> {
         for (name, value) in &self.parameters {
             backend::parameter_status(&mut self.line.out, name.as_bytes(), value.as_bytes());
         }
-        let number = SESSIONS.fetch_add(1, Ordering::Relaxed) & 0x00FF_FFFF;
-        let pid = i32::try_from(FIRST_PID.saturating_add(number)).unwrap_or(i32::MAX);
-        backend::backend_key_data(&mut self.line.out, pid, &rand::random::<[u8; 4]>());
+        backend::backend_key_data(&mut self.line.out, self.seat.pid(), self.seat.key());
         self.ready();
     }
 
@@ -328,15 +331,18 @@ impl<P: Pooler> Session<P> {
         Ok(Ok((tag, outcome)))
     }
 
-    /// Asks the console. While a command waits for something, the client is watched: when it leaves, nobody waits.
+    /// Asks the console. While a command waits for something, the client is watched: when it leaves or cancels, nobody
+    /// waits.
     async fn ask(&mut self, command: &Command) -> Result<Done<Outcome>, End> {
         let asked = self.console.perform(command, &self.operator);
         if !matches!(command, Command::Pause(_) | Command::Reload) {
             return Ok(asked.await);
         }
         self.line.flush().await?;
+        let cancelled = self.seat.cancelled();
         tokio::select! {
             outcome = asked => Ok(outcome),
+            () = cancelled => Ok(Err(cancelled_by_client(command))),
             end = self.line.watch() => Err(end),
         }
     }

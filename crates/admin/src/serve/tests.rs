@@ -3,6 +3,7 @@ use trunkline_proxy::{
     frontend::{Slots, StartupParams},
     handover::ConsoleRights,
     net::Peer,
+    seats::Seats,
 };
 
 use super::*;
@@ -28,7 +29,7 @@ async fn everything_is_served_until_it_is_told_to_stop() {
         peer: Peer::Unix { uid: 0, gid: 0, pid: None },
         slot: slots.take(&user, None).unwrap(),
     };
-    logins.send(login).unwrap();
+    logins.send((login, Seats::default().take())).unwrap();
     // The pooler's side of the channel ends first in a shutdown.
     drop(logins);
     assert_eq!(near.read_u8().await.unwrap(), b'S');

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage, error::SqlState};
-use trunkline_proxy::handover::ConsoleRights;
+use trunkline_proxy::{handover::ConsoleRights, seats::Seats};
 
 use super::support::{console, login};
 use crate::{console::serve_login, testing::Puppet};
@@ -12,7 +12,7 @@ async fn connected(puppet: &Puppet, rights: ConsoleRights) -> tokio_postgres::Cl
     let (login, mut near) = login(rights);
     let (mut server, client) = tokio::io::duplex(4096);
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(serve_login(console(puppet, None), login, stopped));
+    tokio::spawn(serve_login(console(puppet, None), login, Seats::default().take(), stopped));
     tokio::spawn(async move {
         let len = server.read_u32().await.unwrap();
         let mut startup = vec![0; usize::try_from(len).unwrap() - 4];

@@ -13,9 +13,10 @@ use trunkline_proxy::{
     frontend::{Slots, StartupParams},
     handover::{ConsoleLogin, ConsoleRights},
     net::Peer,
+    seats::Seats,
 };
 use trunkline_wire::{
-    backend::{DataRow, Fields, RowDescription, tag},
+    backend::{BackendKeyData, DataRow, Fields, RowDescription, tag},
     frame::Frame,
     frontend,
 };
@@ -57,6 +58,9 @@ pub(super) struct Operator {
     input: BytesMut,
     pub(super) session: JoinHandle<()>,
     pub(super) stop: watch::Sender<bool>,
+    seats: Seats,
+    /// What the welcome said.
+    key: (i32, Vec<u8>),
 }
 
 impl Operator {
@@ -72,8 +76,11 @@ impl Operator {
     ) -> Self {
         let (login, stream) = login(rights);
         let (stop, stopped) = watch::channel(false);
-        let session = tokio::spawn(serve_login(console(puppet, shutdown), login, stopped));
-        let mut operator = Self { stream, input: BytesMut::new(), session, stop };
+        let seats = Seats::default();
+        let session =
+            tokio::spawn(serve_login(console(puppet, shutdown), login, seats.take(), stopped));
+        let mut operator =
+            Self { stream, input: BytesMut::new(), session, stop, seats, key: (0, Vec::new()) };
         let welcome = operator.until_ready().await;
         assert_eq!(welcome.last().unwrap(), "Z I");
         operator
@@ -83,6 +90,11 @@ impl Operator {
         let mut out = BytesMut::new();
         write(&mut out);
         self.stream.write_all(&out).await.unwrap();
+    }
+
+    /// Sends a cancel request for this session.
+    pub(super) fn cancel(&self) {
+        self.seats.cancel(self.key.0, &self.key.1);
     }
 
     /// Sends a simple query and reads to its end.
@@ -118,6 +130,10 @@ impl Operator {
         loop {
             if let Some(frame) = Frame::first(&self.input).unwrap() {
                 let (line, len) = (line(&frame), frame.bytes.len());
+                if frame.tag == tag::BACKEND_KEY_DATA {
+                    let key = BackendKeyData::parse(frame.body).unwrap();
+                    self.key = (key.pid, key.key.to_vec());
+                }
                 drop(self.input.split_to(len));
                 return Some(line);
             }

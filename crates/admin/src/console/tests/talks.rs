@@ -8,7 +8,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
 };
-use trunkline_proxy::handover::ConsoleRights::{Admin, Read};
+use trunkline_proxy::{
+    handover::ConsoleRights::{Admin, Read},
+    seats::Seats,
+};
 use trunkline_wire::frontend;
 
 use super::support::{Operator, console, login};
@@ -27,7 +30,12 @@ use crate::{
 async fn the_welcome_tells_what_drivers_need_to_know() {
     let (login, stream) = login(Admin);
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(serve_login(console(&Puppet::new(), None), login, stopped));
+    tokio::spawn(serve_login(
+        console(&Puppet::new(), None),
+        login,
+        Seats::default().take(),
+        stopped,
+    ));
     let mut welcome = vec![0; 2048];
     let mut stream = stream;
     let len = stream.read(&mut welcome).await.unwrap();
@@ -166,6 +174,26 @@ async fn pause_that_takes_too_long_says_who_holds_a_server_and_stays() {
     );
     assert!(lines[0].contains("pid 101: alice@shop from 192.0.2.7:50001"), "{lines:?}");
     assert_eq!(puppet.with(|strings| strings.asked.clone()), ["pause *", "reconnect *"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_who_cancels_waits_no_longer_and_the_pause_goes_on() {
+    let puppet = Puppet::new();
+    let mut operator = Operator::new(&puppet, Admin).await;
+    // One that comes while nothing is waited for has no effect.
+    operator.cancel();
+    operator.send(|out| frontend::query(out, b"PAUSE shop; SHOW VERSION")).await;
+    let early = timeout(Duration::from_secs(5), operator.message()).await;
+    assert!(early.is_err(), "{early:?}");
+    operator.cancel();
+    let lines = operator.until_ready().await;
+    assert!(
+        lines[0].starts_with("E ERROR / 57014 / canceling statement due to user request"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1..], ["Z I"]);
+    assert_eq!(puppet.with(|strings| strings.asked.clone()), ["pause shop", "reconnect shop"]);
+    assert_eq!(operator.say("RESUME shop").await, ["C RESUME", "Z I"]);
 }
 
 #[tokio::test(start_paused = true)]
