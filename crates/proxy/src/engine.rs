@@ -11,6 +11,7 @@ mod leaving;
 mod link;
 mod local;
 mod message;
+mod parking;
 pub mod report;
 mod server;
 mod shared;

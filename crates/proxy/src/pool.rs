@@ -1,9 +1,11 @@
 //! What the loops share of the pools: which families there are, their caps, and who waits where.
 
 mod cap;
+mod faces;
 mod family;
 mod registry;
 
 pub(crate) use cap::{Cap, Permit};
+pub(crate) use faces::Way;
 pub(crate) use family::{Family, FamilyId, Home, Membership};
 pub(crate) use registry::{Refusal, Registry};

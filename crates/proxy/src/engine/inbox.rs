@@ -26,7 +26,7 @@ impl Worker {
                 Message::Moved(moving) => self.moved_in(moving),
                 Message::Wanted { family, by } => {
                     if let Some(pool) = self.by_family.get(&family).copied() {
-                        self.give_away(pool, by);
+                        self.wished(pool, by);
                     }
                 }
                 Message::Evict(cap) => {

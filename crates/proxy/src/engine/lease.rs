@@ -8,11 +8,12 @@ use trunkline_wire::{
 };
 
 use super::{
-    local::Waiter,
+    local::{LocalPool, Waiter},
     message::Message,
-    slot::{ClientState, Moving, ServerState},
+    slot::{ClientState, ServerState},
     worker::{Again, Worker, server_token},
 };
+use crate::pool::Way;
 
 impl Worker {
     /// Gives the client a parked server, or puts it into the queue.
@@ -20,19 +21,33 @@ impl Worker {
         let Some(pool_index) = self.clients.get(client_index).map(|client| client.pool) else {
             return;
         };
-        let free = self
-            .pools
-            .get(pool_index)
-            .is_some_and(|pool| pool.waiters.is_empty() && !pool.family.is_paused());
-        if free && let Some(server) = self.take_idle(pool_index) {
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        let free = pool.waiters.is_empty() && !pool.family.is_paused();
+        let promised = free && !pool.idle.is_empty() && self.is_due_elsewhere(pool);
+        if free
+            && !promised
+            && let Some(server) = self.take_idle(pool_index)
+        {
             self.grant(client_index, server);
             return;
         }
         self.enqueue(client_index, pool_index);
+        if promised {
+            // To the other loop's client, and to this one if it has been served meanwhile.
+            self.again.push_back(Again::Queue(pool_index));
+        }
+    }
+
+    /// Whether a client of another loop has waited for so long that a parked connection is its, before that of a client
+    /// that comes now.
+    fn is_due_elsewhere(&self, pool: &LocalPool) -> bool {
+        let slack = us(self.settings.pool.fairness_slack);
+        pool.family.is_spread()
+            && pool.family.faces.way(self.index, Some(self.now), slack) != Way::Own
     }
 
     /// The parked server that was used last, if it may be used without asking it first.
-    fn take_idle(&mut self, pool_index: usize) -> Option<usize> {
+    pub(super) fn take_idle(&mut self, pool_index: usize) -> Option<usize> {
         loop {
             let pool = self.pools.get_mut(pool_index)?;
             let index = pool.idle.pop()?;
@@ -70,13 +85,18 @@ impl Worker {
         client.state = ClientState::Waiting;
         client.since = self.now;
         pool.waiters.push_back(Waiter { client: client_index, since: self.now });
-        pool.publish(self.index);
-        let (id, spread) = (pool.family.id, pool.family.is_spread());
-        if spread && let Some(other) = pool.family.idle_elsewhere(self.index) {
-            // If that one is gone by then, the next look after the pools opens another.
-            self.shared.send(other, Message::Wanted { family: id, by: self.index });
-        } else {
-            self.open_more(pool_index);
+        let oldest = pool.waiters.front().map_or(0, |waiter| waiter.since);
+        let holder = pool
+            .family
+            .is_spread()
+            .then(|| pool.family.faces.wait(self.index, oldest, pool.idle_count()))
+            .flatten();
+        match holder {
+            Some(other) => {
+                let family = pool.family.id;
+                self.shared.send(other, Message::Wanted { family, by: self.index });
+            }
+            None => self.open_more(pool_index),
         }
         self.hasten_maintenance();
     }
@@ -99,7 +119,7 @@ impl Worker {
     }
 
     /// Lets the server serve the client.
-    fn grant(&mut self, client_index: usize, server_index: usize) {
+    pub(super) fn grant(&mut self, client_index: usize, server_index: usize) {
         let (Some(client), Some(server)) =
             (self.clients.get_mut(client_index), self.servers.get_mut(server_index))
         else {
@@ -160,117 +180,6 @@ impl Worker {
         }
         self.rest_client(client_index);
         self.park(server_index);
-    }
-
-    /// A server at rest: to the next who waits, into the pool, or away.
-    pub(super) fn park(&mut self, index: usize) {
-        let Some(server) = self.servers.get_mut(index) else { return };
-        if server.cancels > 0 {
-            server.state = ServerState::Withheld;
-            server.since = self.now;
-            return;
-        }
-        let Some(pool) = self.pools.get_mut(server.pool) else { return };
-        let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
-        let surplus = server.about.permit.is_surplus();
-        if aged || surplus || !pool.wants(server.about.node, server.about.generation, self.primary)
-        {
-            self.retire(index);
-            return;
-        }
-        server.state = ServerState::Idle;
-        server.since = self.now;
-        let paused = pool.family.is_paused();
-        let own = pool.waiters.front().map(|waiter| waiter.since);
-        if pool.family.is_spread()
-            && !paused
-            && let Some((other, since)) = pool.family.oldest_elsewhere(self.index)
-            && own
-                .is_none_or(|own| since.saturating_add(us(self.settings.pool.fairness_slack)) < own)
-        {
-            self.move_to(index, other);
-            return;
-        }
-        if own.is_some() && !paused {
-            let pool_index = server.pool;
-            self.serve_next(pool_index, index);
-            return;
-        }
-        if server.about.permit.is_reserve() && !paused {
-            // Nobody waits any more.
-            self.retire(index);
-            return;
-        }
-        pool.idle.push(index);
-        pool.publish(self.index);
-        // A waiter that another loop enqueued while this one parked is seen now, or has seen the parked connection.
-        if pool.family.is_spread()
-            && !paused
-            && let Some((other, _)) = pool.family.oldest_elsewhere(self.index)
-        {
-            pool.idle.pop();
-            pool.publish(self.index);
-            self.move_to(index, other);
-        }
-    }
-
-    /// Gives the server to the first in the queue.
-    fn serve_next(&mut self, pool_index: usize, server_index: usize) {
-        let Some(pool) = self.pools.get_mut(pool_index) else { return };
-        let Some(waiter) = pool.waiters.pop_front() else { return };
-        pool.stats.wait_us = pool.stats.wait_us.wrapping_add(self.now.saturating_sub(waiter.since));
-        pool.publish(self.index);
-        self.grant(waiter.client, server_index);
-        // The burst that waited goes now, with the replay of its settings before it.
-        if self.client_is(waiter.client, ClientState::Leased(server_index)) {
-            self.client_resume_held(waiter.client, server_index);
-        }
-    }
-
-    /// Serves the queue of a pool from its parked connections, after a pause or a change of settings.
-    pub(super) fn serve_queue(&mut self, pool_index: usize) {
-        loop {
-            let ready = self
-                .pools
-                .get(pool_index)
-                .is_some_and(|p| !p.waiters.is_empty() && !p.family.is_paused());
-            if !ready {
-                return;
-            }
-            let Some(server) = self.take_idle(pool_index) else {
-                self.open_more(pool_index);
-                return;
-            };
-            self.serve_next(pool_index, server);
-        }
-    }
-
-    /// Sends a server at rest to another loop.
-    fn move_to(&mut self, index: usize, other: usize) {
-        let Some(mut server) = self.servers.try_remove(index) else { return };
-        if let Some(pool) = self.pools.get_mut(server.pool) {
-            pool.servers = pool.servers.saturating_sub(1);
-        }
-        server.link.deregister(self.poll.registry());
-        self.shared.send(
-            other,
-            Message::Moved(Moving {
-                link: server.link,
-                session: server.session,
-                about: server.about,
-            }),
-        );
-    }
-
-    /// Another loop has waiters and none idle.
-    pub(super) fn give_away(&mut self, pool_index: usize, other: usize) {
-        let Some(pool) = self.pools.get_mut(pool_index) else { return };
-        if pool.waiters.is_empty()
-            && let Some(index) = pool.idle.pop()
-        {
-            pool.publish(self.index);
-            self.move_to(index, other);
-        }
     }
 
     /// Asks a server something of ours; it is parked when it has answered.

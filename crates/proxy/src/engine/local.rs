@@ -83,12 +83,15 @@ impl LocalPool {
 
     /// Publishes queue and idle connections to the other loops.
     pub(super) fn publish(&self, own: usize) {
-        if self.family.is_spread()
-            && let Some(face) = self.family.face(own)
-        {
-            face.publish_waiting(self.waiters.front().map_or(0, |waiter| waiter.since));
-            face.publish_idle(self.idle.len());
+        if self.family.is_spread() {
+            let oldest = self.waiters.front().map_or(0, |waiter| waiter.since);
+            self.family.faces.publish(own, oldest, self.idle_count());
         }
+    }
+
+    /// Parked connections, as the other loops are told.
+    pub(super) fn idle_count(&self) -> u64 {
+        u64::try_from(self.idle.len()).unwrap_or(u64::MAX)
     }
 
     /// How many more connections to `node` those who wait call for, or `min_idle` of the whole pool.

@@ -213,6 +213,7 @@ impl Worker {
             about,
             since: self.now,
             cancels: 0,
+            amid: false,
         });
         if let Some(pool) = self.pools.get_mut(pool_index) {
             pool.servers = pool.servers.saturating_add(1);

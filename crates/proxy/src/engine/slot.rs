@@ -139,6 +139,15 @@ pub(crate) struct Server {
     pub(crate) since: u64,
     /// Cancel requests for it that are not finished.
     pub(crate) cancels: usize,
+    /// The burst that is being taken ends with a part of a message.
+    pub(crate) amid: bool,
+}
+
+impl Server {
+    /// Whether nothing of a message has been read that would stay behind if it went to another loop.
+    pub(crate) fn is_movable(&self) -> bool {
+        !self.amid && self.held.is_empty() && self.stream.remaining == 0
+    }
 }
 
 /// What is known of a server connection apart from its conversation; travels with it.

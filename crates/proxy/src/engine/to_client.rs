@@ -125,8 +125,12 @@ impl Worker {
             }
             _ => {}
         }
-        if outcome.ready {
+        if outcome.ready && outcome.taken == data.len() {
             self.after_ready(client, index);
+        } else if outcome.ready {
+            self.mark_amid(index, true);
+            self.after_ready(client, index);
+            self.mark_amid(index, false);
         } else if outcome.unblocked {
             self.again.push_back(Again::Client(client));
         }
@@ -134,6 +138,12 @@ impl Worker {
             self.leave_if_answered(client);
         }
         outcome.taken
+    }
+
+    fn mark_amid(&mut self, index: usize, amid: bool) {
+        if let Some(server) = self.servers.get_mut(index) {
+            server.amid = amid;
+        }
     }
 
     /// Passes a burst on to the client.

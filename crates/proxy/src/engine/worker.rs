@@ -47,6 +47,8 @@ pub(super) enum Again {
     Server(usize),
     /// A client that found the queue full.
     Refuse(usize),
+    /// A pool with parked connections beside its queue.
+    Queue(usize),
 }
 
 /// One event loop.
@@ -207,6 +209,7 @@ impl Worker {
                 Some(Again::Refuse(index)) => {
                     self.guard_client(index, |worker| worker.refuse_waiting(index));
                 }
+                Some(Again::Queue(pool)) => self.serve_queue(pool),
                 None => return,
             }
         }

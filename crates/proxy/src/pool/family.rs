@@ -2,14 +2,14 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use trunkline_settings::PoolPolicy;
 use trunkline_wire::Reported;
 
-use super::cap::Cap;
+use super::{cap::Cap, faces::Faces};
 use crate::{cluster::NodeId, handover::StartupParams};
 
 /// Number of a family, never used again in this process.
@@ -99,15 +99,6 @@ impl PoolCaps {
     }
 }
 
-/// What the loops know of each other's part of a family.
-#[derive(Debug, Default)]
-pub(crate) struct Face {
-    /// When this loop's oldest waiter came, in microseconds of the engine's clock; 0 for none.
-    waiting_since: AtomicU64,
-    /// Idle connections parked at this loop.
-    idle: AtomicUsize,
-}
-
 /// Where the clients of a family live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Home {
@@ -142,7 +133,8 @@ pub(crate) struct Family {
     clients: AtomicUsize,
     /// When it was last asked for, as a count of all logins.
     pub(crate) asked_for: AtomicU64,
-    faces: Box<[Face]>,
+    /// What the loops tell each other of their parts.
+    pub(crate) faces: Faces,
 }
 
 /// A client's place in a family; while one is held, the family is not retired for want of use.
@@ -204,7 +196,7 @@ impl Family {
             told: ArcSwapOption::empty(),
             clients: AtomicUsize::new(0),
             asked_for: AtomicU64::new(0),
-            faces: (0..loops).map(|_| Face::default()).collect(),
+            faces: Faces::new(loops),
         }
     }
 
@@ -256,55 +248,6 @@ impl Family {
                 self.told.store(Some(Arc::clone(&told)));
                 told
             }
-        }
-    }
-
-    /// The loop's own face.
-    pub(crate) fn face(&self, own: usize) -> Option<&Face> {
-        self.faces.get(own)
-    }
-
-    /// The loop, other than `own`, whose oldest waiter came first, and when that was.
-    pub(crate) fn oldest_elsewhere(&self, own: usize) -> Option<(usize, u64)> {
-        self.faces
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != own)
-            .filter_map(|(index, face)| face.waiting().map(|since| (index, since)))
-            .min_by_key(|(_, since)| *since)
-    }
-
-    /// A loop other than `own` with an idle connection parked.
-    pub(crate) fn idle_elsewhere(&self, own: usize) -> Option<usize> {
-        self.faces
-            .iter()
-            .enumerate()
-            .find(|(index, face)| *index != own && face.idle.load(Ordering::SeqCst) > 0)
-            .map(|(index, _)| index)
-    }
-}
-
-impl Face {
-    /// Publishes the arrival of the oldest waiter (0: none), before the loop looks for idle connections elsewhere.
-    ///
-    /// Together with [`Face::publish_idle`] this is a store-then-load on both sides with sequential consistency: of a
-    /// loop that parks a connection and one that enqueues a waiter, at least one sees the other, so no connection is
-    /// left idle beside a waiter.
-    pub(crate) fn publish_waiting(&self, since: u64) {
-        self.waiting_since.store(since, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-    }
-
-    /// Publishes the number of idle connections, before the loop looks for waiters elsewhere.
-    pub(crate) fn publish_idle(&self, idle: usize) {
-        self.idle.store(idle, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-    }
-
-    fn waiting(&self) -> Option<u64> {
-        match self.waiting_since.load(Ordering::SeqCst) {
-            0 => None,
-            since => Some(since),
         }
     }
 }
