@@ -137,22 +137,39 @@ async fn everybody_gets_a_share_of_servers_that_are_dealt_to_all_loops() -> Resu
     everybody_gets_a_share(32).await
 }
 
+/// Looks at the number of servers of a pool of this size while all clients rush.
+async fn there_are_never_more_servers(
+    user: &str,
+    size: usize,
+    clients: usize,
+    more: &str,
+) -> Result<()> {
+    let scene = Scene::calm(user, &format!("{}\n{more}", config(size))).await?;
+    let rush = Rush::start(crowd(&scene.trunkline, user, clients).await?);
+    let looker = scene.node.connect(DATABASE).await?;
+    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{user}'");
+    let mut looks = 0;
+    while looks < LOOKS || !rush.is_over()? {
+        let servers: usize = query_text(&looker, &sql).await?.parse()?;
+        ensure(servers <= size, format!("{servers} servers in a pool of {size}"))?;
+        looks += 1;
+    }
+    rush.counts().await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn there_are_never_more_servers_than_the_pool_may_have() -> Result<()> {
     for size in [1, 2, 20, 32] {
-        let scene = Scene::calm(&format!("cap{size}"), &config(size)).await?;
-        let rush = Rush::start(crowd(&scene.trunkline, &scene.user, CLIENTS).await?);
-        let looker = scene.node.connect(DATABASE).await?;
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", scene.user);
-        let mut looks = 0;
-        while looks < LOOKS || !rush.is_over()? {
-            let servers: usize = query_text(&looker, &sql).await?.parse()?;
-            ensure(servers <= size, format!("{servers} servers in a pool of {size}"))?;
-            looks += 1;
-        }
-        rush.counts().await?;
+        there_are_never_more_servers(&format!("cap{size}"), size, CLIENTS, "").await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn servers_on_their_way_out_count_until_they_have_gone() -> Result<()> {
+    // None is used for longer than this.
+    there_are_never_more_servers("fleeting", 20, 100, "max_age = \"50ms\"").await
 }
 
 #[tokio::test]

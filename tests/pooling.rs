@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    DATABASE, PASSWORD, Scene, backend, ensure, fails, one, refused, run, run_each, words,
+    DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, refused, run, run_each, words,
 };
 use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -106,14 +106,14 @@ async fn prepared_statements_follow_the_client_from_server_to_server() -> Result
     // A name belongs to its client alone.
     let mut bob = scene.raw().await?;
     let bind = [say::bind("", "mine", &[Some("x")]), say::sync()].concat();
-    common::error_in(&bob.exchange(&bind, 1).await?, "26000")?;
+    error_in(&bob.exchange(&bind, 1).await?, "26000")?;
     // What is closed is gone, whatever the servers still have.
     let close = [say::close_statement("mine"), say::sync()].concat();
     assert_eq!(tags(&alice.exchange(&close, 1).await?), "3Z");
-    common::error_in(&alice.exchange(&bind, 1).await?, "26000")?;
+    error_in(&alice.exchange(&bind, 1).await?, "26000")?;
     assert_eq!(tags(&alice.exchange(&parse, 1).await?), "1Z");
     run(&mut alice, "DISCARD ALL").await?;
-    common::error_in(&alice.exchange(&bind, 1).await?, "26000")?;
+    error_in(&alice.exchange(&bind, 1).await?, "26000")?;
     Ok(())
 }
 
@@ -149,7 +149,7 @@ async fn a_pool_is_never_wholly_kept() -> Result<()> {
     let mut third = scene.raw().await?;
     third.send(&say::query("CREATE TEMP TABLE mine (i int)")).await?;
     let said = third.expect_closed().await?;
-    let error = common::error_in(&said, "53400")?;
+    let error = error_in(&said, "53400")?;
     let told = words(&error);
     for word in ["keeping", "temporary object", "pool.max_pinned", "2"] {
         assert!(told.contains(word), "{word} is not in: {told}");
@@ -215,11 +215,11 @@ async fn in_statement_mode_transactions_are_refused() -> Result<()> {
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     assert_eq!(backend(&mut alice).await?, backend(&mut bob).await?);
     alice.send(&say::query("BEGIN")).await?;
-    common::error_in(&alice.expect_closed().await?, "0A000")?;
+    error_in(&alice.expect_closed().await?, "0A000")?;
     assert_eq!(one(&mut bob, "SELECT 1").await?, "1");
     let mut carol = scene.raw().await?;
     carol.send(&say::extended("START TRANSACTION", &[])).await?;
-    common::error_in(&carol.expect_closed().await?, "0A000")?;
+    error_in(&carol.expect_closed().await?, "0A000")?;
     Ok(())
 }
 
@@ -260,13 +260,39 @@ async fn idle_servers_are_kept_ready() -> Result<()> {
     assert!(scene.servers().await?.len() >= 12);
     drop(crowd);
     scene.servers_are(5).await?;
-    for _ in 0..30 {
-        run(&mut client, "SELECT pg_sleep(0.02)").await?;
-        // The one that serves the client is replaced, so for a while there may be one more.
-        let servers = scene.servers().await?.len();
-        assert!(servers >= 5, "{servers} servers");
-    }
+    // One that serves a client is not ready for another.
+    run(&mut client, "BEGIN").await?;
+    scene.servers_are(6).await?;
+    let mut others = scene.holders(3).await?;
+    scene.servers_are(9).await?;
+    run(&mut client, "COMMIT").await?;
+    run_each(&mut others, "COMMIT").await?;
     scene.servers_are(5).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_was_told_to_go_holds_its_place_until_it_has_gone() -> Result<()> {
+    let (mut peer, trunkline) = common::scripted("[pool]\nsize = 1\nmax_waiting = 1").await?;
+    let login = trunkline.raw("alice", PASSWORD, DATABASE);
+    let (client, talk) = tokio::join!(login, peer.accept());
+    let (mut alice, mut slow) = (client?, talk?);
+    alice.send(&say::query("SELECT 1")).await?;
+    slow.expect_query("SELECT 1").await?;
+    // Nobody waits for the answer any more.
+    drop(alice);
+    drop(peer.cancel().await?);
+    assert!(slow.read_or_end().await?.is_none());
+    let before = peer.accepted();
+    let mut bob = trunkline.raw("alice", PASSWORD, DATABASE).await?;
+    bob.send(&say::query("SELECT 2")).await?;
+    let mut carol = trunkline.raw("alice", PASSWORD, DATABASE).await?;
+    error_in(&carol.query("SELECT 3").await?, "53300")?;
+    assert_eq!(peer.accepted(), before, "another server while the first one is still there");
+    drop(slow);
+    let mut next = peer.accept().await?;
+    next.answer_query("SELECT 2", &["a"], &[&[Some("2")]]).await?;
+    assert_eq!(tags(&bob.read_until(b'Z').await?), "TDCZ");
     Ok(())
 }
 

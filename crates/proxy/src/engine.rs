@@ -13,6 +13,7 @@ mod local;
 mod message;
 mod parking;
 pub mod report;
+mod retire;
 mod server;
 mod shared;
 mod slot;

@@ -250,6 +250,7 @@ impl Worker {
                 ServerState::Leased(_) => "active",
                 ServerState::Housekeeping => "tested",
                 ServerState::Withheld => "cancel",
+                ServerState::Retiring => "closing",
             },
             pid: server.about.pid,
             age_us: self.now.saturating_sub(server.about.opened_at),

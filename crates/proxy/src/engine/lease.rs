@@ -202,6 +202,9 @@ impl Worker {
         mid_message: bool,
     ) {
         let Some(server) = self.servers.get_mut(server_index) else { return };
+        if server.state == ServerState::Retiring {
+            return;
+        }
         let clean = server.session.at_rest() && !pinned && mode != PoolMode::Session;
         let half = mid_message || server.stream.remaining > 0 || !server.held.is_empty();
         if half || server.session.is_ending() {
@@ -210,7 +213,11 @@ impl Worker {
             self.park(server_index);
         } else if server.session.at_rest() {
             let text = self.settings.pool.reset_query.clone();
-            self.housekeep(server_index, Purpose::Reset, text.as_bytes());
+            if text.trim().is_empty() {
+                self.park(server_index);
+            } else {
+                self.housekeep(server_index, Purpose::Reset, text.as_bytes());
+            }
         } else if server.session.needs_only_rollback() && !pinned && mode != PoolMode::Session {
             self.housekeep(server_index, Purpose::Rollback, b"ROLLBACK");
         } else {

@@ -206,6 +206,14 @@ impl Link {
         Ok(())
     }
 
+    /// Says that nothing more will be written; what the other side still sends can be read.
+    pub(crate) fn finish(&mut self) {
+        self.close_notify();
+        self.out = BytesMut::new();
+        // A connection that is broken already has ended in both directions.
+        rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).ok();
+    }
+
     /// Says goodbye on the TLS layer, as far as the socket takes it.
     pub(crate) fn close_notify(&mut self) {
         if !self.mute

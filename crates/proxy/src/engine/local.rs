@@ -94,11 +94,22 @@ impl LocalPool {
         u64::try_from(self.idle.len()).unwrap_or(u64::MAX)
     }
 
-    /// How many more connections to `node` those who wait call for, or `min_idle` of the whole pool.
-    pub(super) fn lacking(&self, node: NodeId) -> usize {
+    /// How many more connections those who wait call for, or `min_idle` of the whole pool.
+    pub(super) fn lacking(&self, own: usize) -> usize {
         let first = usize::from(!self.welcoming.is_empty() && self.servers == 0);
         let wanted = self.waiters.len().max(first).saturating_sub(self.opening);
-        wanted.max(self.least().saturating_sub(self.family.caps.on(node).used()))
+        let ready = self.idle_everywhere(own).saturating_add(self.opening);
+        wanted.max(self.least().saturating_sub(ready))
+    }
+
+    /// Parked connections of the pool at all loops.
+    pub(super) fn idle_everywhere(&self, own: usize) -> usize {
+        let elsewhere = if self.family.is_spread() {
+            self.family.faces.idle_elsewhere(own).map(|(_, idle)| idle).sum()
+        } else {
+            0
+        };
+        usize::try_from(elsewhere).unwrap_or(usize::MAX).saturating_add(self.idle.len())
     }
 
     /// Whether clients wait that no connection of this loop will serve by itself.
@@ -106,7 +117,7 @@ impl LocalPool {
         !self.waiters.is_empty() || (!self.welcoming.is_empty() && self.servers == 0)
     }
 
-    /// Connections that the pool keeps over all loops, while it is wanted.
+    /// Idle connections that the pool keeps ready over all loops.
     pub(super) fn least(&self) -> usize {
         if self.family.is_removed() { 0 } else { self.family.policy.load().min_idle }
     }

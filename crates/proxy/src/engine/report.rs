@@ -137,7 +137,8 @@ pub struct ServerReport {
     pub user: Arc<str>,
     /// The node it leads to.
     pub node: NodeId,
-    /// `active`, `idle`, `tested` (answers a query of ours) or `cancel` (withheld for a cancel request).
+    /// `active`, `idle`, `tested` (answers a query of ours), `cancel` (withheld for a cancel request) or
+    /// `closing` (told to go).
     pub state: &'static str,
     /// The server's process id.
     pub pid: i32,

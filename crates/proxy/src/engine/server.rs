@@ -11,6 +11,7 @@ use super::{
     link::Link,
     local::Failure,
     message::{Message, Opened},
+    retire::RETIRING_US,
     shared::Shared,
     slot::{ClientState, Moving, Server, ServerAbout, ServerState, Stream},
     worker::{Worker, server_token},
@@ -43,7 +44,7 @@ impl Worker {
         let Some(node) = self.primary else { return };
         loop {
             let Some(pool) = self.pools.get_mut(pool_index) else { return };
-            if pool.lacking(node) == 0
+            if pool.lacking(self.index) == 0
                 || pool.opening >= OPENING_MAX
                 || self.now < pool.attempt.not_before
                 || pool.family.is_paused()
@@ -61,8 +62,11 @@ impl Worker {
                     // Somebody's idle connection may hold the place: it is asked for, at this loop first.
                     pool.attempt.full = Some(Arc::clone(&cap));
                     let waits = pool.is_wanted();
+                    // Those on their way out make room for as many.
+                    let enough = cap.leaving() >= pool.lacking(self.index);
                     if !waits
-                        || !(self.evict(&cap, pool_index) || self.open_reserve(pool_index, node))
+                        || !(!enough && self.evict(&cap, pool_index)
+                            || self.open_reserve(pool_index, node))
                     {
                         return;
                     }
@@ -98,18 +102,8 @@ impl Worker {
             })
             .min_by_key(|index| self.servers.get(*index).map_or(u64::MAX, |server| server.since));
         let Some(index) = found else { return false };
-        self.unpark(index);
         self.retire(index);
         true
-    }
-
-    /// Takes a parked connection out of its pool's list.
-    fn unpark(&mut self, index: usize) {
-        let Some(pool_index) = self.servers.get(index).map(|server| server.pool) else { return };
-        if let Some(pool) = self.pools.get_mut(pool_index) {
-            pool.idle.retain(|other| *other != index);
-            pool.publish(self.index);
-        }
     }
 
     /// A connection that was asked for is there, or not.
@@ -300,29 +294,6 @@ impl Worker {
         }
     }
 
-    /// Closes a connection that nobody uses.
-    pub(super) fn retire(&mut self, index: usize) {
-        let Some(mut server) = self.servers.try_remove(index) else { return };
-        if !server.session.is_ending() && !server.session.is_busy() {
-            self.splice.clear();
-            trunkline_wire::frontend::terminate(&mut self.splice);
-            // A goodbye that does not fit the socket is not worth waiting for.
-            drop(server.link.send(&self.splice));
-            self.splice.clear();
-            server.link.close_notify();
-        }
-        server.link.deregister(self.poll.registry());
-        if let Some(pool) = self.pools.get_mut(server.pool) {
-            pool.servers = pool.servers.saturating_sub(1);
-            pool.stats.closed = pool.stats.closed.wrapping_add(1);
-            if server.state == ServerState::Idle {
-                pool.idle.retain(|other| *other != index);
-                pool.publish(self.index);
-            }
-        }
-        self.hasten_maintenance();
-    }
-
     /// The connection to a server is lost, or of no use any more; who it serves is told.
     pub(super) fn drop_server(&mut self, index: usize, why: &str) {
         let said = self.servers.get(index).is_some_and(|server| server.session.is_ending());
@@ -334,6 +305,10 @@ impl Worker {
         let Some(server) = self.servers.get_mut(index) else { return };
         let torn = server.stream.is_torn();
         let state = server.state;
+        if state == ServerState::Retiring {
+            self.bury(index);
+            return;
+        }
         server.session.end();
         let pool_index = server.pool;
         if let ServerState::Leased(client) = state {
@@ -476,35 +451,37 @@ impl Worker {
     fn expire_idle(&mut self, pool_index: usize) {
         let limit = us(self.settings.pool.idle_timeout);
         let Some(pool) = self.pools.get(pool_index) else { return };
-        let open = self.primary.map_or(0, |node| pool.family.caps.on(node).used());
-        let mut surplus = open.saturating_sub(pool.least());
-        let mut old = Vec::new();
-        for index in &pool.idle {
-            let Some(server) = self.servers.get(*index) else { continue };
+        let mut spare = pool.idle_everywhere(self.index).saturating_sub(pool.least());
+        for index in pool.idle.clone() {
+            let (Some(pool), Some(server)) = (self.pools.get(pool_index), self.servers.get(index))
+            else {
+                continue;
+            };
             let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
             let stale = !pool.wants(server.about.node, server.about.generation, self.primary)
                 || server.about.permit.is_surplus();
-            let idle = limit != 0 && surplus > 0 && self.now.saturating_sub(server.since) >= limit;
+            let idle = limit != 0 && spare > 0 && self.now.saturating_sub(server.since) >= limit;
             if aged || stale || idle {
-                surplus = surplus.saturating_sub(1);
-                old.push(*index);
+                spare = spare.saturating_sub(1);
+                self.retire(index);
             }
-        }
-        for index in old {
-            self.unpark(index);
-            self.retire(index);
         }
     }
 
-    /// Queries of ours that are not answered in time cost the connection.
+    /// Queries of ours that are not answered in time cost the connection, and a server that does not close a connection
+    /// is not waited for.
     fn expire_housekeeping(&mut self) {
         let limit = us(self.settings.pool.server_check_timeout);
         let late: Vec<usize> = self
             .servers
             .iter()
             .filter(|(_, server)| {
-                server.state == ServerState::Housekeeping
-                    && self.now.saturating_sub(server.since) >= limit
+                let limit = match server.state {
+                    ServerState::Housekeeping => limit,
+                    ServerState::Retiring => RETIRING_US,
+                    _ => return false,
+                };
+                self.now.saturating_sub(server.since) >= limit
             })
             .map(|(index, _)| index)
             .collect();

@@ -120,6 +120,8 @@ pub(crate) enum ServerState {
     Housekeeping,
     /// At rest, but a cancel request for it is under way.
     Withheld,
+    /// Told to go; it counts under the caps until the server has closed it.
+    Retiring,
 }
 
 /// A server connection of the loop.

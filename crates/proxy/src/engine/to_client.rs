@@ -70,11 +70,13 @@ impl Worker {
                 }
                 Ok(Received::Closed) => {
                     self.drop_server(index, "the server closed the connection unexpectedly");
+                    self.bury(index);
                     break;
                 }
                 Err(error) => {
                     let reason = format!("the connection to the server broke: {error}");
                     self.drop_server(index, &reason);
+                    self.bury(index);
                     break;
                 }
             }
@@ -213,6 +215,9 @@ impl Worker {
         let mut taken = 0_usize;
         loop {
             let Some(server) = self.servers.get_mut(index) else { return data.len() };
+            if server.state == ServerState::Retiring {
+                return data.len();
+            }
             let rest = data.get(taken..).unwrap_or_default();
             if server.stream.remaining > 0 {
                 let dropped = server.stream.remaining.min(rest.len());

@@ -11,12 +11,18 @@ pub(crate) struct Cap {
     /// 0 means no limit.
     limit: AtomicUsize,
     used: AtomicUsize,
+    /// How many of those that are used have been told to go.
+    leaving: AtomicUsize,
 }
 
 impl Cap {
     /// A cap of `limit` connections; 0 for none.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limit: AtomicUsize::new(limit),
+            used: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+        })
     }
 
     /// Changes the limit. Connections above a lowered limit stay until they are closed.
@@ -29,15 +35,20 @@ impl Cap {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Connections that are open or being opened.
+    /// Connections that are open or being opened, those included that have been told to go.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether more are open than the limit allows, after it was lowered.
+    /// Connections that have been told to go, and whose server has not closed them yet.
+    pub(crate) fn leaving(&self) -> usize {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether more are open and staying than the limit allows, after it was lowered.
     pub(crate) fn is_exceeded(&self) -> bool {
         let limit = self.limit();
-        limit != 0 && self.used() > limit
+        limit != 0 && self.used().saturating_sub(self.leaving()) > limit
     }
 
     fn take(&self) -> bool {
@@ -59,6 +70,7 @@ impl Cap {
 pub(crate) struct Permit {
     caps: Box<[Arc<Cap>]>,
     reserve: bool,
+    leaving: bool,
 }
 
 impl Permit {
@@ -70,7 +82,7 @@ impl Permit {
                 return Err(Arc::clone(cap));
             }
         }
-        Ok(Self { caps: caps.into(), reserve: false })
+        Ok(Self { caps: caps.into(), reserve: false, leaving: false })
     }
 
     /// The same for a connection beyond the size of its pool, which is closed when nobody waits any more.
@@ -78,6 +90,15 @@ impl Permit {
         let mut permit = Self::take(caps)?;
         permit.reserve = true;
         Ok(permit)
+    }
+
+    /// The connection has been told to go. It counts until its server has closed it.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::replace(&mut self.leaving, true) {
+            for cap in &self.caps {
+                cap.leaving.fetch_add(1, Ordering::AcqRel);
+            }
+        }
     }
 
     /// Whether it comes from the reserve of its pool.
@@ -99,6 +120,9 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         for cap in &self.caps {
+            if self.leaving {
+                cap.leaving.fetch_sub(1, Ordering::AcqRel);
+            }
             cap.give_back();
         }
     }
@@ -118,6 +142,22 @@ mod tests {
         assert_eq!((wide.used(), narrow.used()), (1, 1));
         drop(first);
         assert_eq!((wide.used(), narrow.used()), (0, 0));
+    }
+
+    #[test]
+    fn one_that_leaves_holds_its_place_but_is_no_surplus() {
+        let cap = Cap::new(2);
+        let mut first = Permit::take(&[Arc::clone(&cap)]).expect("room for two");
+        let second = Permit::take(&[Arc::clone(&cap)]).expect("room for two");
+        cap.set_limit(1);
+        assert!(first.is_surplus() && second.is_surplus());
+        first.leave();
+        first.leave();
+        assert_eq!((cap.used(), cap.leaving()), (2, 1));
+        assert!(!second.is_surplus());
+        drop(first);
+        assert_eq!((cap.used(), cap.leaving()), (1, 0));
+        Permit::take(&[Arc::clone(&cap)]).expect_err("the second one stays");
     }
 
     #[test]
