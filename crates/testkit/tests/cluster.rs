@@ -163,7 +163,8 @@ async fn connections_are_cut_and_settings_reloaded() -> Result<()> {
     let cluster = Cluster::builder().start().await?;
     let primary = cluster.primary();
     let client = primary.connect("postgres").await?;
-    assert_eq!(primary.cut_connections().await?, 1);
+    // One with which the kit has looked whether the server is up may still be on its way out.
+    assert!(primary.cut_connections().await? >= 1);
     let error = client.simple_query("SELECT 1").await.unwrap_err();
     assert!(error.is_closed() || error.code().is_some_and(|it| it.code() == "57P01"), "{error}");
     primary.set("work_mem", "5MB")?;
