@@ -13,11 +13,13 @@ async fn scene(user: &str) -> Result<Scene<'static>> {
     Scene::calm(user, &format!("[pool]\nsize = 2\n[console]\nadmin_users = [\"{user}\"]")).await
 }
 
-/// Why clients are pinned, as the console shows it.
-async fn pins(operator: &Client) -> Result<Vec<String>> {
+/// Why clients are pinned, and whether the console can say since when.
+async fn pins(operator: &Client) -> Result<Vec<(String, bool)>> {
     let shown = operator.simple_query("SHOW PINS").await?;
     let rows = shown.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get("reasons").unwrap_or_default().to_owned()),
+        SimpleQueryMessage::Row(row) => {
+            Some((row.get("reasons").unwrap_or_default().to_owned(), row.get("age").is_some()))
+        }
         _ => None,
     });
     Ok(rows.collect())
@@ -58,14 +60,16 @@ async fn is_paused(scene: &Scene<'_>) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn pins_are_shown_with_their_reason() -> Result<()> {
+async fn pins_are_shown_with_their_reason_and_age() -> Result<()> {
     let scene = scene("pinned").await?;
     let operator = scene.trunkline.connect("pinned", PASSWORD, "trunkline").await?;
-    assert_eq!(pins(&operator).await?, [""; 0]);
+    assert_eq!(pins(&operator).await?, []);
     let mut client = scene.raw().await?;
-    run(&mut client, "CREATE TEMP TABLE t (i int)").await?;
-    assert_eq!(pins(&operator).await?, ["temporary object"]);
+    run(&mut client, "BEGIN; CREATE TEMP TABLE t (i int)").await?;
+    assert_eq!(pins(&operator).await?, [("temporary object".to_owned(), false)]);
+    run(&mut client, "COMMIT").await?;
+    assert_eq!(pins(&operator).await?, [("temporary object".to_owned(), true)]);
     run(&mut client, "DISCARD ALL").await?;
-    assert_eq!(pins(&operator).await?, [""; 0]);
+    assert_eq!(pins(&operator).await?, []);
     Ok(())
 }

@@ -71,6 +71,7 @@ pub(crate) fn client_report(pid: i32, database: &str, user: &str) -> ClientRepor
         connected_us: 60_000_000,
         silent_us: 2_000_000,
         wait_us: 0,
+        kept_us: None,
         pins: Vec::new(),
         server_pid: None,
         statements: 1,

@@ -82,6 +82,7 @@ impl Worker {
                 protocol: login.protocol,
                 startup: login.startup,
                 connected_at: self.now,
+                kept_since: 0,
                 places: (login.slot, member),
             }),
         });
@@ -345,6 +346,7 @@ impl Worker {
         }
         let limit = pool.family.policy.load().max_pinned;
         client.kept = pool.family.caps.keep(limit);
+        client.rare.kept_since = self.now;
         if client.kept {
             return;
         }

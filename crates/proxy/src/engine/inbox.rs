@@ -224,6 +224,7 @@ impl Worker {
             } else {
                 0
             },
+            kept_us: client.kept.then(|| self.now.saturating_sub(client.rare.kept_since)),
             pins: client.session.pins().iter().collect::<Vec<PinReason>>(),
             server_pid: server.map(|server| server.about.pid),
             statements: client.session.name_count(),

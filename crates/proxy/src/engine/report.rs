@@ -112,6 +112,8 @@ pub struct ClientReport {
     pub silent_us: u64,
     /// How long it has been waiting for a server, in microseconds.
     pub wait_us: u64,
+    /// How long it has kept its server between transactions, in microseconds, if it does.
+    pub kept_us: Option<u64>,
     /// Why it is pinned.
     pub pins: Vec<PinReason>,
     /// The server's process id, while it holds one.

@@ -97,6 +97,8 @@ pub(crate) struct ClientRare {
     pub(crate) protocol: ProtocolVersion,
     pub(crate) startup: StartupParams,
     pub(crate) connected_at: u64,
+    /// Since when it keeps its server between transactions, if it does.
+    pub(crate) kept_since: u64,
     /// Its places among all clients and in its family.
     pub(crate) places: (ClientSlot, Membership),
 }
