@@ -158,10 +158,10 @@ impl ServerSession {
         !self.owed.is_empty() || self.intake != Intake::Messages
     }
 
-    /// Whether replies are owed that will come although the client sends nothing more. What was sent without a Sync
-    /// must have been flushed for that; see [`flush`](Self::flush).
+    /// Whether replies are owed that will come although the client sends nothing more, or its end. What was sent
+    /// without a Sync must have been flushed for that; see [`flush`](Self::flush).
     pub fn will_answer(&self) -> bool {
-        !self.owed.is_empty() && self.intake != Intake::CopyData
+        self.ending || (!self.owed.is_empty() && self.intake != Intake::CopyData)
     }
 
     /// Whether it reads COPY data.
@@ -176,9 +176,10 @@ impl ServerSession {
         }
     }
 
-    /// The server is sent something, while it reads COPY data, that it will refuse and end.
+    /// The server is sent something, while it reads COPY data, that it will refuse, and will end. It may have left the
+    /// COPY by then because of an error in the data; it ends all the same.
     pub fn break_copy(&mut self) {
-        self.intake = Intake::Messages;
+        self.ending = true;
     }
 
     /// Number of replies owed.

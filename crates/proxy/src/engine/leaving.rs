@@ -30,6 +30,8 @@ pub(crate) enum Departure {
     Final,
     /// The same, and it hears nothing any more, because its socket is broken.
     Deaf,
+    /// It has broken the protocol, and its server is to say so and to end.
+    Refused,
     /// Its socket says that it will send nothing more, but not all that it has sent has been read.
     HungUp,
     /// All that it has sent has been read.
@@ -60,7 +62,7 @@ impl Worker {
 
     /// The server has been sent something that it will refuse, and will end.
     pub(super) fn await_refusal(&mut self, index: usize) {
-        self.leave_finally(index, BytesMut::new());
+        self.set_leaving(index, Departure::Refused, BytesMut::new());
     }
 
     /// The client has broken the protocol: it is told so when what it asked for before is answered.
@@ -86,10 +88,6 @@ impl Worker {
     }
 
     fn leave_finally(&mut self, index: usize, words: BytesMut) {
-        if let Some(client) = self.clients.get_mut(index) {
-            client.held = BytesMut::new();
-            client.readable = false;
-        }
         self.set_leaving(index, Departure::Final, words);
         self.flush_server(index);
     }
@@ -124,7 +122,12 @@ impl Worker {
         if client.leaving.as_ref().is_some_and(|leaving| leaving.how == how) {
             return;
         }
-        client.leaving = Some(Box::new(Leaving { how, words, since: self.now }));
+        let leaving = Leaving { how, words, since: self.now };
+        if !leaving.is_read() {
+            client.held = BytesMut::new();
+            client.readable = false;
+        }
+        client.leaving = Some(Box::new(leaving));
         self.arm_client(index);
     }
 
@@ -203,7 +206,7 @@ impl Worker {
                 true
             }
             Departure::Deaf => true,
-            Departure::HungUp | Departure::Ended => false,
+            Departure::Refused | Departure::HungUp | Departure::Ended => false,
         }
     }
 }

@@ -434,6 +434,9 @@ fn judge_burst(
         let frame = Frame { tag: header.tag, body: bytes.get(HEADER..).unwrap_or_default(), bytes };
         match client.session.on_client(&mut server.session, frame, taken, ways, around) {
             Step::Next => taken = taken.saturating_add(header.len),
+            Step::Terminate if server.session.reads_copy() => {
+                return (taken, broken(header.tag, server, taken, ways));
+            }
             Step::Terminate => return (taken, Burst::Terminate),
             Step::Refuse(code, message) => return (taken, Burst::Refuse(code, message)),
             Step::UnknownTag => return (taken, broken(header.tag, server, taken, ways)),
@@ -442,8 +445,8 @@ fn judge_burst(
     (taken, Burst::Taken)
 }
 
-/// Judges a message, found at `at` in the burst, whose tag or length no client may send. While the server reads COPY
-/// data it has words of its own for that, so it gets the header as it is.
+/// Judges a message, found at `at` in the burst, whose tag or length no client may send now. While the server reads
+/// COPY data it has words of its own for that, so it gets the header as it is.
 fn broken(tag: u8, server: &mut Server, at: usize, ways: &mut Ways<'_, '_>) -> Burst {
     if server.session.reads_copy() {
         ways.server.forward(at..at.saturating_add(HEADER));
