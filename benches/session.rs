@@ -12,7 +12,7 @@ use trunkline_session::{
 };
 use trunkline_testkit::peer::{answer, say};
 use trunkline_wire::Reported;
-use trunkline_wire::frame::Frames;
+use trunkline_wire::frame::{Frame, MAX_FRAME};
 
 const STATEMENT: &str = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711";
 
@@ -93,11 +93,17 @@ impl Pair {
         let mut out = Outgoing::new(request, &mut self.to_server);
         let mut ways = Ways { server: &mut out, client: &mut self.to_client };
         let mut at = 0;
-        for frame in Frames::new(request).filter_map(Result::ok) {
-            let step =
-                self.client.on_client(&mut self.server, frame, at, &mut ways, &mut self.around);
-            assert_eq!(step, Step::Next);
-            at += frame.bytes.len();
+        while let Some(rest) = request.get(at..).filter(|rest| !rest.is_empty()) {
+            let run = self.client.send_run(&mut self.server, rest, at, MAX_FRAME, ways.server);
+            at += run;
+            if run == 0
+                && let Ok(Some(frame)) = Frame::first(rest)
+            {
+                let step =
+                    self.client.on_client(&mut self.server, frame, at, &mut ways, &mut self.around);
+                assert_eq!(step, Step::Next);
+                at += frame.bytes.len();
+            }
         }
         black_box(out.finish());
     }
@@ -105,12 +111,18 @@ impl Pair {
     fn reply(&mut self, reply: &[u8]) {
         let mut out = Outgoing::new(reply, &mut self.to_client);
         let mut at = 0;
-        for frame in Frames::new(reply).filter_map(Result::ok) {
-            let end = at + frame.bytes.len();
-            let said =
-                self.client.on_server(&mut self.server, frame.tag, frame.body, at..end, &mut out);
-            assert!(matches!(said, Reply::Next | Reply::Ready), "{said:?}");
-            at = end;
+        while let Some(rest) = reply.get(at..).filter(|rest| !rest.is_empty()) {
+            let run = ClientSession::pass_run(&mut self.server, rest, at, &mut out);
+            at += run;
+            if run == 0
+                && let Ok(Some(frame)) = Frame::first(rest)
+            {
+                let range = at..at + frame.bytes.len();
+                at = range.end;
+                let said =
+                    self.client.on_server(&mut self.server, frame.tag, frame.body, range, &mut out);
+                assert!(matches!(said, Reply::Next | Reply::Ready), "{said:?}");
+            }
         }
         black_box(out.finish());
     }

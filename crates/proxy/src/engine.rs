@@ -12,6 +12,7 @@ mod link;
 mod local;
 mod message;
 mod parking;
+mod readiness;
 pub mod report;
 mod retire;
 mod server;
@@ -31,12 +32,12 @@ use std::{
     thread,
 };
 
-use mio::{Poll, Waker};
 use trunkline_settings::Settings;
 
 use self::{
     message::Mailbox,
-    worker::{WAKE, Worker, WorkerParts},
+    readiness::Registry,
+    worker::{Worker, WorkerParts},
 };
 pub(crate) use self::{
     message::{Arrival, Message},
@@ -61,13 +62,13 @@ impl Engine {
         let mut mailboxes = Vec::new();
         let mut parts = Vec::new();
         for index in 0..workers {
-            let poll = Poll::new()?;
-            let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKE)?);
+            let (registry, waker) = Registry::new()?;
+            let (mailbox, inbox) = Mailbox::new(waker);
             mailboxes.push(mailbox);
             parts.push(WorkerParts {
                 index,
                 shared: Arc::clone(&shared),
-                poll,
+                registry,
                 inbox,
                 settings: Arc::clone(settings),
                 primary: None,

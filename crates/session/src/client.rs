@@ -77,6 +77,16 @@ pub(crate) enum Unnamed {
     OnServer { key: u64, effects: Effects },
 }
 
+impl Unnamed {
+    /// The number of the statement; none if there is none.
+    pub(crate) fn key(&self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Kept { key, .. } | Self::OnServer { key, .. } => Some(*key),
+        }
+    }
+}
+
 /// One client's conversation.
 #[derive(Debug)]
 pub struct ClientSession {

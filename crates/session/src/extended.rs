@@ -51,7 +51,7 @@ impl ClientSession {
             if matches!(self.unnamed, Unnamed::OnServer { .. }) {
                 server.await_unnamed();
             }
-            server.owed.push(Owed::ParseUnnamed(key));
+            server.owed.push(Owed::ParseUnnamed);
             ways.server.forward(range);
             return Step::Next;
         }
@@ -207,10 +207,14 @@ impl ClientSession {
         }
     }
 
+    #[inline]
     pub(crate) fn note_portal(&mut self, portal: &[u8], effects: Effects) {
-        if self.portals.is_empty() && effects.is_none() {
-            return;
+        if !self.portals.is_empty() || !effects.is_none() {
+            self.note_portal_that_matters(portal, effects);
         }
+    }
+
+    fn note_portal_that_matters(&mut self, portal: &[u8], effects: Effects) {
         self.portals.retain(|(name, _)| name.as_ref() != portal);
         if !effects.is_none() {
             self.portals.push((portal.into(), effects));

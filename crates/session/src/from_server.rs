@@ -11,6 +11,7 @@ use crate::{
     expect::{Ours, Owed, Purpose},
     outgoing::Outgoing,
     pin::PinReason,
+    queue::Kind,
     server::{Forgetting, Intake, ServerSession, TxStatus, UNNAMED_UNKNOWN},
 };
 
@@ -52,26 +53,23 @@ impl ClientSession {
         range: Range<usize>,
         out: &mut Outgoing<'_>,
     ) -> Reply {
-        let ours = server.owed.front().is_some_and(Owed::is_ours);
         match tag {
-            b'D' | b'd' | b't' | b'V' | b'H' | b'c' | b'N' => pass(ours, range, out),
+            b'D' | b'd' | b't' | b'V' | b'H' | b'c' | b'N' => pass(server, range, out),
             b'T' | b'n' => {
-                if matches!(
-                    server.owed.front(),
-                    Some(Owed::DescribeStatement | Owed::DescribePortal)
-                ) {
+                if let Some(Owed::DescribeStatement | Owed::DescribePortal) = server.owed.front() {
                     server.owed.pop();
+                    out.forward(range);
+                    settle_into(server, out);
+                    return Reply::Next;
                 }
-                let reply = pass(ours, range, out);
-                settle_into(server, out);
-                reply
+                pass(server, range, out)
             }
             b'C' => self.on_complete(server, body, range, out),
             b'Z' => self.on_ready(server, body, range, out),
-            b'1' | b'2' | b'3' => Self::on_extended(server, tag, range, out),
+            b'1' | b'2' | b'3' => self.on_extended(server, tag, range, out),
             b'I' | b's' => Self::on_no_effect(server, range, out),
             b'E' => self.on_error(server, body, range, out),
-            b'S' => self.on_parameter_status(server, body, ours, range, out),
+            b'S' => self.on_parameter_status(server, body, range, out),
             b'A' => {
                 let listens = self.mode == crate::client::PoolMode::Session
                     || self
@@ -85,7 +83,7 @@ impl ClientSession {
             }
             b'G' | b'W' => {
                 server.begin_copy();
-                pass(ours, range, out)
+                pass(server, range, out)
             }
             _ => desync(server, "the server sent a message that has no place here"),
         }
@@ -99,15 +97,11 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
     ) -> Reply {
         server.copying = false;
-        match server.owed.front_mut() {
-            Some(Owed::Query(Effects::None, _)) => {
-                out.forward(range);
-                Reply::Next
-            }
-            Some(Owed::Query(effects, done)) => {
-                let (effects, place) = (effects.clone(), *done);
-                *done = done.saturating_add(1);
-                self.apply(server, &effects, place, command_tag(body));
+        match server.owed.front() {
+            Some(Owed::Query(..)) => {
+                if let Some((effects, place)) = server.owed.complete_in_query() {
+                    self.apply(server, &effects, place, command_tag(body));
+                }
                 out.forward(range);
                 Reply::Next
             }
@@ -146,31 +140,49 @@ impl ClientSession {
     }
 
     fn on_extended(
+        &self,
         server: &mut ServerSession,
         tag: u8,
         range: Range<usize>,
         out: &mut Outgoing<'_>,
     ) -> Reply {
-        let forward = match (tag, server.owed.front()) {
-            (b'1', Some(Owed::ParseUnnamed(_) | Owed::ParseOther | Owed::Parse(_)))
-            | (b'2', Some(Owed::Bind(_)))
-            | (b'3', Some(Owed::Close | Owed::CloseUnnamed)) => true,
-            (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::ParseUnnamed(_) | Ours::Decoy)))
+        match (tag, server.owed.front()) {
+            (b'2', Some(Owed::Bind(_)))
+            | (b'3', Some(Owed::Close | Owed::CloseUnnamed))
+            | (b'1', Some(Owed::ParseOther)) => {
+                server.owed.pop();
+            }
+            (b'1', Some(Owed::ParseUnnamed)) => {
+                server.owed.pop();
+                // Unless another is under way, it is the one this client has.
+                if let Some(key) = self.unnamed.key() {
+                    server.unnamed_parsed(key);
+                }
+            }
+            (b'1', Some(Owed::Parse(named))) => {
+                named.statement.set_accepted(true);
+                server.owed.pop();
+            }
+            _ => return Self::on_extended_of_ours(server, tag, out),
+        }
+        out.forward(range);
+        settle_into(server, out);
+        Reply::Next
+    }
+
+    /// A completion that is not for the client.
+    fn on_extended_of_ours(server: &mut ServerSession, tag: u8, out: &mut Outgoing<'_>) -> Reply {
+        match (tag, server.owed.front()) {
+            (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::Decoy)))
             | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseUnnamed | Ours::CloseOther))) => {
-                false
+                server.owed.pop();
+            }
+            (b'1', Some(Owed::Ours(Ours::ParseUnnamed(key)))) => {
+                let key = *key;
+                server.owed.pop();
+                server.unnamed_parsed(key);
             }
             _ => return desync(server, "a completion came in the wrong place"),
-        };
-        if let Some(Owed::Parse(named)) = server.owed.front() {
-            named.statement.set_accepted(true);
-        }
-        if let Some(Owed::ParseUnnamed(key) | Owed::Ours(Ours::ParseUnnamed(key))) =
-            server.owed.pop()
-        {
-            server.unnamed_parsed(key);
-        }
-        if forward {
-            out.forward(range);
         }
         settle_into(server, out);
         Reply::Next
@@ -180,12 +192,11 @@ impl ClientSession {
         &mut self,
         server: &mut ServerSession,
         body: &[u8],
-        ours: bool,
         range: Range<usize>,
         out: &mut Outgoing<'_>,
     ) -> Reply {
         server.on_parameter(body);
-        if !ours {
+        if !server.owed.front().is_some_and(Owed::is_ours) {
             out.forward(range);
             self.seen = Arc::clone(&server.reported);
         }
@@ -241,7 +252,7 @@ impl ClientSession {
         let (mut skipped_query, mut undone_unnamed) = (false, false);
         let synced = owed.discard_to_sync(|entry| {
             skipped_query |= matches!(entry, Owed::Query(..));
-            undone_unnamed |= matches!(entry, Owed::ParseUnnamed(_) | Owed::Before(_));
+            undone_unnamed |= matches!(entry, Owed::ParseUnnamed | Owed::Before(_));
             self.undo(server, entry);
         });
         if superseded {
@@ -281,7 +292,7 @@ impl ClientSession {
             Owed::Closed(named) => {
                 self.names.insert(named.name, named.statement);
             }
-            Owed::ParseUnnamed(_) => {
+            Owed::ParseUnnamed => {
                 self.unnamed = Unnamed::None;
                 // Whatever the server holds now is not known to be anybody's.
                 server.unnamed = UNNAMED_UNKNOWN;
@@ -434,7 +445,7 @@ impl ClientSession {
                     self.names.insert(named.name.clone(), Arc::clone(&named.statement));
                 }
                 Owed::Ours(Ours::Parse(statement)) => server.statements.add(statement),
-                Owed::ParseUnnamed(_) | Owed::Ours(Ours::ParseUnnamed(_)) => unnamed = true,
+                Owed::ParseUnnamed | Owed::Ours(Ours::ParseUnnamed(_)) => unnamed = true,
                 _ => {}
             }
         }
@@ -458,7 +469,15 @@ pub(crate) fn settle(server: &mut ServerSession, reply: &mut BytesMut) {
     }
 }
 
-fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
+#[inline]
+pub(crate) fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
+    if server.owed.front_kind().is_some_and(Kind::is_unanswered) {
+        settle_rare(server, out);
+    }
+}
+
+#[cold]
+fn settle_rare(server: &mut ServerSession, out: &mut Outgoing<'_>) {
     while matches!(server.owed.front(), Some(Owed::CopyEnd | Owed::Before(_))) {
         server.owed.pop();
     }
@@ -467,8 +486,9 @@ fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
     }
 }
 
-fn pass(ours: bool, range: Range<usize>, out: &mut Outgoing<'_>) -> Reply {
-    if !ours {
+#[inline]
+fn pass(server: &ServerSession, range: Range<usize>, out: &mut Outgoing<'_>) -> Reply {
+    if !server.owed.front().is_some_and(Owed::is_ours) {
         out.forward(range);
     }
     Reply::Next

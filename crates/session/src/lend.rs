@@ -40,15 +40,24 @@ impl ClientSession {
 
     /// Lends the names in a statement that the client binds, describes or executes. They are taken back behind the
     /// next Sync.
+    #[inline]
     pub(crate) fn lend_to_message(
         &mut self,
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) {
-        if !effects.names_statements() || self.names.is_empty() {
-            return;
+        if !effects.is_none() && effects.names_statements() && !self.names.is_empty() {
+            self.lend_what_it_names(effects, server, out);
         }
+    }
+
+    fn lend_what_it_names(
+        &mut self,
+        effects: &Effects,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) {
         let lent = self.lendings(effects, &server.decoys);
         self.lend(&lent, server, out);
         server.decoys.extend(lent.into_iter().map(|lending| lending.name));

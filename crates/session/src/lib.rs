@@ -11,6 +11,7 @@
 
 mod alone;
 mod client;
+mod client_run;
 mod effect;
 mod expect;
 mod extended;
@@ -21,6 +22,8 @@ mod lend;
 mod long;
 mod outgoing;
 mod pin;
+mod queue;
+mod run;
 mod server;
 mod setting;
 mod statement;

@@ -135,7 +135,7 @@ impl ClientSession {
         if parse.name.is_empty() && self.mode != PoolMode::Session {
             self.remember_unnamed(server);
             let key = key();
-            server.owed.push(Owed::ParseUnnamed(key));
+            server.owed.push(Owed::ParseUnnamed);
             ways.server.forward(all);
             server.unnamed = key;
             self.unnamed = Unnamed::OnServer { key, effects: Effects::None };
@@ -237,12 +237,12 @@ impl ClientSession {
         match follow.what {
             Followed::Query => {
                 // Nothing was sent after it, so it is the last entry; its reply cannot have come before its end.
-                if let Some(Owed::Query(last, _)) = server.owed.back_mut() {
-                    if effects.forgets_statements() {
-                        server.forgetting = Forgetting::Asked;
-                    }
-                    *last = effects;
+                if effects.forgets_statements()
+                    && matches!(server.owed.back(), Some(Owed::Query(..)))
+                {
+                    server.forgetting = Forgetting::Asked;
                 }
+                server.owed.amend_last_query(effects);
             }
             Followed::Unnamed(key) => match &mut self.unnamed {
                 Unnamed::OnServer { key: held, effects: known } if *held == key => *known = effects,

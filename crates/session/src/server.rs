@@ -7,7 +7,8 @@ use trunkline_sql::Rules;
 use trunkline_wire::{Reported, frontend};
 
 use crate::{
-    expect::{AfterCopy, OWED_MAX, Ours, Owed, Purpose, Queue},
+    expect::{OWED_MAX, Ours, Owed, Purpose},
+    queue::{AfterCopy, Queue},
     setting::SettingSet,
     statement::ServerStatements,
 };

@@ -111,6 +111,11 @@ impl<'a> Reader<'a> {
     /// A NUL-terminated string, without its NUL.
     #[inline]
     pub(crate) fn cstr(&mut self) -> Result<&'a [u8], Malformed> {
+        // Names are mostly empty: those of the unnamed statement and portal.
+        if let Some((0, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Ok(&[]);
+        }
         // The standard library's search looks at a word at a time, which counts for long statements.
         let text =
             CStr::from_bytes_until_nul(self.rest).map_err(|_| Malformed::Unterminated)?.to_bytes();

@@ -16,9 +16,10 @@ use super::{
     leaving::LINGER_US,
     link::Link,
     message::Arrival,
+    readiness::Token,
     shared::Shared,
     slot::{CancelKey, Client, ClientRare, ClientState, Stream},
-    worker::{Again, Worker, client_token},
+    worker::{Again, Worker},
 };
 
 use crate::{handover::StartupParams, pool::Family};
@@ -50,7 +51,7 @@ impl Worker {
         let index = entry.key();
         let key = CancelKey { pid: Shared::cancel_pid(self.index, index), secret };
         let mut link = Link::new(login.socket, login.tls);
-        if let Err(error) = link.register(self.poll.registry(), client_token(index)) {
+        if let Err(error) = link.register(self.readiness.registry(), Token::Client(index)) {
             tracing::warn!(%error, "a client could not be registered");
             return;
         }
@@ -139,10 +140,9 @@ impl Worker {
     /// Writes to a client; a broken socket ends it.
     pub(super) fn send_to_client(&mut self, index: usize, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(index) else { return };
-        let sent = client
-            .link
-            .send(bytes)
-            .and_then(|()| client.link.update_interest(self.poll.registry(), client_token(index)));
+        let sent = client.link.send(bytes).and_then(|()| {
+            client.link.update_interest(self.readiness.registry(), Token::Client(index))
+        });
         if let Err(error) = sent {
             self.client_gone(index, Some(&error));
         }
@@ -310,7 +310,7 @@ impl Worker {
     pub(super) fn remove_client(&mut self, index: usize) {
         let Some(mut client) = self.clients.try_remove(index) else { return };
         client.link.close_notify();
-        client.link.deregister(self.poll.registry());
+        client.link.deregister(self.readiness.registry());
         if let Some(pool) = self.pools.get_mut(client.pool) {
             pool.clients = pool.clients.saturating_sub(1);
         }

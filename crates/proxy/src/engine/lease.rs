@@ -10,8 +10,9 @@ use trunkline_wire::{
 use super::{
     local::{LocalPool, Waiter},
     message::Message,
+    readiness::Token,
     slot::{ClientState, ServerState},
-    worker::{Again, Worker, server_token},
+    worker::{Again, Worker},
 };
 use crate::pool::Way;
 
@@ -152,7 +153,7 @@ impl Worker {
         let splice = std::mem::take(&mut self.splice);
         if let Some(server) = self.servers.get_mut(server_index) {
             let sent = server.link.send(&splice).and_then(|()| {
-                server.link.update_interest(self.poll.registry(), server_token(server_index))
+                server.link.update_interest(self.readiness.registry(), Token::Server(server_index))
             });
             if sent.is_err() {
                 // The read that follows tells why.

@@ -3,10 +3,7 @@
 use bytes::BytesMut;
 use trunkline_wire::backend::{self, Report};
 
-use super::{
-    slot::ClientState,
-    worker::{Worker, server_token},
-};
+use super::{readiness::Token, slot::ClientState, worker::Worker};
 
 /// How long a client whose socket has ended keeps its server, or its place in the queue, without a sign of life of the
 /// server. It cannot be told from one that has died.
@@ -143,7 +140,7 @@ impl Worker {
         let sent = server
             .link
             .send(&self.splice)
-            .and_then(|()| server.link.update_interest(self.poll.registry(), server_token(index)));
+            .and_then(|()| server.link.update_interest(self.readiness.registry(), Token::Server(index)));
         self.splice.clear();
         if let Err(error) = sent {
             // The read that follows tells the client.

@@ -1,14 +1,14 @@
 //! A socket of the data path with its TLS state and what could not be written yet.
 
-use std::{io, os::fd::AsRawFd};
+use std::io;
 
 use bytes::{Buf, BytesMut};
-use mio::{Interest, Registry, Token, unix::SourceFd};
 use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send},
 };
 
+use super::readiness::{Registry, Token};
 use crate::{
     net::Socket,
     tls::{Progress, TlsCodec},
@@ -87,32 +87,25 @@ impl Link {
 
     /// Registers with a loop, edge-triggered for reading.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.wants_write = false;
-        let interest = if self.out.is_empty() {
-            Interest::READABLE
-        } else {
-            Interest::READABLE | Interest::WRITABLE
-        };
         self.wants_write = !self.out.is_empty();
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
+        registry.add(&self.socket, token, self.wants_write)
     }
 
     /// Leaves its loop.
     pub(crate) fn deregister(&mut self, registry: &Registry) {
         // Closing the descriptor would do the same; an error leaves nothing behind.
-        drop(registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())));
+        drop(registry.delete(&self.socket));
     }
 
     /// Asks the poll to tell of writability exactly while something is unwritten.
+    #[inline]
     pub(crate) fn update_interest(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let wants = !self.out.is_empty();
         if wants == self.wants_write {
             return Ok(());
         }
         self.wants_write = wants;
-        let interest =
-            if wants { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
+        registry.modify(&self.socket, token, wants)
     }
 
     /// Whether it is encrypted.

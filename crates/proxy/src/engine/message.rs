@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, mpsc};
 
-use mio::Waker;
 use tokio::sync::oneshot;
 use trunkline_session::SettingSet;
 use trunkline_settings::Settings;
 
-use super::{report::LoopReport, slot::Moving};
+use super::{readiness::Waker, report::LoopReport, slot::Moving};
 use crate::{
     cluster::NodeId,
     handover::{CancelTicket, LoggedIn, NewServer, OpenError},
@@ -69,14 +68,14 @@ pub(crate) struct Opened {
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox {
     sender: mpsc::Sender<Message>,
-    waker: Arc<Waker>,
+    waker: Waker,
 }
 
 impl Mailbox {
     /// An inbox whose loop is woken by `waker`.
     pub(crate) fn new(waker: Waker) -> (Self, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel();
-        (Self { sender, waker: Arc::new(waker) }, receiver)
+        (Self { sender, waker }, receiver)
     }
 
     /// Sends a message and wakes the loop. A loop that has ended takes no more; the message is dropped, and with it

@@ -104,7 +104,7 @@ impl Worker {
         if let Some(pool) = self.pools.get_mut(server.pool) {
             pool.servers = pool.servers.saturating_sub(1);
         }
-        server.link.deregister(self.poll.registry());
+        server.link.deregister(self.readiness.registry());
         self.shared.send(
             other,
             Message::Moved(Moving {

@@ -11,10 +11,11 @@ use super::{
     link::Link,
     local::Failure,
     message::{Message, Opened},
+    readiness::Token,
     retire::RETIRING_US,
     shared::Shared,
     slot::{ClientState, Moving, Server, ServerAbout, ServerState, Stream},
-    worker::{Worker, server_token},
+    worker::Worker,
 };
 use crate::{
     cluster::NodeId,
@@ -191,7 +192,7 @@ impl Worker {
     ) -> Option<usize> {
         let entry = self.servers.vacant_entry();
         let index = entry.key();
-        if let Err(error) = link.register(self.poll.registry(), server_token(index)) {
+        if let Err(error) = link.register(self.readiness.registry(), Token::Server(index)) {
             tracing::warn!(%error, "a server connection could not be registered");
             return None;
         }

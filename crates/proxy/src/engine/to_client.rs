@@ -1,12 +1,15 @@
 //! From a server towards the client it serves.
 
-use trunkline_session::{Alone, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream};
+use trunkline_session::{
+    Alone, ClientSession, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream,
+};
 use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
     link::Received,
+    readiness::Token,
     slot::{Client, ClientState, Server, ServerState, Stream},
-    worker::{Again, READS_PER_TURN, Worker, client_token},
+    worker::{Again, READS_PER_TURN, Worker},
 };
 
 /// The longest message of a server that is held until it is complete: none of these is long (see
@@ -167,7 +170,7 @@ impl Worker {
             Parcel::Spliced => (self.splice.len(), client.link.send(&self.splice)),
         };
         let sent = sent.and_then(|()| {
-            client.link.update_interest(self.poll.registry(), client_token(client_index))
+            client.link.update_interest(self.readiness.registry(), Token::Client(client_index))
         });
         if let Some(pool) = self.pools.get_mut(client.pool) {
             pool.stats.sent = pool.stats.sent.wrapping_add(u64::try_from(len).unwrap_or(0));
@@ -263,10 +266,9 @@ impl Worker {
         if client.link.backlog() == 0 {
             return;
         }
-        let flushed = client
-            .link
-            .flush()
-            .and_then(|()| client.link.update_interest(self.poll.registry(), client_token(index)));
+        let flushed = client.link.flush().and_then(|()| {
+            client.link.update_interest(self.readiness.registry(), Token::Client(index))
+        });
         if let Err(error) = flushed {
             self.client_gone(index, Some(&error));
             return;
@@ -301,6 +303,11 @@ fn judge_burst(
     }
     loop {
         let rest = data.get(outcome.taken..).unwrap_or_default();
+        let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);
+        if run > 0 {
+            outcome.taken = outcome.taken.saturating_add(run);
+            continue;
+        }
         let header = match peek(rest) {
             Ok(Some(header)) => header,
             Ok(None) => return outcome,

@@ -12,9 +12,10 @@ use trunkline_wire::{
 
 use super::{
     link::Received,
+    readiness::Token,
     shared::Around,
     slot::{Client, ClientState, Server, Stream},
-    worker::{Again, READS_PER_TURN, Worker, server_token},
+    worker::{Again, READS_PER_TURN, Worker},
 };
 
 /// Longer messages are not held until they are complete, but passed on as they come.
@@ -354,7 +355,7 @@ impl Worker {
             Parcel::Spliced => server.link.send(&self.splice),
         }
         .and_then(|()| {
-            server.link.update_interest(self.poll.registry(), server_token(server_index))
+            server.link.update_interest(self.readiness.registry(), Token::Server(server_index))
         });
         self.splice.clear();
         if !self.reply.is_empty() {
@@ -388,10 +389,9 @@ impl Worker {
         if server.link.backlog() == 0 {
             return;
         }
-        let flushed = server
-            .link
-            .flush()
-            .and_then(|()| server.link.update_interest(self.poll.registry(), server_token(index)));
+        let flushed = server.link.flush().and_then(|()| {
+            server.link.update_interest(self.readiness.registry(), Token::Server(index))
+        });
         if flushed.is_err() {
             self.drop_server(index, "the connection to the server broke");
             return;
@@ -414,8 +414,14 @@ fn judge_burst(
     max_message: usize,
 ) -> (usize, Burst) {
     let mut taken = continue_stream(client, server, data, ways);
+    let plain = SHORT_MAX.min(max_message);
     while !server.session.is_full() {
         let rest = data.get(taken..).unwrap_or_default();
+        let run = client.session.send_run(&mut server.session, rest, taken, plain, ways.server);
+        if run > 0 {
+            taken = taken.saturating_add(run);
+            continue;
+        }
         let header = match peek(rest) {
             Ok(Some(header)) => header,
             Ok(None) => break,

@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::BytesMut;
-use mio::{Events, Poll, Token, event::Event};
 use slab::Slab;
 use tokio::time::Instant;
 use trunkline_settings::Settings;
@@ -18,14 +17,12 @@ use super::{
     link::Inflow,
     local::LocalPool,
     message::Message,
+    readiness::{Readiness, Ready, Registry, Token},
     shared::Shared,
     slot::{Client, ClientState, Server},
     wheel::Wheel,
 };
 use crate::{cluster::NodeId, pool::FamilyId};
-
-/// Readiness events taken per system call.
-const EVENTS_PER_POLL: usize = 1024;
 
 /// Reads per connection and turn; a connection with more to read is queued again behind the others, so that a bulk
 /// COPY does not starve small queries.
@@ -36,9 +33,6 @@ const MAINTENANCE_US: u64 = 20_000;
 
 /// The same while nothing waits and nothing is being opened.
 const MAINTENANCE_IDLE_US: u64 = 500_000;
-
-/// Token of the inbox.
-pub(super) const WAKE: Token = Token(usize::MAX);
 
 /// Something to go on with in this or the next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +50,7 @@ pub(super) enum Again {
 pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
-    pub(super) poll: Poll,
+    pub(super) readiness: Readiness,
     pub(super) inbox: mpsc::Receiver<Message>,
     pub(super) clients: Slab<Client>,
     pub(super) servers: Slab<Server>,
@@ -88,7 +82,7 @@ pub(crate) struct Worker {
 pub(crate) struct WorkerParts {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) poll: Poll,
+    pub(crate) registry: Registry,
     pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) primary: Option<NodeId>,
@@ -101,7 +95,7 @@ impl Worker {
         Self {
             index: parts.index,
             shared: parts.shared,
-            poll: parts.poll,
+            readiness: Readiness::new(parts.registry),
             inbox: parts.inbox,
             clients: Slab::new(),
             servers: Slab::new(),
@@ -126,29 +120,10 @@ impl Worker {
 
     /// Runs until told to stop.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS_PER_POLL);
         while !self.stopping {
-            let timeout = Some(self.sleep_for());
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => result?,
-            }
+            let count = self.readiness.wait(self.sleep_us())?;
             self.now = self.shared.now_us();
-            // Servers first: one that says goodbye now must not be given to a client of the same turn.
-            for event in &events {
-                if is_server(event.token()) {
-                    self.on_event(event);
-                }
-            }
-            for event in &events {
-                if !is_server(event.token()) && event.token() != WAKE {
-                    self.on_event(event);
-                }
-            }
-            // Newcomers last: they may get the slots of those who have gone, and must not get their events.
-            if events.iter().any(|event| event.token() == WAKE) {
-                self.on_inbox();
-            }
+            self.on_events(count);
             self.go_on();
             self.on_time();
         }
@@ -156,44 +131,65 @@ impl Worker {
         Ok(())
     }
 
-    fn sleep_for(&self) -> Duration {
+    /// Microseconds until the loop has something to do by itself.
+    fn sleep_us(&self) -> u64 {
         if !self.again.is_empty() {
-            return Duration::ZERO;
+            return 0;
         }
-        let due =
-            self.wheel.next().map_or(self.next_maintenance, |next| next.min(self.next_maintenance));
-        // The poll counts in milliseconds and rounds up.
-        Duration::from_micros(due.saturating_sub(self.now))
+        self.wheel.next().min(self.next_maintenance).saturating_sub(self.now)
     }
 
-    fn on_event(&mut self, event: &Event) {
-        let (token, writable) = (event.token(), event.is_writable());
-        let index = token.0 >> 1;
-        if token.0 & 1 == 0 {
-            if event.is_read_closed()
-                && let Some(client) = self.clients.get_mut(index)
-            {
-                client.hung_up = true;
+    fn on_events(&mut self, count: usize) {
+        let (mut clients, mut inbox) = (false, false);
+        // Servers first: one that says goodbye now must not be given to a client of the same turn.
+        for number in 0..count {
+            let Some(ready) = self.readiness.get(number) else { break };
+            match ready.token {
+                Token::Server(index) => self.on_server_event(index, ready),
+                Token::Client(_) => clients = true,
+                Token::Inbox => inbox = true,
             }
-            self.guard_client(index, |worker| {
-                if writable {
-                    worker.client_writable(index);
-                }
-                worker.client_readable(index);
-            });
-        } else {
-            if event.is_read_closed()
-                && let Some(server) = self.servers.get_mut(index)
-            {
-                server.hung_up = true;
-            }
-            self.guard_server(index, |worker| {
-                if writable {
-                    worker.server_writable(index);
-                }
-                worker.server_readable(index);
-            });
         }
+        if clients {
+            for number in 0..count {
+                let Some(ready) = self.readiness.get(number) else { break };
+                if let Token::Client(index) = ready.token {
+                    self.on_client_event(index, ready);
+                }
+            }
+        }
+        // Newcomers last: they may get the slots of those who have gone, and must not get their events.
+        if inbox {
+            self.on_inbox();
+        }
+    }
+
+    fn on_client_event(&mut self, index: usize, ready: Ready) {
+        if ready.hung_up
+            && let Some(client) = self.clients.get_mut(index)
+        {
+            client.hung_up = true;
+        }
+        self.guard_client(index, |worker| {
+            if ready.writable {
+                worker.client_writable(index);
+            }
+            worker.client_readable(index);
+        });
+    }
+
+    fn on_server_event(&mut self, index: usize, ready: Ready) {
+        if ready.hung_up
+            && let Some(server) = self.servers.get_mut(index)
+        {
+            server.hung_up = true;
+        }
+        self.guard_server(index, |worker| {
+            if ready.writable {
+                worker.server_writable(index);
+            }
+            worker.server_readable(index);
+        });
     }
 
     /// Connections that had more to do than a turn allows.
@@ -238,6 +234,9 @@ impl Worker {
     }
 
     fn on_time(&mut self) {
+        if self.now < self.next_maintenance && self.now < self.wheel.next() {
+            return;
+        }
         let mut expired = std::mem::take(&mut self.expired);
         self.wheel.expired(self.now, &mut expired);
         for index in expired.drain(..) {
@@ -278,21 +277,6 @@ pub(super) fn is_untimed(settings: &Settings) -> bool {
         .all(Duration::is_zero)
 }
 
-/// The token of a client's socket.
-pub(super) const fn client_token(index: usize) -> Token {
-    Token(index << 1)
-}
-
-/// The token of a server's socket.
-pub(super) const fn server_token(index: usize) -> Token {
-    Token((index << 1) | 1)
-}
-
-/// Whether it is the token of a server's socket.
-fn is_server(token: Token) -> bool {
-    token != WAKE && token.0 & 1 == 1
-}
-
 /// The engine's clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
@@ -304,9 +288,10 @@ impl Clock {
     }
 
     /// Microseconds since the start; never 0, which means "none" in the slots.
+    #[inline]
     pub(crate) fn now_us(self) -> u64 {
         let elapsed = self.0.elapsed();
-        let whole = elapsed.as_secs().saturating_mul(1_000_000);
-        whole.saturating_add(u64::from(elapsed.subsec_micros())).max(1)
+        let whole = elapsed.as_secs().wrapping_mul(1_000_000);
+        whole.wrapping_add(u64::from(elapsed.subsec_micros())).max(1)
     }
 }

@@ -69,6 +69,29 @@ pub(crate) struct Shell {
     waiting: VecDeque<usize>,
 }
 
+/// What there is of a message whose beginning went before.
+fn go_on(client: &mut Client, server: &mut Server, data: &[u8], ways: &mut Ways<'_, '_>) -> usize {
+    if client.stream.0 == 0 {
+        return 0;
+    }
+    let taken = client.stream.0.min(data.len());
+    client.stream.0 -= taken;
+    if client.stream.1 {
+        ways.server.forward(0..taken);
+        client.session.on_client_more(&data[..taken]);
+    }
+    if client.stream.0 == 0 {
+        client.session.on_client_long_end(&mut server.session);
+    }
+    taken
+}
+
+/// Whether what this client says and is told is judged in runs where that is possible, or message by message: both
+/// must come to the same.
+const fn in_runs(index: usize) -> bool {
+    index.is_multiple_of(2)
+}
+
 impl Shell {
     pub(crate) fn new(mode: PoolMode, clients: usize, servers: usize) -> Self {
         let clients = (0..clients).map(|_| Client::new(mode)).collect();
@@ -276,22 +299,19 @@ impl Shell {
         let (mut spliced, mut reply) = (BytesMut::new(), BytesMut::new());
         let mut out = Outgoing::new(&data, &mut spliced);
         let mut ways = Ways { server: &mut out, client: &mut reply };
-        let mut taken = 0;
-        if client.stream.0 > 0 {
-            taken = client.stream.0.min(data.len());
-            client.stream.0 -= taken;
-            if client.stream.1 {
-                ways.server.forward(0..taken);
-                client.session.on_client_more(&data[..taken]);
-            }
-            if client.stream.0 == 0 {
-                client.session.on_client_long_end(&mut server.session);
-            }
-        }
+        let mut taken = go_on(client, server, &data, &mut ways);
         while !server.session.is_full()
             && let Ok(Some(header)) = peek(&data[taken..])
         {
             let rest = &data[taken..];
+            if in_runs(index) {
+                let (session, most) = (&client.session, usize::MAX);
+                let run = session.send_run(&mut server.session, rest, taken, most, ways.server);
+                taken += run;
+                if run > 0 {
+                    continue;
+                }
+            }
             let Some(bytes) = rest.get(..header.len) else {
                 if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
                     break;
@@ -342,6 +362,14 @@ impl Shell {
         let mut out = Outgoing::new(data, &mut spliced);
         let (mut taken, mut ready, mut replayed) = (0, false, false);
         while let Ok(Some(header)) = peek(&data[taken..]) {
+            if in_runs(index) {
+                let (session, rest) = (&mut server.session, &data[taken..]);
+                let run = ClientSession::pass_run(session, rest, taken, &mut out);
+                taken += run;
+                if run > 0 {
+                    continue;
+                }
+            }
             let range = taken..taken + header.len;
             let body = &data[taken + HEADER..range.end];
             taken = range.end;

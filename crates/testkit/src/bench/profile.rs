@@ -136,8 +136,10 @@ fn wrapper(directory: &Path, binary: &Path, out: &Path) -> Result<PathBuf> {
     let path = directory.join("trunkline");
     let text = format!(
         "#!/bin/bash\nexec -a trunkline valgrind --tool=callgrind --callgrind-out-file='{}' \
-         --collect-systime=yes --dump-line=no --error-exitcode=0 '{}' \"$@\"\n",
+         --collect-systime=yes --dump-line={} --error-exitcode=0 '{}' \"$@\"\n",
         out.display(),
+        // Who keeps the profile wants to know the lines.
+        if std::env::var_os(KEEP_VARIABLE).is_some() { "yes" } else { "no" },
         binary.display(),
     );
     fs::write(&path, text)?;

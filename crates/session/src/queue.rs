@@ -1,0 +1,334 @@
+//! The queue of owed replies: one byte an entry in the ordinary case.
+//!
+//! Every message of the extended protocol passes through it twice, so what has nothing to remember is kept as its kind
+//! alone, and read, added and taken as a byte.
+
+use std::collections::VecDeque;
+
+use crate::{
+    effect::Effects,
+    expect::{Ours, Owed},
+};
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An entry of [`Owed`] that remembers something.
+    Heavy,
+    /// The same; the server does not answer it.
+    HeavyUnanswered,
+    /// `Owed::Query` that leaves nothing behind.
+    Query,
+    Function,
+    Sync,
+    CopyEnd,
+    ParseUnnamed,
+    ParseOther,
+    /// `Owed::Bind` of the unnamed statement, or one that is not ours.
+    Bind,
+    DescribeStatement,
+    DescribePortal,
+    /// `Owed::Execute` that leaves nothing behind.
+    Execute,
+    Close,
+    CloseUnnamed,
+    Refusal,
+}
+
+impl Kind {
+    #[inline]
+    fn of(owed: &Owed) -> Self {
+        match owed {
+            Owed::Query(Effects::None, _) => Self::Query,
+            Owed::Function => Self::Function,
+            Owed::Sync => Self::Sync,
+            Owed::CopyEnd => Self::CopyEnd,
+            Owed::ParseUnnamed => Self::ParseUnnamed,
+            Owed::ParseOther => Self::ParseOther,
+            Owed::Bind(None) => Self::Bind,
+            Owed::DescribeStatement => Self::DescribeStatement,
+            Owed::DescribePortal => Self::DescribePortal,
+            Owed::Execute(Effects::None) => Self::Execute,
+            Owed::Close => Self::Close,
+            Owed::CloseUnnamed => Self::CloseUnnamed,
+            Owed::Refusal => Self::Refusal,
+            owed if owed.is_unanswered() => Self::HeavyUnanswered,
+            _ => Self::Heavy,
+        }
+    }
+
+    /// The entry it stands for; none if that remembers something.
+    #[inline]
+    fn entry(self) -> Option<&'static Owed> {
+        Some(match self {
+            Self::Heavy | Self::HeavyUnanswered => return None,
+            Self::Query => &Owed::Query(Effects::None, 0),
+            Self::Function => &Owed::Function,
+            Self::Sync => &Owed::Sync,
+            Self::CopyEnd => &Owed::CopyEnd,
+            Self::ParseUnnamed => &Owed::ParseUnnamed,
+            Self::ParseOther => &Owed::ParseOther,
+            Self::Bind => &Owed::Bind(None),
+            Self::DescribeStatement => &Owed::DescribeStatement,
+            Self::DescribePortal => &Owed::DescribePortal,
+            Self::Execute => &Owed::Execute(Effects::None),
+            Self::Close => &Owed::Close,
+            Self::CloseUnnamed => &Owed::CloseUnnamed,
+            Self::Refusal => &Owed::Refusal,
+        })
+    }
+
+    #[inline]
+    fn is_heavy(self) -> bool {
+        matches!(self, Self::Heavy | Self::HeavyUnanswered)
+    }
+
+    /// Whether the server does not answer it: its turn is over as soon as it comes.
+    #[inline]
+    pub(crate) fn is_unanswered(self) -> bool {
+        matches!(self, Self::HeavyUnanswered | Self::CopyEnd)
+    }
+}
+
+/// What the client has sent behind a message that turned out to begin a COPY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterCopy {
+    /// Nothing yet, or data.
+    Nothing,
+    /// The end of the data.
+    End,
+    /// A message that has no place inside a COPY: the server will say so.
+    Other,
+}
+
+/// The queue itself.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    kinds: VecDeque<Kind>,
+    /// One for each heavy kind, in order.
+    heavy: VecDeque<Owed>,
+}
+
+impl Queue {
+    /// Whether nothing is owed.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// How many entries wait.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// What the entry is whose replies come next.
+    #[inline]
+    pub(crate) fn front_kind(&self) -> Option<Kind> {
+        self.kinds.front().copied()
+    }
+
+    /// The entry whose replies come next.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&Owed> {
+        self.kinds.front()?.entry().or_else(|| self.heavy.front())
+    }
+
+    /// The query whose replies come next has completed one more of its statements: which one, and what it leaves
+    /// behind.
+    pub(crate) fn complete_in_query(&mut self) -> Option<(Effects, usize)> {
+        match self.heavy.front_mut() {
+            Some(Owed::Query(effects, done)) => {
+                let which = *done;
+                *done = done.saturating_add(1);
+                Some((effects.clone(), which))
+            }
+            _ => None,
+        }
+    }
+
+    /// The entry that was added last.
+    #[inline]
+    pub(crate) fn back(&self) -> Option<&Owed> {
+        self.kinds.back()?.entry().or_else(|| self.heavy.back())
+    }
+
+    /// The effects of the query that was added last are known now: its text was too long to be read whole.
+    pub(crate) fn amend_last_query(&mut self, effects: Effects) {
+        if let Some(Owed::Query(..)) = self.back() {
+            if self.kinds.pop_back().is_some_and(Kind::is_heavy) {
+                self.heavy.pop_back();
+            }
+            self.push(Owed::Query(effects, 0));
+        }
+    }
+
+    /// Takes the front entry, whose replies are complete.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Owed> {
+        let kind = self.kinds.pop_front()?;
+        if kind.is_heavy() { self.heavy.pop_front() } else { light(kind) }
+    }
+
+    /// Forgets the front entry.
+    #[inline]
+    pub(crate) fn pop_light(&mut self) {
+        if self.kinds.pop_front().is_some_and(Kind::is_heavy) {
+            self.heavy.pop_front();
+        }
+    }
+
+    /// Adds an entry for what is being sent.
+    #[inline]
+    pub(crate) fn push(&mut self, owed: Owed) {
+        let kind = Kind::of(&owed);
+        self.kinds.push_back(kind);
+        if kind.is_heavy() {
+            self.heavy.push_back(owed);
+        }
+    }
+
+    /// The entries in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Owed> {
+        let mut heavy = self.heavy.iter();
+        self.kinds.iter().filter_map(move |kind| kind.entry().or_else(|| heavy.next()))
+    }
+
+    /// After an error in the extended protocol the server discards everything up to the next Sync
+    /// (manual, protocol flow, extended query). Takes those entries out, last first, so that what was assumed of them
+    /// can be undone in order; true when the Sync was found.
+    pub(crate) fn discard_to_sync(&mut self, mut undo: impl FnMut(Owed)) -> bool {
+        let found =
+            self.iter().position(|owed| matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)));
+        let end = found.unwrap_or(self.kinds.len());
+        let heavy = self.kinds.iter().take(end).filter(|kind| kind.is_heavy()).count();
+        let mut heavy = self.heavy.drain(..heavy).rev();
+        for kind in self.kinds.drain(..end).rev() {
+            let entry = if kind.is_heavy() { heavy.next() } else { light(kind) };
+            entry.into_iter().for_each(&mut undo);
+        }
+        found.is_some()
+    }
+
+    /// A query of the client was skipped because a name could not be lent for it: the answer to the Sync that we sent
+    /// behind it is the client's.
+    pub(crate) fn give_sync_to_client(&mut self) {
+        if matches!(self.front(), Some(Owed::Ours(Ours::Sync))) {
+            self.pop_light();
+            self.kinds.push_front(Kind::Sync);
+        }
+    }
+
+    /// The server has begun to read COPY data for the front entry: Syncs and Flushes that were sent before the end of
+    /// the data are ignored by it (postgres.c, COPY FROM STDIN). The answer is what the client has sent behind them.
+    pub(crate) fn ignore_syncs_of_copy(&mut self) -> AfterCopy {
+        while matches!(self.kinds.get(1), Some(Kind::Sync | Kind::Refusal)) {
+            self.kinds.remove(1);
+        }
+        match self.kinds.get(1) {
+            None => AfterCopy::Nothing,
+            Some(Kind::CopyEnd) => AfterCopy::End,
+            Some(_) => AfterCopy::Other,
+        }
+    }
+
+    /// Whether something behind the next Sync may change the unnamed statement.
+    pub(crate) fn changes_unnamed_behind_sync(&self) -> bool {
+        self.iter()
+            .skip_while(|owed| !matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)))
+            .any(Owed::changes_unnamed)
+    }
+
+    /// The server has read the message behind the front entry as part of a COPY, and will not answer it.
+    pub(crate) fn drop_second(&mut self) {
+        if matches!(self.iter().nth(1), Some(Owed::Before(_))) {
+            self.remove_second();
+        }
+        if !matches!(self.iter().nth(1), Some(Owed::CopyEnd)) {
+            self.remove_second();
+        }
+    }
+
+    fn remove_second(&mut self) {
+        if self.kinds.remove(1).is_some_and(Kind::is_heavy) {
+            let place = usize::from(self.kinds.front().is_some_and(|kind| kind.is_heavy()));
+            self.heavy.remove(place);
+        }
+    }
+
+    /// Gives back memory that a long pipeline needed.
+    #[inline]
+    pub(crate) fn shrink(&mut self) {
+        if self.kinds.capacity() > KEPT && self.kinds.is_empty() {
+            self.kinds.shrink_to(KEPT);
+            self.heavy.shrink_to(KEPT);
+        }
+    }
+}
+
+/// Entries whose room an idle queue keeps.
+const KEPT: usize = 64;
+
+/// The entry a light kind stands for.
+#[inline]
+fn light(kind: Kind) -> Option<Owed> {
+    Some(match kind {
+        Kind::Heavy | Kind::HeavyUnanswered => return None,
+        Kind::Query => Owed::Query(Effects::None, 0),
+        Kind::Function => Owed::Function,
+        Kind::Sync => Owed::Sync,
+        Kind::CopyEnd => Owed::CopyEnd,
+        Kind::ParseUnnamed => Owed::ParseUnnamed,
+        Kind::ParseOther => Owed::ParseOther,
+        Kind::Bind => Owed::Bind(None),
+        Kind::DescribeStatement => Owed::DescribeStatement,
+        Kind::DescribePortal => Owed::DescribePortal,
+        Kind::Execute => Owed::Execute(Effects::None),
+        Kind::Close => Owed::Close,
+        Kind::CloseUnnamed => Owed::CloseUnnamed,
+        Kind::Refusal => Owed::Refusal,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_discards_up_to_the_next_sync_last_first() {
+        let mut queue = Queue::default();
+        for owed in [
+            Owed::ParseUnnamed,
+            Owed::Bind(None),
+            Owed::Execute(Effects::None),
+            Owed::Sync,
+            Owed::Bind(None),
+        ] {
+            queue.push(owed);
+        }
+        let mut undone = Vec::new();
+        assert!(queue.discard_to_sync(|owed| undone.push(format!("{owed:?}"))));
+        assert_eq!(undone, ["Execute(None)", "Bind(None)", "ParseUnnamed"]);
+        assert!(matches!(queue.front(), Some(Owed::Sync)));
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn without_a_sync_everything_is_discarded() {
+        let mut queue = Queue::default();
+        queue.push(Owed::Bind(None));
+        assert!(!queue.discard_to_sync(drop));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn syncs_inside_copy_data_are_not_owed() {
+        let mut queue = Queue::default();
+        for owed in [Owed::Execute(Effects::None), Owed::Sync, Owed::CopyEnd, Owed::Sync] {
+            queue.push(owed);
+        }
+        assert_eq!(queue.ignore_syncs_of_copy(), AfterCopy::End);
+        assert_eq!(queue.len(), 3);
+        assert!(matches!(queue.iter().last(), Some(Owed::Sync)));
+    }
+}

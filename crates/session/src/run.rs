@@ -1,0 +1,238 @@
+//! Runs of frames of a server that go to its client as they are: rows, and replies to what leaves nothing behind. Most
+//! frames are in such runs, and are judged here by tag, length and the kind of what is owed alone.
+
+use trunkline_wire::frame::peek;
+
+use crate::{
+    client::ClientSession,
+    from_server::settle_into,
+    outgoing::Outgoing,
+    queue::Kind,
+    server::{ServerSession, UNNAMED_UNKNOWN},
+};
+
+/// Tags from `@` to DEL, one bit each.
+#[derive(Debug, Clone, Copy)]
+struct Tags(u64);
+
+impl Tags {
+    const fn of(tags: &[u8]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < tags.len() {
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "below its length; evaluated by the compiler"
+            )]
+            {
+                bits |= 1 << (tags[at] & 63);
+            }
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    #[inline]
+    const fn has(self, tag: u8) -> bool {
+        tag & 0xc0 == 0x40 && self.0 >> (tag & 63) & 1 == 1
+    }
+}
+
+/// Rows, COPY data and notices are part of an answer and never end it.
+const ROWS: Tags = Tags::of(b"DdN");
+
+/// Of the answer to a simple query only `ReadyForQuery`, errors, parameters and the beginning of a COPY FROM STDIN
+/// matter.
+const PLAIN_QUERY: Tags = Tags::of(b"TDCINHdcn");
+
+/// What a frame is to the entry whose reply it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// More of the reply follows.
+    More,
+    /// The reply is complete.
+    End,
+    /// It must be looked at.
+    Other,
+}
+
+impl ClientSession {
+    /// Lets whole frames at the start of `data`, which begins `at` this place of the burst, go to the client; as if
+    /// each had been given to [`ClientSession::on_server`]. Says how many bytes they are; the next frame is another
+    /// one, not whole, or broken.
+    #[inline]
+    pub fn pass_run(
+        server: &mut ServerSession,
+        data: &[u8],
+        at: usize,
+        out: &mut Outgoing<'_>,
+    ) -> usize {
+        let run = server.take_run(data);
+        if run > 0 {
+            out.forward(at..at.saturating_add(run));
+            settle_into(server, out);
+        }
+        run
+    }
+}
+
+impl ServerSession {
+    fn take_run(&mut self, data: &[u8]) -> usize {
+        let mut run = 0_usize;
+        while let Some(kind) = self.owed.front_kind() {
+            let rest = data.get(run..).unwrap_or_default();
+            let Ok(Some(header)) = peek(rest) else { break };
+            if header.len > rest.len() {
+                break;
+            }
+            match self.part(kind, header.tag) {
+                Part::More => run = run.saturating_add(header.len),
+                Part::End => {
+                    run = run.saturating_add(header.len);
+                    self.copying = false;
+                    self.owed.pop_light();
+                    if self.owed.front_kind().is_some_and(Kind::is_unanswered) {
+                        break;
+                    }
+                }
+                Part::Other => break,
+            }
+        }
+        run
+    }
+
+    #[inline]
+    fn part(&self, kind: Kind, tag: u8) -> Part {
+        let ends = match kind {
+            Kind::Heavy | Kind::HeavyUnanswered | Kind::CopyEnd => return Part::Other,
+            Kind::Query if !self.copying && PLAIN_QUERY.has(tag) => return Part::More,
+            Kind::Query | Kind::Function | Kind::Sync | Kind::Refusal => false,
+            Kind::ParseUnnamed => tag == b'1' && self.unnamed != UNNAMED_UNKNOWN,
+            Kind::ParseOther => tag == b'1',
+            Kind::Bind => tag == b'2',
+            Kind::DescribeStatement | Kind::DescribePortal => matches!(tag, b'T' | b'n'),
+            Kind::Execute => matches!(tag, b'C' | b'I' | b's'),
+            Kind::Close | Kind::CloseUnnamed => tag == b'3',
+        };
+        if ends {
+            Part::End
+        } else if ROWS.has(tag) {
+            Part::More
+        } else {
+            Part::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use trunkline_wire::Reported;
+
+    use super::*;
+    use crate::{
+        effect::{Effects, Transaction},
+        expect::{Ours, Owed, Purpose},
+    };
+
+    fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[tag][..], &length, body].concat()
+    }
+
+    fn owing(owed: impl IntoIterator<Item = Owed>) -> ServerSession {
+        let mut server = ServerSession::new(Arc::new(Reported::new()));
+        owed.into_iter().for_each(|owed| server.owed.push(owed));
+        server
+    }
+
+    #[test]
+    fn the_answer_to_a_plain_query_is_a_run_up_to_ready() {
+        let rows = [frame(b'T', b"cols"), frame(b'D', b"1"), frame(b'C', b"SELECT 1\0")].concat();
+        for other in [b'Z', b'E', b'S', b'A', b'G', b'W', b'1', b'\0', 0xc4] {
+            let mut server = owing([Owed::Query(Effects::None, 0)]);
+            let data = [rows.as_slice(), &frame(other, b"I")].concat();
+            assert_eq!(server.take_run(&data), rows.len(), "before {other}");
+            assert_eq!(server.owed.len(), 1);
+        }
+    }
+
+    #[test]
+    fn plain_replies_of_the_extended_protocol_are_one_run() {
+        let mut server = owing([
+            Owed::ParseUnnamed,
+            Owed::Bind(None),
+            Owed::DescribePortal,
+            Owed::Execute(Effects::None),
+            Owed::Close,
+            Owed::Sync,
+        ]);
+        let frames: Vec<_> = b"12TDNDC3".iter().flat_map(|tag| frame(*tag, b"whatever")).collect();
+        let data = [frames.as_slice(), &frame(b'Z', b"I")].concat();
+        assert_eq!(server.take_run(&data), frames.len());
+        assert_eq!(server.owed.front_kind(), Some(Kind::Sync));
+    }
+
+    #[test]
+    fn a_reply_in_the_wrong_place_is_looked_at() {
+        for (owed, wrong) in [
+            (Owed::ParseUnnamed, b"23TnCIsZ".as_slice()),
+            (Owed::Bind(None), b"13TnCIsZ"),
+            (Owed::DescribePortal, b"123CIsZ"),
+            (Owed::Execute(Effects::None), b"123TnZ"),
+            (Owed::Close, b"12TnCIsZ"),
+            (Owed::Sync, b"123TnCIsZ"),
+            (Owed::CopyEnd, b"123TnCIsZDN"),
+        ] {
+            let words = format!("{owed:?}");
+            let mut server = owing([owed]);
+            for tag in wrong.iter().chain(b"ESAGW") {
+                assert_eq!(server.take_run(&frame(*tag, b"x")), 0, "{words}, {tag}");
+            }
+            assert_eq!(server.owed.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_run_ends_where_something_unanswered_follows() {
+        let mut server = owing([Owed::Execute(Effects::None), Owed::CopyEnd, Owed::Sync]);
+        let data = [frame(b'C', b"COPY 1\0"), frame(b'N', b"x")].concat();
+        assert_eq!(server.take_run(&data), 5 + 7);
+        assert_eq!(server.owed.front_kind(), Some(Kind::CopyEnd));
+    }
+
+    #[test]
+    fn what_leaves_something_behind_or_is_ours_is_looked_at() {
+        let effects = Effects::Transaction(Transaction::Commit);
+        let data = frame(b'C', b"COMMIT\0");
+        for owed in [
+            Owed::Query(effects.clone(), 0),
+            Owed::Execute(effects),
+            Owed::Ours(Ours::Query(Purpose::Replay)),
+        ] {
+            let words = format!("{owed:?}");
+            assert_eq!(owing([owed]).take_run(&data), 0, "{words}");
+        }
+        let mut unknown = owing([Owed::ParseUnnamed]);
+        unknown.unnamed = UNNAMED_UNKNOWN;
+        assert_eq!(unknown.take_run(&frame(b'1', b"")), 0);
+        let mut copying = owing([Owed::Query(Effects::None, 0)]);
+        copying.copying = true;
+        assert_eq!(copying.take_run(&data), 0);
+        assert_eq!(owing([]).take_run(&frame(b'N', b"x")), 0);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_whole_or_broken_ends_the_run() {
+        let whole = frame(b'D', b"row");
+        let data = [whole.as_slice(), &whole].concat();
+        let mut server = owing([Owed::Query(Effects::None, 0)]);
+        for cut in 0..data.len() {
+            let expected = if cut < whole.len() { 0 } else { whole.len() };
+            assert_eq!(server.take_run(&data[..cut]), expected, "cut at {cut}");
+        }
+        let broken = [whole.as_slice(), b"D\0\0\0\x03"].concat();
+        assert_eq!(server.take_run(&broken), whole.len());
+        assert_eq!(server.take_run(b"D\xff\xff\xff\xff"), 0);
+    }
+}
