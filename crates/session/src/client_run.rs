@@ -6,8 +6,9 @@ use trunkline_wire::frame::{HEADER, peek};
 use crate::{
     client::{ClientSession, Unnamed},
     effect::Effects,
-    expect::{OWED_MAX, Owed},
+    expect::OWED_MAX,
     outgoing::Outgoing,
+    queue::Kind,
     server::{Forgetting, Intake, ServerSession},
 };
 
@@ -44,26 +45,28 @@ impl ClientSession {
         {
             return 0;
         }
-        let mut run = 0_usize;
+        let mut rest = data;
         while server.owed.len() < OWED_MAX {
-            let rest = data.get(run..).unwrap_or_default();
             let Ok(Some(header)) = peek(rest) else { break };
-            let Some(frame) = rest.get(..header.len).filter(|_| header.len <= most) else { break };
+            let Some((frame, behind)) = rest.split_at_checked(header.len) else { break };
+            if header.len > most {
+                break;
+            }
             let body = frame.get(HEADER..).unwrap_or_default();
-            let (owed, intake) = match header.tag {
+            let (kind, intake) = match header.tag {
                 b'B' if body.starts_with(b"\0\0") && self.has_plain_unnamed(server) => {
-                    (Owed::Bind(None), Intake::Unsynced)
+                    (Kind::Bind, Intake::Unsynced)
                 }
-                b'D' if body.starts_with(b"P") => (Owed::DescribePortal, Intake::Unsynced),
-                b'E' => (Owed::Execute(Effects::None), Intake::Unsynced),
-                b'S' if body.is_empty() => (Owed::Sync, Intake::Messages),
+                b'D' if body.starts_with(b"P") => (Kind::DescribePortal, Intake::Unsynced),
+                b'E' => (Kind::Execute, Intake::Unsynced),
+                b'S' if body.is_empty() => (Kind::Sync, Intake::Messages),
                 _ => break,
             };
-            server.owed.push(owed);
+            server.owed.push_light(kind);
             server.intake = intake;
-            run = run.saturating_add(header.len);
+            rest = behind;
         }
-        run
+        data.len().wrapping_sub(rest.len())
     }
 
     /// Whether the server has this client's unnamed statement, and that leaves nothing behind.

@@ -15,6 +15,7 @@ use crate::{
     from_client::{Step, Ways},
     from_server::settle,
     pin::PinReason,
+    queue::Kind,
     server::{Forgetting, Intake, ServerSession, TxStatus},
     statement::RESERVED_PREFIX,
 };
@@ -51,7 +52,7 @@ impl ClientSession {
             if matches!(self.unnamed, Unnamed::OnServer { .. }) {
                 server.await_unnamed();
             }
-            server.owed.push(Owed::ParseUnnamed);
+            server.owed.push_light(Kind::ParseUnnamed);
             ways.server.forward(range);
             return Step::Next;
         }
@@ -230,8 +231,8 @@ impl ClientSession {
     ) -> Step {
         server.intake = Intake::Unsynced;
         let owed = match frame.body.first() {
-            Some(&frontend::STATEMENT) => Owed::DescribeStatement,
-            _ => Owed::DescribePortal,
+            Some(&frontend::STATEMENT) => Kind::DescribeStatement,
+            _ => Kind::DescribePortal,
         };
         if let Ok(Describe { kind: frontend::STATEMENT, name }) = Describe::parse(frame.body)
             && self.mode != PoolMode::Session
@@ -254,7 +255,7 @@ impl ClientSession {
         } else {
             ways.server.forward(range);
         }
-        server.owed.push(owed);
+        server.owed.push_light(owed);
         Step::Next
     }
 
@@ -280,7 +281,10 @@ impl ClientSession {
             server.forgetting = Forgetting::Unsynced;
         }
         self.lend_to_message(&effects, server, ways.server);
-        server.owed.push(Owed::Execute(effects));
+        match effects {
+            Effects::None => server.owed.push_light(Kind::Execute),
+            effects => server.owed.push(Owed::Execute(effects)),
+        }
         ways.server.forward(range);
         Step::Next
     }

@@ -15,6 +15,7 @@ use crate::{
     from_server::settle,
     lend::take_back,
     outgoing::Outgoing,
+    queue::Kind,
     server::{Forgetting, Intake, ServerSession},
 };
 
@@ -107,7 +108,10 @@ impl ClientSession {
         if effects.forgets_statements() {
             server.forgetting = Forgetting::Asked;
         }
-        server.owed.push(Owed::Query(effects, 0));
+        match effects {
+            Effects::None => server.owed.push_light(Kind::Query),
+            effects => server.owed.push(Owed::Query(effects, 0)),
+        }
         // It also ends the implicit transaction that extended messages without a Sync have begun.
         server.intake = Intake::Messages;
         // A simple query destroys the unnamed statement and portal (manual, protocol flow, extended query).
@@ -144,7 +148,7 @@ impl ClientSession {
         }
         ways.server.forward(range);
         server.intake = Intake::Messages;
-        server.owed.push(Owed::Sync);
+        server.owed.push_light(Kind::Sync);
         server.forget_doubtful();
         if server.forgetting == Forgetting::Unsynced {
             server.forgetting = Forgetting::Asked;

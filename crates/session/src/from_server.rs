@@ -320,30 +320,20 @@ impl ClientSession {
         let Some(status) = body.first().copied().and_then(TxStatus::from_byte) else {
             return desync(server, "a ReadyForQuery with an unknown status");
         };
-        let Some(entry) = server.owed.pop().filter(Owed::ends_ready) else {
-            return desync(server, "a ReadyForQuery that was not owed");
+        let query = match server.owed.front_kind() {
+            Some(kind @ (Kind::Query | Kind::Sync | Kind::Function)) => {
+                server.owed.pop_light();
+                kind == Kind::Query
+            }
+            _ => match server.owed.pop().filter(Owed::ends_ready) {
+                Some(Owed::Query(..)) => true,
+                Some(Owed::Ours(ours)) => return self.on_ours_ready(server, &ours, status, out),
+                _ => return desync(server, "a ReadyForQuery that was not owed"),
+            },
         };
-        server.status = status;
-        if server.owed.is_empty() {
-            server.forgetting = Forgetting::No;
-        }
-        match entry {
-            Owed::Ours(Ours::Query(Purpose::Replay)) => {
-                if server.ours_failed || status != TxStatus::Idle {
-                    return Reply::ReplayFailed;
-                }
-                self.tell_parameters(server, out.insert());
-                settle_into(server, out);
-                return Reply::Replayed;
-            }
-            Owed::Ours(_) => {
-                settle_into(server, out);
-                return Reply::Ready;
-            }
-            Owed::Query(..) if server.intake == Intake::CopyData => {
-                server.intake = Intake::Messages;
-            }
-            _ => {}
+        server.became_ready(status);
+        if query && server.intake == Intake::CopyData {
+            server.intake = Intake::Messages;
         }
         if status == TxStatus::Idle {
             if self.errored {
@@ -359,6 +349,28 @@ impl ClientSession {
         out.forward(range);
         settle_into(server, out);
         Reply::Ready
+    }
+
+    /// The server is ready after something of ours.
+    fn on_ours_ready(
+        &mut self,
+        server: &mut ServerSession,
+        ours: &Ours,
+        status: TxStatus,
+        out: &mut Outgoing<'_>,
+    ) -> Reply {
+        server.became_ready(status);
+        let reply = if matches!(ours, Ours::Query(Purpose::Replay)) {
+            if server.ours_failed || status != TxStatus::Idle {
+                return Reply::ReplayFailed;
+            }
+            self.tell_parameters(server, out.insert());
+            Reply::Replayed
+        } else {
+            Reply::Ready
+        };
+        settle_into(server, out);
+        reply
     }
 
     fn apply(&mut self, server: &mut ServerSession, effects: &Effects, place: usize, tag: &[u8]) {

@@ -178,8 +178,14 @@ impl Queue {
         }
     }
 
-    /// Adds an entry for what is being sent.
+    /// Adds an entry that has nothing to remember.
     #[inline]
+    pub(crate) fn push_light(&mut self, kind: Kind) {
+        debug_assert!(!kind.is_heavy(), "a heavy entry has to be pushed whole");
+        self.kinds.push_back(kind);
+    }
+
+    /// Adds an entry for what is being sent.
     pub(crate) fn push(&mut self, owed: Owed) {
         let kind = Kind::of(&owed);
         self.kinds.push_back(kind);

@@ -77,17 +77,18 @@ impl ClientSession {
 
 impl ServerSession {
     fn take_run(&mut self, data: &[u8]) -> usize {
-        let mut run = 0_usize;
+        let mut rest = data;
         while let Some(kind) = self.owed.front_kind() {
-            let rest = data.get(run..).unwrap_or_default();
-            let Ok(Some(header)) = peek(rest) else { break };
-            if header.len > rest.len() {
+            if kind == Kind::Query && !self.copying {
+                rest = after(PLAIN_QUERY, rest);
                 break;
             }
-            match self.part(kind, header.tag) {
-                Part::More => run = run.saturating_add(header.len),
+            let Ok(Some(header)) = peek(rest) else { break };
+            let Some((_, behind)) = rest.split_at_checked(header.len) else { break };
+            match Self::part(kind, header.tag, self.unnamed) {
+                Part::More => rest = after(ROWS, behind),
                 Part::End => {
-                    run = run.saturating_add(header.len);
+                    rest = behind;
                     self.copying = false;
                     self.owed.pop_light();
                     if self.owed.front_kind().is_some_and(Kind::is_unanswered) {
@@ -97,16 +98,15 @@ impl ServerSession {
                 Part::Other => break,
             }
         }
-        run
+        data.len().wrapping_sub(rest.len())
     }
 
     #[inline]
-    fn part(&self, kind: Kind, tag: u8) -> Part {
+    fn part(kind: Kind, tag: u8, unnamed: u64) -> Part {
         let ends = match kind {
             Kind::Heavy | Kind::HeavyUnanswered | Kind::CopyEnd => return Part::Other,
-            Kind::Query if !self.copying && PLAIN_QUERY.has(tag) => return Part::More,
             Kind::Query | Kind::Function | Kind::Sync | Kind::Refusal => false,
-            Kind::ParseUnnamed => tag == b'1' && self.unnamed != UNNAMED_UNKNOWN,
+            Kind::ParseUnnamed => tag == b'1' && unnamed != UNNAMED_UNKNOWN,
             Kind::ParseOther => tag == b'1',
             Kind::Bind => tag == b'2',
             Kind::DescribeStatement | Kind::DescribePortal => matches!(tag, b'T' | b'n'),
@@ -121,6 +121,19 @@ impl ServerSession {
             Part::Other
         }
     }
+}
+
+/// What follows the whole frames with these tags at the start of `data`.
+#[inline]
+fn after(tags: Tags, data: &[u8]) -> &[u8] {
+    let mut rest = data;
+    while let Ok(Some(header)) = peek(rest)
+        && tags.has(header.tag)
+        && let Some((_, behind)) = rest.split_at_checked(header.len)
+    {
+        rest = behind;
+    }
+    rest
 }
 
 #[cfg(test)]

@@ -276,6 +276,15 @@ impl ServerSession {
         }
     }
 
+    /// A `ReadyForQuery` that was owed has come.
+    #[inline]
+    pub(crate) fn became_ready(&mut self, status: TxStatus) {
+        self.status = status;
+        if self.owed.is_empty() {
+            self.forgetting = Forgetting::No;
+        }
+    }
+
     /// The server begins to read COPY data.
     pub(crate) fn begin_copy(&mut self) {
         self.copying = true;

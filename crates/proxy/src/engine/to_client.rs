@@ -304,10 +304,8 @@ fn judge_burst(
     loop {
         let rest = data.get(outcome.taken..).unwrap_or_default();
         let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);
-        if run > 0 {
-            outcome.taken = outcome.taken.saturating_add(run);
-            continue;
-        }
+        outcome.taken = outcome.taken.saturating_add(run);
+        let rest = rest.get(run..).unwrap_or_default();
         let header = match peek(rest) {
             Ok(Some(header)) => header,
             Ok(None) => return outcome,

@@ -205,6 +205,7 @@ impl Worker {
     /// Takes what it can of a burst, and says how many bytes that was.
     fn client_burst(&mut self, index: usize, data: &[u8]) -> usize {
         let mut taken = 0_usize;
+        let max_message = self.settings.limits.max_message;
         loop {
             let Some(client) = self.clients.get(index) else { return data.len() };
             let rest = data.get(taken..).unwrap_or_default();
@@ -215,6 +216,9 @@ impl Worker {
                 }
                 ClientState::Leased(server) => {
                     return taken.saturating_add(self.forward_burst(index, server, rest));
+                }
+                ClientState::Idle if wants_server(client, rest, max_message) => {
+                    self.lease_or_wait(index);
                 }
                 ClientState::Idle => {
                     let (mut reply, mut used, mut more) =
@@ -404,6 +408,24 @@ impl Worker {
     }
 }
 
+/// Whether what an idle client has sent begins, in the ordinary way, with a whole message that needs a server; any other
+/// burst is looked at more closely.
+#[inline]
+fn wants_server(client: &Client, data: &[u8], max_message: usize) -> bool {
+    let Ok(Some(header)) = peek(data) else { return false };
+    let needs = match header.tag {
+        b'Q' | b'B' => true,
+        // Of the unnamed statement.
+        b'P' => data.get(HEADER) == Some(&0),
+        _ => false,
+    };
+    needs
+        && header.len <= data.len()
+        && header.len <= max_message
+        && client.stream.remaining == 0
+        && !client.skipping
+}
+
 /// Judges the frames of a burst of a client that holds `server`; says how many bytes were taken.
 fn judge_burst(
     client: &mut Client,
@@ -418,10 +440,8 @@ fn judge_burst(
     while !server.session.is_full() {
         let rest = data.get(taken..).unwrap_or_default();
         let run = client.session.send_run(&mut server.session, rest, taken, plain, ways.server);
-        if run > 0 {
-            taken = taken.saturating_add(run);
-            continue;
-        }
+        taken = taken.saturating_add(run);
+        let rest = rest.get(run..).unwrap_or_default();
         let header = match peek(rest) {
             Ok(Some(header)) => header,
             Ok(None) => break,
