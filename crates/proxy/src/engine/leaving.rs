@@ -137,10 +137,9 @@ impl Worker {
         let Some(server) = self.servers.get_mut(index) else { return };
         self.splice.clear();
         server.session.flush(&mut self.splice);
-        let sent = server
-            .link
-            .send(&self.splice)
-            .and_then(|()| server.link.update_interest(self.readiness.registry(), Token::Server(index)));
+        let sent = server.link.send(&self.splice).and_then(|()| {
+            server.link.update_interest(self.readiness.registry(), Token::Server(index))
+        });
         self.splice.clear();
         if let Err(error) = sent {
             // The read that follows tells the client.
