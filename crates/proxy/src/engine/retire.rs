@@ -53,7 +53,7 @@ impl Worker {
             return;
         }
         let Some(mut server) = self.servers.try_remove(index) else { return };
-        server.link.deregister(self.poll.registry());
+        server.link.deregister(self.readiness.registry());
         // Its permit is given back here, before those who wait for the place look.
         drop(server);
         let waiting: Vec<usize> = self
