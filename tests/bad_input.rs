@@ -257,6 +257,105 @@ async fn messages_without_end_cost_no_memory() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_message_of_a_gigabyte_goes_through_in_little_memory() -> Result<()> {
+    // The longest message that PostgreSQL takes: its length counts itself.
+    const LENGTH: u32 = 0x3FFF_FFFE;
+    let scene = Scene::calm("gigabyte", "[pool]\nsize = 2").await?;
+    let (mut client, mut good) = (scene.raw().await?, scene.raw().await?);
+    run(&mut client, "CREATE TABLE nowhere (line text)").await?;
+    let before = scene.trunkline.usage()?.resident_bytes;
+    client.send(&say::query("COPY nowhere FROM STDIN WHERE false")).await?;
+    client.expect(b'G').await?;
+    client.send(&message(b'd', LENGTH, b"")).await?;
+    let mut left = usize::try_from(LENGTH - 4)?;
+    let lines = [&vec![b'x'; (1 << 20) - 1][..], b"\n"].concat();
+    while left > 0 {
+        let piece = &lines[lines.len() - left.min(lines.len())..];
+        client.send(piece).await?;
+        left -= piece.len();
+        if left % (64 << 20) < piece.len() {
+            assert_eq!(one(&mut good, "SELECT 1").await?, "1");
+        }
+    }
+    client.send(&say::copy_done()).await?;
+    client.set_patience(PATIENCE * 3);
+    assert_eq!(tags(&client.read_until(b'Z').await?), "CZ");
+    assert_eq!(one(&mut client, "SELECT 2").await?, "2");
+    let after = scene.trunkline.usage()?.resident_peak_bytes;
+    ensure(after <= before + GROWTH_MAX, format!("{after} bytes, {before} before"))
+}
+
+#[tokio::test]
+async fn messages_that_never_end_to_come_cost_no_memory() -> Result<()> {
+    let scene = Scene::calm("ceaseless", "[pool]\nsize = 2").await?;
+    let mut good = scene.raw().await?;
+    let before = scene.trunkline.usage()?.resident_bytes;
+    let kinds = [
+        say::sync(),
+        say::flush(),
+        say::copy_data(b"x"),
+        say::copy_fail("x"),
+        say::parse("", "SELECT 1", &[]),
+        say::close_portal("x"),
+    ];
+    for kind in kinds {
+        let mut client = scene.raw().await?;
+        let many = kind.repeat((1 << 20) / kind.len());
+        // Nobody reads the answers: sooner or later nothing more is taken.
+        let flood = async {
+            for _ in 0..32 {
+                client.send(&many).await?;
+            }
+            Result::<()>::Ok(())
+        };
+        tokio::select! {
+            sent = flood => sent?,
+            served = serve(&mut good, 300) => served?,
+        }
+        client.reset()?;
+        assert_eq!(one(&mut good, "SELECT 1").await?, "1");
+    }
+    let after = scene.trunkline.usage()?.resident_peak_bytes;
+    ensure(after <= before + GROWTH_MAX, format!("{after} bytes, {before} before"))
+}
+
+/// Runs so many statements.
+async fn serve(client: &mut RawClient, count: usize) -> Result<()> {
+    for _ in 0..count {
+        assert_eq!(one(client, "SELECT 1").await?, "1");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_storm_of_wrong_passwords_is_refused_and_hinders_nobody() -> Result<()> {
+    const EACH: usize = 40;
+    let scene = Scene::calm("stormed", "[pool]\nsize = 1").await?;
+    let mut good = scene.raw().await?;
+    run(&mut good, "SELECT 1").await?;
+    let before = scene.trunkline.usage()?.resident_bytes;
+    let address = scene.trunkline.address();
+    let attempts = ["stormed", "nobody"].repeat(EACH).into_iter().enumerate();
+    let attempts: Vec<_> = attempts
+        .map(|(number, user)| {
+            tokio::spawn(async move {
+                let password = format!("guess {number}");
+                let refused = RawClient::logged_in(address, user, &password, DATABASE).await;
+                refused.err().map(|error| format!("{error:#}")).unwrap_or_default()
+            })
+        })
+        .collect();
+    serve(&mut good, 100).await?;
+    for attempt in attempts {
+        let told = attempt.await?;
+        ensure(told.contains("28P01"), told)?;
+    }
+    scene.raw().await?;
+    let after = scene.trunkline.usage()?.resident_peak_bytes;
+    ensure(after <= before + GROWTH_MAX, format!("{after} bytes, {before} before"))
+}
+
+#[tokio::test]
 async fn a_message_may_be_limited() -> Result<()> {
     let scene = Scene::calm("limited", "[limits]\nmax_message = \"1MiB\"").await?;
     for open in [false, true] {

@@ -270,6 +270,36 @@ async fn disorder_is_answered_as_by_postgresql() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_conversation_that_is_cut_anywhere_is_answered_as_by_postgresql() -> Result<()> {
+    let scene = Scene::calm("cut", "[pool]\nsize = 2").await?;
+    let mut other = scene.raw().await?;
+    run(&mut other, "CREATE TABLE kept (i int)").await?;
+    let whole = [
+        say::query("SELECT 1"),
+        say::parse("s", "SELECT $1::int", &[]),
+        say::bind("", "s", &[Some("2")]),
+        say::execute("", 0),
+        say::sync(),
+        say::query("BEGIN; INSERT INTO kept VALUES (1)"),
+    ];
+    let whole = whole.concat();
+    for cut in 0..=whole.len() {
+        let mut heard = Vec::new();
+        for address in [scene.node.address(), scene.trunkline.address()] {
+            let mut client = RawClient::logged_in(address, &scene.user, PASSWORD, DATABASE).await?;
+            client.send(&whole[..cut]).await?;
+            client.finish().await?;
+            let mut heard_here = Heard { client: &mut client, told: String::new() };
+            heard_here.until(|_| false).await?;
+            heard.push(heard_here.told);
+        }
+        ensure(is_same(&heard[0], &heard[1]), format!("cut at {cut}: {heard:?}"))?;
+    }
+    assert_eq!(one(&mut other, "SELECT count(*) FROM kept").await?, "0");
+    Ok(())
+}
+
+#[tokio::test]
 async fn pipelined_disorder_is_answered_as_by_postgresql_in_session_mode() -> Result<()> {
     let scene = Scene::calm("sessions", "[pool]\nsize = 2\nmode = \"session\"").await?;
     compare(&scene, 2, Pace::Pipelined, &messages()).await
