@@ -30,7 +30,9 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts everything and tells how far it is.
     pub(crate) async fn set(arguments: &Arguments) -> Result<Self> {
-        refuse_taken_port(arguments.port)?;
+        if let Some(port) = arguments.port {
+            refuse_taken_port(port)?;
+        }
         raise_file_limit()?;
         let binaries = match &arguments.programs {
             Some(directory) => Binaries::at(directory).context("--pg-bin")?,
@@ -51,8 +53,11 @@ impl Scene {
             println!("  {:9} {}", node.name(), node.address());
         }
         println!("Starting Trunkline …");
-        let trunkline = Trunkline::builder()
-            .port(arguments.port)
+        let mut options = Trunkline::builder();
+        if let Some(port) = arguments.port {
+            options = options.port(port);
+        }
+        let trunkline = options
             .cluster(&cluster)
             .user(USER, USER)
             .set("pool", "size", i64::try_from(POOL_SIZE)?)
