@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use common::{
     DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, refused, run, run_each, words,
 };
@@ -243,6 +246,33 @@ async fn startup_parameters_are_the_defaults_of_their_client() -> Result<()> {
     }
     // One that had to make room may still be on its way out.
     scene.servers_are(2).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rare_set_of_startup_parameters_gets_a_server_beside_a_crowd_that_always_waits()
+-> Result<()> {
+    let config = "[pool]\nsize = 2\nwait_timeout = \"5m\"";
+    let scene = Scene::calm("rare", config).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        let (mut client, stop) = (scene.raw().await?, Arc::clone(&stop));
+        crowd.push(tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                run(&mut client, "SELECT 1").await?;
+            }
+            Result::<()>::Ok(())
+        }));
+    }
+    let mut rare = scene.raw_with(&[("work_mem", "1MB")]).await?;
+    for _ in 0..3 {
+        assert_eq!(one(&mut rare, "SHOW work_mem").await?, "1MB");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in crowd {
+        client.await??;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! pure session machine judge the frames where they lie, and writes the whole burst on with one call. Everything that
 //! may block or takes long (logins, opening servers, DNS, key derivation) happens elsewhere and arrives as a message.
 
+mod census;
 mod client;
 mod inbox;
 mod lease;
@@ -12,6 +13,7 @@ mod link;
 mod local;
 mod message;
 mod parking;
+mod queue;
 mod readiness;
 pub mod report;
 mod retire;

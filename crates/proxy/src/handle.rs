@@ -169,9 +169,7 @@ impl Handle {
 
     /// Starts a new generation of server connections; those open now are closed when they come back.
     pub fn reconnect(&self, database: Option<&str>) -> bool {
-        self.each_family(database, |family| {
-            family.generation.fetch_add(1, Ordering::AcqRel);
-        })
+        self.each_family(database, Family::renew_all)
     }
 
     /// Ends the pooler. A second call while it ends in order ends it at once.

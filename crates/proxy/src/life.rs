@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{engine::Message, handle::Ending, pooler::Pooler};
 
-/// How often the settings file is looked at for a change. Symbolic links that are swapped (Kubernetes) are noticed,
+/// How often the settings file is looked at for a change, and the pools for some that nobody uses any more. Symbolic links that are swapped (Kubernetes) are noticed,
 /// because the file behind the name is looked at.
 const FILE_LOOK: Duration = Duration::from_secs(2);
 
@@ -107,8 +107,12 @@ impl Pooler {
                     // Who asked may have gone.
                     drop(answer.send(outcome));
                 }
-                _ = look.tick() => if self.source.has_changed() {
-                    self.reload_and_log("the settings file").await;
+                _ = look.tick() => {
+                    let shared = &self.handle.0.shared;
+                    shared.registry.sweep(shared.now_us());
+                    if self.source.has_changed() {
+                        self.reload_and_log("the settings file").await;
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What the loops share of the pools: which families there are, their caps, and who waits where.
 
 mod cap;
+mod claim;
 mod faces;
 mod family;
 mod registry;

@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::SystemTime,
 };
 
@@ -184,20 +181,14 @@ impl Pooler {
         let inner = &self.handle.0;
         let in_force = InForce::new(Arc::clone(running), server_tls, &self.numbers);
         let limits = node_limits(&in_force);
-        inner.in_force.store(Arc::new(in_force));
+        let before = inner.in_force.swap(Arc::new(in_force));
         let reload = Reload { old, new: running };
         for family in inner.shared.registry.families() {
-            let renewed =
-                |name: &str| reload.pool(&family.database, &family.user, name) != PoolFate::Keep;
-            // Connections to standbys are of their own once reads go there; until then a pool is the primary's.
-            let serving = inner
-                .nodes
-                .borrow()
-                .iter()
-                .find(|node| node.serving)
-                .map(|node| Arc::clone(&node.name));
-            if serving.is_none_or(|name| renewed(&name)) {
-                family.generation.fetch_add(1, Ordering::AcqRel);
+            // A node that is new has no connections; one that has gone is among those before.
+            for (id, entry) in &before.nodes {
+                if reload.pool(&family.database, &family.user, &entry.name) != PoolFate::Keep {
+                    family.renew(*id);
+                }
             }
         }
         inner.shared.registry.apply(running, &limits);

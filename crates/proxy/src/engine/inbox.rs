@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
-use trunkline_session::PinReason;
 use trunkline_settings::Settings;
 use trunkline_wire::{SqlState, backend::Report};
 
 use super::{
-    local::LocalPool,
     message::Message,
-    report::{ClientReport, LoopReport, PoolReport, ServerReport},
-    slot::{Client, ClientState, Server, ServerState},
+    slot::{Client, ClientState, ServerState},
     worker::{Worker, is_untimed},
 };
 use crate::{cluster::NodeId, handover::CancelTicket};
@@ -133,138 +130,6 @@ impl Worker {
     fn drain(&mut self) {
         self.draining = true;
         self.recheck();
-    }
-
-    fn report(&self) -> LoopReport {
-        LoopReport {
-            index: self.index,
-            pools: self.pools.iter().map(|(index, pool)| self.report_pool(index, pool)).collect(),
-            clients: self.clients.iter().map(|(_, client)| self.report_client(client)).collect(),
-            servers: self.servers.iter().map(|(_, server)| self.report_server(server)).collect(),
-            panics: self.panics,
-            buffered: self
-                .clients
-                .iter()
-                .map(|(_, c)| c.link.backlog().saturating_add(c.held.len()))
-                .sum::<usize>()
-                + self
-                    .servers
-                    .iter()
-                    .map(|(_, s)| s.link.backlog().saturating_add(s.held.len()))
-                    .sum::<usize>(),
-        }
-    }
-
-    fn report_pool(&self, index: usize, pool: &LocalPool) -> PoolReport {
-        let count = |wanted: fn(&ClientState) -> bool| {
-            self.clients.iter().filter(|(_, c)| c.pool == index && wanted(&c.state)).count()
-        };
-        let servers = |wanted: fn(&ServerState) -> bool| {
-            self.servers.iter().filter(|(_, s)| s.pool == index && wanted(&s.state)).count()
-        };
-        PoolReport {
-            family: pool.family.id,
-            database: Arc::clone(&pool.family.database),
-            user: Arc::clone(&pool.family.user),
-            clients_active: count(|state| {
-                matches!(state, ClientState::Leased(_) | ClientState::Replaying(_))
-            }),
-            clients_waiting: count(|state| {
-                matches!(state, ClientState::Waiting | ClientState::Welcoming)
-            }),
-            clients_idle: count(|state| *state == ClientState::Idle),
-            servers_active: servers(|state| matches!(state, ServerState::Leased(_))),
-            servers_idle: servers(|state| *state == ServerState::Idle),
-            servers_busy: servers(|state| {
-                matches!(state, ServerState::Housekeeping | ServerState::Withheld)
-            }),
-            servers_opening: pool.opening,
-            pinned: self
-                .clients
-                .iter()
-                .filter(|(_, c)| c.pool == index && !c.session.pins().is_empty())
-                .count(),
-            oldest_wait_us: pool
-                .waiters
-                .front()
-                .map_or(0, |waiter| self.now.saturating_sub(waiter.since)),
-            paused: pool.family.is_paused(),
-            last_error: pool.attempt.failure.as_ref().map(|failure| Arc::clone(&failure.message)),
-            stats: pool.stats,
-        }
-    }
-
-    fn report_client(&self, client: &Client) -> ClientReport {
-        let server = match client.state {
-            ClientState::Leased(server) | ClientState::Replaying(server) => {
-                self.servers.get(server)
-            }
-            _ => None,
-        };
-        let family = self.pools.get(client.pool).map(|pool| Arc::clone(&pool.family));
-        ClientReport {
-            pid: client.key.pid,
-            family: family.as_ref().map_or(0, |family| family.id),
-            database: family
-                .as_ref()
-                .map_or_else(|| Arc::from(""), |family| Arc::clone(&family.database)),
-            user: family.as_ref().map_or_else(|| Arc::from(""), |family| Arc::clone(&family.user)),
-            state: match client.state {
-                ClientState::Welcoming => "login",
-                ClientState::Idle => "idle",
-                ClientState::Waiting => "waiting",
-                ClientState::Leased(_) | ClientState::Replaying(_) => "active",
-                ClientState::Closing => "closing",
-            },
-            peer: client.rare.peer,
-            connected_us: self.now.saturating_sub(client.rare.connected_at),
-            silent_us: self.now.saturating_sub(client.active_at),
-            wait_us: if client.state == ClientState::Waiting {
-                self.now.saturating_sub(client.since)
-            } else {
-                0
-            },
-            kept_us: client.kept.then(|| self.now.saturating_sub(client.rare.kept_since)),
-            pins: client.session.pins().iter().collect::<Vec<PinReason>>(),
-            server_pid: server.map(|server| server.about.pid),
-            statements: client.session.name_count(),
-            tls: client.link.is_tls(),
-            application_name: client
-                .rare
-                .startup
-                .application_name
-                .as_deref()
-                .unwrap_or_default()
-                .to_owned(),
-        }
-    }
-
-    fn report_server(&self, server: &Server) -> ServerReport {
-        ServerReport {
-            serial: server.about.serial,
-            family: server.about.family.id,
-            database: Arc::clone(&server.about.family.database),
-            user: Arc::clone(&server.about.family.user),
-            node: server.about.node,
-            state: match server.state {
-                ServerState::Idle => "idle",
-                ServerState::Leased(_) => "active",
-                ServerState::Housekeeping => "tested",
-                ServerState::Withheld => "cancel",
-                ServerState::Retiring => "closing",
-            },
-            pid: server.about.pid,
-            age_us: self.now.saturating_sub(server.about.opened_at),
-            since_us: self.now.saturating_sub(server.since),
-            client_pid: match server.state {
-                ServerState::Leased(client) => {
-                    self.clients.get(client).map(|client| client.key.pid)
-                }
-                _ => None,
-            },
-            statements: server.session.statement_count(),
-            tls: server.link.is_tls(),
-        }
     }
 }
 

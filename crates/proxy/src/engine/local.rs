@@ -30,6 +30,8 @@ pub(super) struct LocalPool {
     pub(super) clients: usize,
     pub(super) opening: usize,
     pub(super) attempt: Attempt,
+    /// When this loop first saw that it is paused; 0 while it is not.
+    pub(super) paused_since: u64,
     pub(super) stats: PoolStats,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Attempt {
     pub(super) backoff_us: u64,
     /// The cap that was full at the last attempt.
     pub(super) full: Option<Arc<Cap>>,
+    /// The cap under which the next place is claimed.
+    pub(super) claim: Option<Arc<Cap>>,
     /// Why the last attempt failed; none after a success.
     pub(super) failure: Option<Failure>,
 }
@@ -66,6 +70,7 @@ impl LocalPool {
             clients: 0,
             opening: 0,
             attempt: Attempt::default(),
+            paused_since: 0,
             stats: PoolStats::default(),
         }
     }
@@ -112,6 +117,34 @@ impl LocalPool {
         usize::try_from(elsewhere).unwrap_or(usize::MAX).saturating_add(self.idle.len())
     }
 
+    /// Claims the next place under a cap that is full, if the whole pool has no connection that could serve those who
+    /// wait.
+    pub(super) fn claim(&mut self, cap: &Arc<Cap>, now: u64) {
+        if !self.is_wanted() || self.family.tenants.held() > 0 {
+            return;
+        }
+        if self.attempt.claim.as_ref().is_none_or(|claimed| !Arc::ptr_eq(claimed, cap)) {
+            self.withdraw_claim();
+        }
+        let since = self.waiters.front().map_or(now, |waiter| waiter.since);
+        cap.claims.claim(self.family.id, since, now);
+        self.attempt.claim = Some(Arc::clone(cap));
+    }
+
+    /// A place was found, or nobody needs one.
+    pub(super) fn withdraw_claim(&mut self) {
+        if let Some(cap) = self.attempt.claim.take() {
+            cap.claims.withdraw(self.family.id);
+        }
+    }
+
+    /// When the oldest of all who wait came, at whichever loop.
+    pub(super) fn oldest_everywhere(&self, own: usize) -> Option<u64> {
+        let here = self.waiters.front().map(|waiter| waiter.since);
+        let elsewhere = self.family.faces.oldest_elsewhere(own).map(|(_, since)| since);
+        here.into_iter().chain(elsewhere).min()
+    }
+
     /// Whether clients wait that no connection of this loop will serve by itself.
     pub(super) fn is_wanting(&self) -> bool {
         !self.waiters.is_empty() || (!self.welcoming.is_empty() && self.servers == 0)
@@ -129,6 +162,8 @@ impl LocalPool {
 
     /// Whether connections to `node` of this generation may be parked.
     pub(super) fn wants(&self, node: NodeId, generation: u64, primary: Option<NodeId>) -> bool {
-        primary == Some(node) && generation == self.family.generation() && !self.family.is_removed()
+        primary == Some(node)
+            && generation == self.family.generation(node)
+            && !self.family.is_removed()
     }
 }

@@ -25,6 +25,15 @@ impl Worker {
             self.retire(index);
             return;
         }
+        let slack = us(self.settings.pool.fairness_slack);
+        if let Some(since) = server.about.permit.claimed_since(self.now)
+            && pool
+                .oldest_everywhere(self.index)
+                .is_none_or(|oldest| since.saturating_add(slack) < oldest)
+        {
+            self.retire(index);
+            return;
+        }
         server.state = ServerState::Idle;
         server.since = self.now;
         if pool.family.is_paused() {
@@ -34,7 +43,7 @@ impl Worker {
         }
         let oldest = pool.waiters.front().map(|waiter| waiter.since);
         let way = if pool.family.is_spread() && server.is_movable() {
-            pool.family.faces.way(self.index, oldest, us(self.settings.pool.fairness_slack))
+            pool.family.faces.way(self.index, oldest, slack)
         } else {
             oldest.map_or(Way::Nobody, |_| Way::Own)
         };

@@ -53,8 +53,9 @@ impl Worker {
                 return;
             }
             let caps = self.shared.caps_of(&pool.family, node);
-            match Permit::take(&caps) {
+            match Permit::take(&caps, &pool.family.tenants, self.now) {
                 Ok(permit) => {
+                    pool.withdraw_claim();
                     pool.opening = pool.opening.saturating_add(1);
                     pool.attempt.full = None;
                     self.shared.open(&pool.family, node, permit, self.index);
@@ -62,6 +63,7 @@ impl Worker {
                 Err(cap) => {
                     // Somebody's idle connection may hold the place: it is asked for, at this loop first.
                     pool.attempt.full = Some(Arc::clone(&cap));
+                    pool.claim(&cap, self.now);
                     let waits = pool.is_wanted();
                     // Those on their way out make room for as many.
                     let enough = cap.leaving() >= pool.lacking(self.index);
@@ -85,7 +87,9 @@ impl Worker {
             return false;
         }
         let Some(caps) = self.shared.reserve_caps_of(&pool.family, node) else { return false };
-        let Ok(permit) = Permit::take_reserve(&caps) else { return false };
+        let Ok(permit) = Permit::take_reserve(&caps, &pool.family.tenants, self.now) else {
+            return false;
+        };
         pool.opening = pool.opening.saturating_add(1);
         self.shared.open(&pool.family, node, permit, self.index);
         true
@@ -350,11 +354,15 @@ impl Worker {
         let mut busy = false;
         let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
         for pool_index in pools {
+            self.follow_pause(pool_index);
             self.expire_waiters(pool_index);
             self.expire_idle(pool_index);
             self.serve_queue(pool_index);
             self.open_more(pool_index);
             self.ask_for_eviction(pool_index);
+            if let Some(pool) = self.pools.get_mut(pool_index).filter(|pool| !pool.is_wanted()) {
+                pool.withdraw_claim();
+            }
             self.forget_pool(pool_index);
             busy |= self.pools.get(pool_index).is_some_and(|pool| {
                 !pool.waiters.is_empty() || !pool.welcoming.is_empty() || pool.opening > 0
@@ -380,72 +388,6 @@ impl Worker {
             && pool.is_wanted()
         {
             self.shared.send_others(self.index, || Message::Evict(Arc::clone(cap)));
-        }
-    }
-
-    fn expire_waiters(&mut self, pool_index: usize) {
-        let limit = us(self.settings.pool.wait_timeout);
-        loop {
-            let Some(pool) = self.pools.get_mut(pool_index) else { return };
-            let overdue = |since: u64| limit != 0 && self.now.saturating_sub(since) >= limit;
-            let Some(waiter) = pool.waiters.front().copied().filter(|waiter| overdue(waiter.since))
-            else {
-                break;
-            };
-            pool.waiters.pop_front();
-            pool.publish(self.index);
-            let text = self.wait_error(pool_index);
-            self.refuse_statement(waiter.client, &text.report());
-        }
-        let Some(pool) = self.pools.get_mut(pool_index) else { return };
-        let clients = &self.clients;
-        let late: Vec<usize> = pool
-            .welcoming
-            .iter()
-            .copied()
-            .filter(|index| {
-                limit != 0
-                    && clients
-                        .get(*index)
-                        .is_none_or(|client| self.now.saturating_sub(client.since) >= limit)
-            })
-            .collect();
-        for index in late {
-            if let Some(pool) = self.pools.get_mut(pool_index) {
-                pool.welcoming.retain(|other| *other != index);
-            }
-            let text = self.wait_error(pool_index);
-            self.fatal_report(index, &text.fatal());
-        }
-    }
-
-    fn wait_error(&self, pool_index: usize) -> WaitError {
-        let limit = self.settings.pool.wait_timeout;
-        let Some(pool) = self.pools.get(pool_index) else { return WaitError::default() };
-        let policy = pool.family.policy.load();
-        let (code, why) = match (&pool.attempt.failure, self.primary) {
-            (_, None) => {
-                (SqlState::CANNOT_CONNECT_NOW, "no node is known to be the primary".to_owned())
-            }
-            (Some(failure), _) => (
-                SqlState::CANNOT_CONNECT_NOW,
-                format!("the last attempt to connect failed: {}", failure.message),
-            ),
-            (None, _) if pool.family.is_paused() => {
-                (SqlState::CANNOT_CONNECT_NOW, "the pool is paused".to_owned())
-            }
-            _ => (
-                SqlState::TOO_MANY_CONNECTIONS,
-                format!("all {} server connections of the pool are in use", policy.size),
-            ),
-        };
-        WaitError {
-            code,
-            message: format!(
-                "no server connection for pool \"{}\"/\"{}\" within {limit:?} (pool.wait_timeout)",
-                pool.family.database, pool.family.user
-            ),
-            detail: why,
         }
     }
 
@@ -492,29 +434,5 @@ impl Worker {
                 "a query of the pooler was not answered within pool.server_check_timeout",
             );
         }
-    }
-}
-
-/// Why a client has waited in vain.
-#[derive(Debug)]
-struct WaitError {
-    code: SqlState,
-    message: String,
-    detail: String,
-}
-
-impl Default for WaitError {
-    fn default() -> Self {
-        Self { code: SqlState::CANNOT_CONNECT_NOW, message: String::new(), detail: String::new() }
-    }
-}
-
-impl WaitError {
-    fn report(&self) -> Report<'_> {
-        Report::error(self.code, &self.message).with_detail(&self.detail)
-    }
-
-    fn fatal(&self) -> Report<'_> {
-        Report::fatal(self.code, &self.message).with_detail(&self.detail)
     }
 }

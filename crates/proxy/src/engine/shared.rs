@@ -135,7 +135,7 @@ impl Shared {
         to: usize,
     ) {
         let shared = Arc::clone(self);
-        let (id, generation) = (family.id, family.generation());
+        let (id, generation) = (family.id, family.generation(node));
         self.opener.open(
             Arc::clone(family),
             node,

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use super::{claim::Claims, family::FamilyId};
+
 /// A limit that several pools share: of a pool, a database, a user, a node or the process.
 #[derive(Debug)]
 pub(crate) struct Cap {
@@ -13,6 +15,27 @@ pub(crate) struct Cap {
     used: AtomicUsize,
     /// How many of those that are used have been told to go.
     leaving: AtomicUsize,
+    /// Who comes next, before everybody else.
+    pub(crate) claims: Claims,
+}
+
+/// The connections of a family, of whatever node and loop.
+#[derive(Debug)]
+pub(crate) struct Tenants {
+    family: FamilyId,
+    held: AtomicUsize,
+}
+
+impl Tenants {
+    /// None yet.
+    pub(crate) fn of(family: FamilyId) -> Arc<Self> {
+        Arc::new(Self { family, held: AtomicUsize::new(0) })
+    }
+
+    /// Connections that are open or being opened, without those that have been told to go.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
 }
 
 impl Cap {
@@ -22,6 +45,7 @@ impl Cap {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
+            claims: Claims::default(),
         })
     }
 
@@ -69,32 +93,50 @@ impl Cap {
 #[derive(Debug)]
 pub(crate) struct Permit {
     caps: Box<[Arc<Cap>]>,
+    tenants: Arc<Tenants>,
     reserve: bool,
     leaving: bool,
 }
 
 impl Permit {
-    /// Takes one place under all of `caps`, or names the first cap that is full.
-    pub(crate) fn take(caps: &[Arc<Cap>]) -> Result<Self, Arc<Cap>> {
+    /// Takes one place under all of `caps`, or names the first cap that is full, or has a place that is another family's.
+    pub(crate) fn take(
+        caps: &[Arc<Cap>],
+        tenants: &Arc<Tenants>,
+        now: u64,
+    ) -> Result<Self, Arc<Cap>> {
         for (taken, cap) in caps.iter().enumerate() {
-            if !cap.take() {
+            if cap.claims.of_another(tenants.family, now).is_some() || !cap.take() {
                 caps.iter().take(taken).for_each(|earlier| earlier.give_back());
                 return Err(Arc::clone(cap));
             }
         }
-        Ok(Self { caps: caps.into(), reserve: false, leaving: false })
+        tenants.held.fetch_add(1, Ordering::AcqRel);
+        let tenants = Arc::clone(tenants);
+        Ok(Self { caps: caps.into(), tenants, reserve: false, leaving: false })
     }
 
     /// The same for a connection beyond the size of its pool, which is closed when nobody waits any more.
-    pub(crate) fn take_reserve(caps: &[Arc<Cap>]) -> Result<Self, Arc<Cap>> {
-        let mut permit = Self::take(caps)?;
+    pub(crate) fn take_reserve(
+        caps: &[Arc<Cap>],
+        tenants: &Arc<Tenants>,
+        now: u64,
+    ) -> Result<Self, Arc<Cap>> {
+        let mut permit = Self::take(caps, tenants, now)?;
         permit.reserve = true;
         Ok(permit)
+    }
+
+    /// Since when another family, which has no connection at all, waits for a place under one of its caps.
+    #[inline]
+    pub(crate) fn claimed_since(&self, now: u64) -> Option<u64> {
+        self.caps.iter().filter_map(|cap| cap.claims.of_another(self.tenants.family, now)).min()
     }
 
     /// The connection has been told to go. It counts until its server has closed it.
     pub(crate) fn leave(&mut self) {
         if !std::mem::replace(&mut self.leaving, true) {
+            self.tenants.held.fetch_sub(1, Ordering::AcqRel);
             for cap in &self.caps {
                 cap.leaving.fetch_add(1, Ordering::AcqRel);
             }
@@ -119,6 +161,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if !self.leaving {
+            self.tenants.held.fetch_sub(1, Ordering::AcqRel);
+        }
         for cap in &self.caps {
             if self.leaving {
                 cap.leaving.fetch_sub(1, Ordering::AcqRel);
@@ -132,12 +177,32 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    fn take(caps: &[Arc<Cap>]) -> Result<Permit, Arc<Cap>> {
+        Permit::take(caps, &Tenants::of(1), 1)
+    }
+
+    #[test]
+    fn a_place_that_is_claimed_is_for_nobody_else() {
+        let cap = [Cap::new(2)];
+        let (many, one) = (Tenants::of(1), Tenants::of(2));
+        let first = Permit::take(&cap, &many, 1).expect("room for two");
+        cap[0].claims.claim(2, 7, 10);
+        Permit::take(&cap, &many, 11).expect_err("the place is claimed");
+        assert_eq!(first.claimed_since(11), Some(7));
+        let claimed = Permit::take(&cap, &one, 11).expect("the place is its own");
+        assert_eq!((many.held(), one.held(), claimed.claimed_since(11)), (1, 1, None));
+        cap[0].claims.withdraw(2);
+        assert_eq!(first.claimed_since(11), None);
+        drop((first, claimed));
+        assert_eq!((many.held(), one.held()), (0, 0));
+    }
+
     #[test]
     fn a_full_cap_gives_back_what_was_taken_before_it() {
         let (wide, narrow) = (Cap::new(5), Cap::new(1));
         let caps = [Arc::clone(&wide), Arc::clone(&narrow)];
-        let first = Permit::take(&caps).expect("both have room");
-        let full = Permit::take(&caps).expect_err("the narrow one is full");
+        let first = take(&caps).expect("both have room");
+        let full = take(&caps).expect_err("the narrow one is full");
         assert!(Arc::ptr_eq(&full, &narrow));
         assert_eq!((wide.used(), narrow.used()), (1, 1));
         drop(first);
@@ -147,8 +212,8 @@ mod tests {
     #[test]
     fn one_that_leaves_holds_its_place_but_is_no_surplus() {
         let cap = Cap::new(2);
-        let mut first = Permit::take(&[Arc::clone(&cap)]).expect("room for two");
-        let second = Permit::take(&[Arc::clone(&cap)]).expect("room for two");
+        let mut first = take(&[Arc::clone(&cap)]).expect("room for two");
+        let second = take(&[Arc::clone(&cap)]).expect("room for two");
         cap.set_limit(1);
         assert!(first.is_surplus() && second.is_surplus());
         first.leave();
@@ -157,13 +222,13 @@ mod tests {
         assert!(!second.is_surplus());
         drop(first);
         assert_eq!((cap.used(), cap.leaving()), (1, 0));
-        Permit::take(&[Arc::clone(&cap)]).expect_err("the second one stays");
+        take(&[Arc::clone(&cap)]).expect_err("the second one stays");
     }
 
     #[test]
     fn no_limit_is_zero() {
         let cap = Cap::new(0);
-        let held: Vec<_> = (0..100).map(|_| Permit::take(&[Arc::clone(&cap)])).collect();
+        let held: Vec<_> = (0..100).map(|_| take(&[Arc::clone(&cap)])).collect();
         assert!(held.iter().all(Result::is_ok));
         cap.set_limit(10);
         assert!(held.iter().flatten().all(Permit::is_surplus));

@@ -9,7 +9,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use trunkline_settings::PoolPolicy;
 use trunkline_wire::Reported;
 
-use super::{cap::Cap, faces::Faces};
+use super::{
+    cap::{Cap, Tenants},
+    faces::Faces,
+};
 use crate::{cluster::NodeId, handover::StartupParams};
 
 /// Number of a family, never used again in this process.
@@ -119,8 +122,10 @@ pub(crate) struct Family {
     pub(crate) policy: ArcSwap<PoolPolicy>,
     pub(crate) caps: Arc<PoolCaps>,
     pub(crate) home: Home,
-    /// Connections of an older generation retire when they come back.
-    pub(crate) generation: AtomicU64,
+    /// By node: connections of an older generation retire when they come back.
+    generations: [AtomicU64; GENERATIONS],
+    /// Its connections.
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) paused: AtomicBool,
     /// The database or user was removed from the settings, or the set of startup parameters is no longer kept: its
     /// servers retire, and its clients are to be told at their next idle moment.
@@ -133,6 +138,8 @@ pub(crate) struct Family {
     clients: AtomicUsize,
     /// When it was last asked for, as a count of all logins.
     pub(crate) asked_for: AtomicU64,
+    /// When it was first seen without clients and connections, in microseconds; 0 while it has some.
+    empty_since: AtomicU64,
     /// What the loops tell each other of their parts.
     pub(crate) faces: Faces,
 }
@@ -172,6 +179,9 @@ pub(crate) struct FamilyParts {
     pub(crate) loops: usize,
 }
 
+/// Generations of a family. Nodes whose numbers are so far apart share one: their connections are renewed together.
+const GENERATIONS: usize = 16;
+
 /// A pool is dealt to all loops when each gets at least this many slots.
 const SLOTS_PER_LOOP: usize = 8;
 
@@ -189,7 +199,9 @@ impl Family {
             policy: ArcSwap::from_pointee(policy),
             caps,
             home: if spread { Home::Spread } else { Home::One(home) },
-            generation: AtomicU64::new(0),
+            generations: std::array::from_fn(|_| AtomicU64::new(0)),
+            tenants: Tenants::of(id),
+            empty_since: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             removed: AtomicBool::new(false),
             welcome: ArcSwapOption::empty(),
@@ -220,9 +232,42 @@ impl Family {
         self.clients.load(Ordering::Acquire) == 0
     }
 
-    /// The generation that connections opened now belong to.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    /// The generation that connections to `node` opened now belong to.
+    pub(crate) fn generation(&self, node: NodeId) -> u64 {
+        self.generation_of(node).map_or(0, |generation| generation.load(Ordering::Acquire))
+    }
+
+    /// Connections to `node` that are open now retire when they come back.
+    pub(crate) fn renew(&self, node: NodeId) {
+        if let Some(generation) = self.generation_of(node) {
+            generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// All connections that are open now retire when they come back.
+    pub(crate) fn renew_all(&self) {
+        for generation in &self.generations {
+            generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn generation_of(&self, node: NodeId) -> Option<&AtomicU64> {
+        self.generations.get(usize::from(node.0).checked_rem(GENERATIONS)?)
+    }
+
+    /// Whether it has had neither clients nor connections for `long` enough to be forgotten.
+    pub(crate) fn is_forgotten(&self, now: u64, long: u64) -> bool {
+        if !self.is_deserted() || self.tenants.held() > 0 {
+            self.empty_since.store(0, Ordering::Relaxed);
+            return false;
+        }
+        match self.empty_since.load(Ordering::Relaxed) {
+            0 => {
+                self.empty_since.store(now, Ordering::Relaxed);
+                false
+            }
+            since => now.saturating_sub(since) >= long,
+        }
     }
 
     /// Keeps what the first server of the family reported, for the logins that follow.

@@ -13,6 +13,10 @@ use super::{
 };
 use crate::{cluster::NodeId, handover::StartupParams};
 
+/// How long a family has neither clients nor connections before it is forgotten: every database name that the wildcard
+/// lets in makes one.
+const FORGET_AFTER_US: u64 = 300_000_000;
+
 /// Why there is no pool for a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -175,6 +179,22 @@ impl Registry {
         }
     }
 
+    /// Forgets families that have had neither clients nor connections for long, and their caps. The loops let go of
+    /// theirs when they next look after their pools.
+    pub(crate) fn sweep(&self, now: u64) {
+        let mut inner = self.lock();
+        inner.families.retain(|family| {
+            let forgotten = family.is_forgotten(now, FORGET_AFTER_US);
+            if forgotten {
+                family.removed.store(true, Ordering::Release);
+            }
+            !forgotten
+        });
+        inner.pools.retain(|_, caps| Arc::strong_count(caps) > 1);
+        inner.databases.retain(|_, cap| Arc::strong_count(cap) > 1);
+        inner.users.retain(|_, cap| Arc::strong_count(cap) > 1);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -271,7 +291,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Permit, *};
 
     #[test]
     fn a_pause_holds_for_databases_that_come_later_until_it_is_ended() {
@@ -311,6 +331,42 @@ mod tests {
         registry.set_paused(None, false);
         assert!(!early.family().is_paused() && !make("shop", "bob").family().is_paused());
     }
+
+    #[test]
+    fn a_family_that_nobody_has_used_for_long_is_forgotten_with_its_caps() {
+        let registry = Registry::new(1);
+        let settings = Settings::default();
+        let make = |database: &str| {
+            let (database, user) = (Arc::from(database), Arc::from("alice"));
+            let family = registry.family(&settings, &database, &user, &StartupParams::default());
+            family.expect("the wildcard lets every database in")
+        };
+        let (used, left) = (make("shop"), make("wiki"));
+        let stale = Arc::clone(left.family());
+        drop(left);
+        registry.sweep(1);
+        registry.sweep(FORGET_AFTER_US);
+        assert_eq!(registry.families().len(), 2);
+        // Somebody came meanwhile: the time starts again.
+        drop(make("wiki"));
+        drop(make("blog"));
+        let place = Permit::take(&[], &stale.tenants, 1).expect("no caps");
+        registry.sweep(FORGET_AFTER_US + 1);
+        assert_eq!(registry.families().len(), 3);
+        drop(place);
+        registry.sweep(FORGET_AFTER_US + 2);
+        registry.sweep(2 * FORGET_AFTER_US + 1);
+        assert!(!stale.is_removed());
+        registry.sweep(2 * FORGET_AFTER_US + 2);
+        assert!(stale.is_removed());
+        drop(stale);
+        registry.sweep(2 * FORGET_AFTER_US + 3);
+        assert_eq!(registry.families().len(), 1);
+        let inner = registry.lock();
+        assert_eq!((inner.pools.len(), inner.databases.len(), inner.users.len()), (1, 1, 1));
+        drop((inner, used));
+    }
+
     #[test]
     fn of_too_many_startup_variants_the_one_nobody_uses_gives_way() {
         let registry = Registry::new(1);
