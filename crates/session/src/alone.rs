@@ -8,7 +8,9 @@ use trunkline_wire::{
 
 use crate::{
     client::{ClientSession, PoolMode, Surroundings},
+    name,
     server::TxStatus,
+    setting::Folds,
 };
 
 /// A frame of a client that holds no server.
@@ -59,7 +61,7 @@ impl ClientSession {
             b'P' => self.parse_alone(frame, reply, around),
             b'C' => match Close::parse(frame.body) {
                 Ok(Close { kind: frontend::STATEMENT, name })
-                    if self.names.remove(name).is_some() =>
+                    if self.names.remove(name::of_protocol(name)).is_some() =>
                 {
                     backend::close_complete(reply);
                     true
@@ -77,20 +79,22 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> bool {
         let Ok(parse) = Parse::parse(frame.body) else { return false };
-        if parse.name.is_empty()
-            || self.names.contains_key(parse.name)
+        let name = name::of_protocol(parse.name);
+        if name.is_empty()
+            || self.names.contains_key(name)
+            || self.there.contains(name)
             || self.names.len() >= self.limits.client_statements
         {
             return false;
         }
-        let environment = self.environment();
+        let environment = self.environment(self.settings.seen(), Folds::of(parse.text));
         let parts = (parse.text, parse.types, environment.as_ref());
         let hash = around.hash(parse.text, parse.types, &environment);
         let known = around.with_store(|store| store.find(hash, parts));
         let Some(statement) = known.filter(|statement| statement.is_accepted()) else {
             return false;
         };
-        self.names.insert(parse.name.into(), statement);
+        self.names.insert(name.into(), statement);
         backend::parse_complete(reply);
         true
     }

@@ -1,13 +1,16 @@
 //! One client's conversation: what it has prepared, set and pinned, whichever server it talks to.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::BytesMut;
-use trunkline_wire::{Reported, backend};
+use trunkline_wire::{Reported, backend, frontend};
 
 use crate::{
     effect::Effects,
-    expect::{Ours, Owed, Purpose},
+    expect::{Named, Ours, Owed, Purpose},
     long::Follow,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
@@ -72,6 +75,8 @@ pub(crate) enum Unnamed {
         /// The body of the Parse message: empty name, text, types.
         body: Box<BytesMut>,
         effects: Effects,
+        /// What it was parsed under; none for the settings of a new connection.
+        settings: Option<Arc<SettingSet>>,
     },
     /// Too long to keep: lives on the server under this key only.
     OnServer { key: u64, effects: Effects },
@@ -92,7 +97,12 @@ impl Unnamed {
 pub struct ClientSession {
     pub(crate) mode: PoolMode,
     pub(crate) settings: SettingsTrack,
+    /// By the parts of their names that count.
     pub(crate) names: BTreeMap<Box<[u8]>, Arc<Statement>>,
+    /// What a name meant that has just been looked up, if the settings have changed that.
+    pub(crate) meant: Option<Box<Named>>,
+    /// The statements that live under the client's own names on the server to which they pin it.
+    pub(crate) there: BTreeSet<Box<[u8]>>,
     pub(crate) unnamed: Unnamed,
     /// Portals bound to a statement that leaves something behind when executed. Empty in the ordinary case.
     pub(crate) portals: Vec<(Box<[u8]>, Effects)>,
@@ -125,6 +135,8 @@ impl ClientSession {
             mode,
             settings: SettingsTrack::new(base),
             names: BTreeMap::new(),
+            there: BTreeSet::new(),
+            meant: None,
             unnamed: Unnamed::None,
             portals: Vec::new(),
             pins: Pins::default(),
@@ -238,6 +250,7 @@ impl ClientSession {
     /// The server that held this client's state is gone; what lived only there is gone with it.
     pub fn lose_server(&mut self) {
         self.pins.clear();
+        self.there.clear();
         self.portals.clear();
         self.settings.rollback();
         if matches!(self.unnamed, Unnamed::OnServer { .. }) {
@@ -255,13 +268,11 @@ impl ClientSession {
         if server.statements.touch(statement.id) {
             return;
         }
-        trunkline_wire::frontend::parse(
-            out.insert(),
-            &statement.name,
-            &statement.text,
-            &statement.types,
-        );
-        server.owed.push(Owed::Ours(Ours::Parse(Arc::clone(statement))));
+        let parsed = (statement.settings(), statement.folds());
+        self.parse_under(parsed, server, out, |server, out| {
+            frontend::parse(out.insert(), &statement.name, &statement.text, &statement.types);
+            server.owed.push(Owed::Ours(Ours::Parse(Arc::clone(statement))));
+        });
         self.hold(statement, server, out);
     }
 
@@ -274,7 +285,7 @@ impl ClientSession {
     ) {
         server.statements.add(statement);
         while let Some(old) = server.statements.evict(self.limits.server_statements, statement.id) {
-            trunkline_wire::frontend::close(out.insert(), b'S', &old.name);
+            frontend::close(out.insert(), frontend::STATEMENT, &old.name);
             server.owed.push(Owed::Ours(Ours::Close(old)));
         }
     }

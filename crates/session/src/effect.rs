@@ -6,7 +6,7 @@ use trunkline_sql::{
     Deallocate, Discard, Effect, Opaque, Parameter, Pin, PinKind, Scan, Value, settings,
 };
 
-use crate::pin::PinReason;
+use crate::{name, pin::PinReason};
 
 /// What one completed statement changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,19 @@ pub enum Change {
     Release(Box<[u8]>),
     /// `SET`, `set_config(…, false)`.
     Set(Box<[u8]>, Value),
-    /// `set_config(name, $n, false)`: what it sets is known when the statement is bound.
-    SetBound(Box<[u8]>, u16),
+    /// `set_config(name, $n, …)`: what it sets is known when the statement is bound.
+    SetBound {
+        /// Which setting.
+        name: Box<[u8]>,
+        /// The number of the parameter, from 1.
+        number: u16,
+        /// Only until the end of the transaction.
+        local: bool,
+    },
+    /// `SET LOCAL` of a setting that PostgreSQL folds in at Parse; without a value its default.
+    SetLocal(Box<[u8]>, Option<Value>),
+    /// Such a setting may have got a value that is not known, until the end of the transaction.
+    SetLocalUnknown,
     /// `RESET`.
     Reset(Box<[u8]>),
     /// `RESET ALL`.
@@ -37,8 +48,10 @@ pub enum Change {
     DeallocateAll,
     /// `DEALLOCATE name` of a statement made by the protocol.
     Deallocate(Box<[u8]>),
-    /// `EXECUTE` or `PREPARE` of this name, which may be that of a statement made by the protocol.
+    /// `EXECUTE` of this name, which may be that of a statement made by the protocol.
     Mention(Box<[u8]>),
+    /// `PREPARE` of this name, which lives on the server from then on.
+    Prepare(Box<[u8]>),
     /// Something that cannot be replayed on another server.
     Pin(PinReason),
     /// Takes away what pinned for this reason.
@@ -90,7 +103,7 @@ impl Effects {
         let changes: Vec<_> = scan
             .effects()
             .iter()
-            .flat_map(|found| changes_of(&found.effect).map(|change| (found.statement, change)))
+            .filter_map(|found| change_of(&found.effect).map(|change| (found.statement, change)))
             .collect();
         if changes.is_empty() { Self::None } else { Self::Many(changes.into()) }
     }
@@ -105,9 +118,9 @@ impl Effects {
     pub(crate) fn names_statements(&self) -> bool {
         match self {
             Self::None | Self::Transaction(_) => false,
-            Self::Many(changes) => changes
-                .iter()
-                .any(|(_, change)| matches!(change, Change::Deallocate(_) | Change::Mention(_))),
+            Self::Many(changes) => changes.iter().any(|(_, change)| {
+                matches!(change, Change::Deallocate(_) | Change::Mention(_) | Change::Prepare(_))
+            }),
         }
     }
 
@@ -115,15 +128,21 @@ impl Effects {
     #[must_use]
     pub(crate) fn bound(self, rest: &[u8]) -> Self {
         let Self::Many(changes) = &self else { return self };
-        if !changes.iter().any(|(_, change)| matches!(change, Change::SetBound(..))) {
+        if !changes.iter().any(|(_, change)| matches!(change, Change::SetBound { .. })) {
             return self;
         }
         let known = changes.iter().map(|(place, change)| {
             let change = match change {
-                Change::SetBound(name, number) => match bound_value(rest, *number) {
-                    Some(value) => Change::Set(name.clone(), Value::Literal(value.into())),
-                    None => Change::Pin(PinReason::ComputedSetting),
-                },
+                Change::SetBound { name, number, local } => {
+                    let value =
+                        bound_value(rest, *number).map(|value| Value::Literal(value.into()));
+                    match (value, local) {
+                        (Some(value), false) => Change::Set(name.clone(), value),
+                        (None, false) => Change::Pin(PinReason::ComputedSetting),
+                        (Some(value), true) => Change::SetLocal(name.clone(), Some(value)),
+                        (None, true) => Change::SetLocalUnknown,
+                    }
+                }
                 other => other.clone(),
             };
             (*place, change)
@@ -131,21 +150,52 @@ impl Effects {
         Self::Many(known.collect())
     }
 
-    /// Whether settings change, so that what follows in the same pipeline is parsed under settings not yet known.
-    pub fn touches_settings(&self) -> bool {
+    /// Whether a setting may change that PostgreSQL folds into what it parses.
+    pub fn touches_environment(&self) -> bool {
         match self {
             Self::None | Self::Transaction(_) => false,
-            Self::Many(changes) => changes.iter().any(|(_, change)| {
-                matches!(
-                    change,
-                    Change::Set(..)
-                        | Change::SetBound(..)
-                        | Change::Reset(_)
-                        | Change::ResetAll
-                        | Change::DiscardAll
-                        | Change::RollbackTo(_)
-                )
+            Self::Many(changes) => changes.iter().any(|(_, change)| match change {
+                Change::Set(name, _) | Change::SetBound { name, .. } | Change::Reset(name) => {
+                    settings::is_parse_environment(name)
+                }
+                Change::SetLocal(..)
+                | Change::SetLocalUnknown
+                | Change::ResetAll
+                | Change::DiscardAll
+                | Change::RollbackTo(_)
+                | Change::Pin(PinReason::ComputedSetting) => true,
+                _ => false,
             }),
+        }
+    }
+
+    /// Whether the transaction may end.
+    pub(crate) fn ends_transaction(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(Transaction::Begin) => false,
+            Self::Transaction(_) => true,
+            Self::Many(changes) => changes
+                .iter()
+                .any(|(_, change)| matches!(change, Change::Commit | Change::Rollback)),
+        }
+    }
+
+    /// Whether a transaction block may begin.
+    pub(crate) fn begins_block(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Transaction(transaction) => *transaction == Transaction::Begin,
+            Self::Many(changes) => changes.iter().any(|(_, change)| *change == Change::Begin),
+        }
+    }
+
+    /// Whether the name of a prepared statement is taken or given up.
+    pub(crate) fn changes_names(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => changes
+                .iter()
+                .any(|(_, change)| matches!(change, Change::Prepare(_) | Change::Deallocate(_))),
         }
     }
 
@@ -161,37 +211,34 @@ impl Effects {
 }
 
 /// What an effect of a statement means for the session; most mean nothing for it.
-fn changes_of(effect: &Effect) -> impl Iterator<Item = Change> + use<> {
-    let mut second = None;
-    let first = match effect {
+fn change_of(effect: &Effect) -> Option<Change> {
+    match effect {
         Effect::Begin(_) => Some(Change::Begin),
         Effect::Commit { .. } | Effect::PrepareTransaction => Some(Change::Commit),
         Effect::Rollback { .. } => Some(Change::Rollback),
-        Effect::Savepoint(name) => Some(Change::Savepoint(name.as_bytes().into())),
-        Effect::RollbackTo(name) => Some(Change::RollbackTo(name.as_bytes().into())),
-        Effect::Release(name) => Some(Change::Release(name.as_bytes().into())),
+        Effect::Savepoint(name) => Some(Change::Savepoint(name::of_sql(name.as_bytes()).into())),
+        Effect::RollbackTo(name) => Some(Change::RollbackTo(name::of_sql(name.as_bytes()).into())),
+        Effect::Release(name) => Some(Change::Release(name::of_sql(name.as_bytes()).into())),
         Effect::Set { parameter, value, local } => set(parameter, value, *local),
-        Effect::SetComputed { parameter, local: false, argument } => {
-            set_computed(parameter.as_ref(), *argument)
+        Effect::SetComputed { parameter, local, argument } => {
+            set_computed(parameter.as_ref(), *local, *argument)
         }
-        Effect::Reset { parameter, local } => {
-            (!local).then(|| Change::Reset(parameter.name().into()))
-        }
+        Effect::Reset { parameter, local: false } => Some(Change::Reset(parameter.name().into())),
+        Effect::Reset { parameter, local: true } => is_followed_locally(parameter.name())
+            .then(|| Change::SetLocal(parameter.name().into(), None)),
         Effect::ResetAll => Some(Change::ResetAll),
         Effect::Discard(Discard::All) => Some(Change::DiscardAll),
         Effect::Discard(Discard::Sequences) => Some(Change::Unpin(PinReason::Sequence)),
         Effect::Discard(Discard::Temp) => Some(Change::Unpin(PinReason::TemporaryObject)),
         Effect::Prepare(prepare) => {
-            second = Some(Change::Mention(prepare.name.as_bytes().into()));
-            Some(Change::Pin(PinReason::SqlPrepare))
+            Some(Change::Prepare(name::of_sql(prepare.name.as_bytes()).into()))
         }
-        Effect::Execute(execute) => Some(Change::Mention(execute.name.as_bytes().into())),
-        Effect::Deallocate(Deallocate::All) => {
-            second = Some(Change::Unpin(PinReason::SqlPrepare));
-            Some(Change::DeallocateAll)
+        Effect::Execute(execute) => {
+            Some(Change::Mention(name::of_sql(execute.name.as_bytes()).into()))
         }
+        Effect::Deallocate(Deallocate::All) => Some(Change::DeallocateAll),
         Effect::Deallocate(Deallocate::Name { name, .. }) => {
-            Some(Change::Deallocate(name.as_bytes().into()))
+            Some(Change::Deallocate(name::of_sql(name.as_bytes()).into()))
         }
         Effect::Listen(_) => Some(Change::Pin(PinReason::Listen)),
         Effect::UnlistenAll => Some(Change::Unpin(PinReason::Listen)),
@@ -202,22 +249,35 @@ fn changes_of(effect: &Effect) -> impl Iterator<Item = Change> + use<> {
             opaque_pins(opaque).then_some(Change::Pin(PinReason::HiddenState))
         }
         _ => None,
-    };
-    first.into_iter().chain(second)
+    }
 }
 
 fn set(parameter: &Parameter, value: &Value, local: bool) -> Option<Change> {
     let name = parameter.name();
-    if local || settings::is_transaction_local(name) {
+    if settings::is_transaction_local(name) || (local && !is_followed_locally(name)) {
         return None;
+    }
+    if local {
+        return Some(Change::SetLocal(name.into(), Some(value.clone())));
     }
     Some(Change::Set(name.into(), value.clone()))
 }
 
-fn set_computed(parameter: Option<&Parameter>, argument: Option<u16>) -> Option<Change> {
+/// `SET LOCAL` is left to the server, but what statements are parsed under must be known.
+fn is_followed_locally(name: &[u8]) -> bool {
+    settings::is_parse_environment(name)
+}
+
+fn set_computed(
+    parameter: Option<&Parameter>,
+    local: bool,
+    argument: Option<u16>,
+) -> Option<Change> {
     match (parameter.map(Parameter::name), argument) {
         (Some(name), _) if settings::is_transaction_local(name) => None,
-        (Some(name), Some(number)) => Some(Change::SetBound(name.into(), number)),
+        (Some(name), _) if local && !is_followed_locally(name) => None,
+        (Some(name), Some(number)) => Some(Change::SetBound { name: name.into(), number, local }),
+        _ if local => Some(Change::SetLocalUnknown),
         _ => Some(Change::Pin(PinReason::ComputedSetting)),
     }
 }
@@ -295,7 +355,7 @@ mod tests {
     fn a_setting_from_a_parameter_is_known_once_it_is_bound() {
         let text = b"SELECT set_config('jit', $2::text, false)";
         let effects = Effects::of(&trunkline_sql::scan(text, trunkline_sql::Rules::default()));
-        assert!(effects.touches_settings());
+        assert!(!effects.touches_environment(), "it changes nothing that is folded in");
         let only = |effects: Effects| match effects {
             Effects::Many(changes) => changes.iter().map(|(_, change)| change.clone()).collect(),
             _ => Vec::new(),
@@ -305,5 +365,22 @@ mod tests {
         let pinned = [Change::Pin(PinReason::ComputedSetting)];
         assert_eq!(only(effects.clone().bound(&rest(&[Some("on"), None]))), pinned);
         assert_eq!(only(effects.bound(b"")), pinned);
+    }
+
+    #[test]
+    fn what_a_transaction_sets_for_itself_is_followed_if_statements_are_parsed_under_it() {
+        let of = |text: &str| {
+            Effects::of(&trunkline_sql::scan(text.as_bytes(), trunkline_sql::Rules::default()))
+        };
+        assert!(of("SET LOCAL work_mem TO '1MB'").is_none());
+        assert!(of("SELECT set_config('app.x', $1, true)").is_none());
+        for text in [
+            "SET LOCAL search_path TO a",
+            "SET LOCAL timezone TO DEFAULT",
+            "SELECT set_config('role', $1, true)",
+            "SELECT set_config($1, $2, true)",
+        ] {
+            assert!(of(text).touches_environment(), "{text}");
+        }
     }
 }

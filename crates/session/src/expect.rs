@@ -27,12 +27,19 @@ pub(crate) enum Owed {
     /// No reply of its own: if what follows is discarded, the client's unnamed statement, and the number of the
     /// server's, are these again.
     Before(Box<(Unnamed, u64)>),
+    /// No reply of its own: if what follows is discarded, the name means this statement again.
+    Meant(Box<Named>),
     /// `ParseComplete` of a named one that the server was given.
     Parse(Box<Named>),
     /// `ParseComplete` made by us, because the server has the statement already.
     Parsed(Box<Named>),
+    /// The same, where the server is given the text once more under another name, for it to say whether it would
+    /// parse it now.
+    ParseAgain(Box<Named>),
+    /// `ParseComplete` of a statement that lives on the server under the client's own name.
+    ParseThere(Box<[u8]>),
     /// `BindComplete`; the statement, if it is one of ours.
-    Bind(Option<Arc<Statement>>),
+    Bind(Option<Bound>),
     /// `ParameterDescription`, then `RowDescription` or `NoData`.
     DescribeStatement,
     /// `RowDescription` or `NoData`.
@@ -41,6 +48,8 @@ pub(crate) enum Owed {
     Execute(Effects),
     /// `CloseComplete` of a portal, or of a name the client does not have.
     Close,
+    /// `CloseComplete` of a statement that lives on the server under the client's own name.
+    CloseThere(Box<[u8]>),
     /// `CloseComplete` of the unnamed statement.
     CloseUnnamed,
     /// `CloseComplete` made by us: the client gives up a name, the server keeps the statement.
@@ -60,6 +69,17 @@ pub(crate) struct Named {
     pub statement: Arc<Statement>,
 }
 
+/// A statement of ours that is bound.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// The statement.
+    pub statement: Arc<Statement>,
+    /// The tail of the client's name for it.
+    pub tail: u64,
+    /// What the name meant before, if that has changed because of the settings.
+    pub meant: Option<Box<Named>>,
+}
+
 /// What we asked of the server for ourselves.
 #[derive(Debug)]
 pub(crate) enum Ours {
@@ -75,6 +95,10 @@ pub(crate) enum Ours {
     CloseUnnamed,
     /// `CloseComplete` of something the server tables do not list.
     CloseOther,
+    /// `BindComplete` of a statement of ours.
+    Bind,
+    /// `CommandComplete` of a statement of ours, after its rows.
+    Execute,
     /// A Sync's `ReadyForQuery`.
     Sync,
     /// A simple query's replies up to `ReadyForQuery`.
@@ -104,7 +128,10 @@ impl Owed {
     /// Whether the server does not answer it: its turn is over as soon as it comes.
     #[inline]
     pub(crate) fn is_unanswered(&self) -> bool {
-        matches!(self, Self::CopyEnd | Self::Before(_) | Self::Parsed(_) | Self::Closed(_))
+        matches!(
+            self,
+            Self::CopyEnd | Self::Before(_) | Self::Meant(_) | Self::Parsed(_) | Self::Closed(_)
+        )
     }
 
     /// Whether it may change the unnamed statement.

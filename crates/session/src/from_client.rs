@@ -10,7 +10,7 @@ use trunkline_wire::{
 
 use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
-    effect::{Change, Effects, Transaction},
+    effect::Effects,
     expect::{Ours, Owed},
     from_server::settle,
     lend::take_back,
@@ -56,11 +56,11 @@ impl ClientSession {
             return if is_expected(frame.tag) { Step::Next } else { Step::UnknownTag };
         }
         match frame.tag {
-            b'Q' => self.on_query(server, frame, range, ways),
+            b'Q' => self.on_query(server, frame, range, ways, around),
             b'P' => self.on_parse(server, frame, range, ways, around),
-            b'B' => self.on_bind(server, frame, range, ways),
-            b'D' => self.on_describe(server, frame, range, ways),
-            b'E' => self.on_execute(server, frame, range, ways),
+            b'B' => self.on_bind(server, frame, range, ways, around),
+            b'D' => self.on_describe(server, frame, range, ways, around),
+            b'E' => self.on_execute(server, frame, range, ways, around),
             b'C' => self.on_close(server, frame, range, ways),
             b'S' => Self::on_sync(server, range, ways),
             b'H' => on_flush(server, frame, range, ways),
@@ -91,6 +91,7 @@ impl ClientSession {
         frame: Frame<'_>,
         range: Range<usize>,
         ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
     ) -> Step {
         // A malformed body is for the server to refuse.
         let query = Query::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
@@ -100,14 +101,12 @@ impl ClientSession {
             return refusal;
         }
         let lent = if effects.names_statements() {
-            self.lend_to_query(text, &effects, server, ways.server)
+            self.lend_to_query(text, &effects, server, ways.server, around)
         } else {
             Vec::new()
         };
         self.remember_unnamed(server);
-        if effects.forgets_statements() {
-            server.forgetting = Forgetting::Asked;
-        }
+        self.await_outcome(&effects, server, Forgetting::Asked);
         match effects {
             Effects::None => server.owed.push_light(Kind::Query),
             effects => server.owed.push(Owed::Query(effects, 0)),
@@ -130,12 +129,7 @@ impl ClientSession {
     }
 
     pub(crate) fn refusal(&self, effects: &Effects) -> Option<Step> {
-        let begins = match effects {
-            Effects::None => false,
-            Effects::Transaction(transaction) => *transaction == Transaction::Begin,
-            Effects::Many(changes) => changes.iter().any(|(_, change)| *change == Change::Begin),
-        };
-        (begins && self.mode == PoolMode::Statement).then_some(Step::Refuse(
+        (self.mode == PoolMode::Statement && effects.begins_block()).then_some(Step::Refuse(
             SqlState::FEATURE_NOT_SUPPORTED,
             "transaction blocks are not allowed in statement pooling mode; set pool_mode to transaction for this database or user",
         ))

@@ -6,13 +6,13 @@ use bytes::BytesMut;
 use trunkline_wire::{SqlState, backend};
 
 use crate::{
-    client::{ClientSession, Unnamed},
-    effect::{Change, Effects, Transaction},
-    expect::{Ours, Owed, Purpose},
+    client::ClientSession,
+    expect::{Bound, Ours, Owed, Purpose},
     outgoing::Outgoing,
     pin::PinReason,
     queue::Kind,
-    server::{Forgetting, Intake, ServerSession, TxStatus, UNNAMED_UNKNOWN},
+    report::{ERROR_WHOLE_MAX, error_code, is_fatal, write_error},
+    server::{Intake, ServerSession, TxStatus},
 };
 
 /// What the shell does after a frame of the server.
@@ -34,11 +34,12 @@ pub enum Reply {
 /// SQLSTATE of an `ErrorResponse` come first and fit.
 pub const JUDGE_PREFIX: usize = 64;
 
-/// Whether a frame with this tag may be judged by its first [`JUDGE_PREFIX`] bytes and streamed on. All others are
-/// short and are judged whole.
+/// Whether a frame with this tag and length may be judged by its first [`JUDGE_PREFIX`] bytes and streamed on. All
+/// others are short and are judged whole.
 #[inline]
-pub const fn may_stream(tag: u8) -> bool {
-    matches!(tag, b'D' | b'd' | b'T' | b't' | b'V' | b'E' | b'N' | b'A')
+pub const fn may_stream(tag: u8, len: usize) -> bool {
+    matches!(tag, b'D' | b'd' | b'T' | b't' | b'V' | b'N' | b'A')
+        || (tag == b'E' && len > ERROR_WHOLE_MAX)
 }
 
 impl ClientSession {
@@ -117,6 +118,11 @@ impl ClientSession {
                 Reply::Next
             }
             Some(Owed::Ours(Ours::Query(_))) => Reply::Next,
+            Some(Owed::Ours(Ours::Execute)) => {
+                server.owed.pop();
+                settle_into(server, out);
+                Reply::Next
+            }
             _ => desync(server, "a statement completed that was not asked for"),
         }
     }
@@ -148,8 +154,8 @@ impl ClientSession {
     ) -> Reply {
         match (tag, server.owed.front()) {
             (b'2', Some(Owed::Bind(_)))
-            | (b'3', Some(Owed::Close | Owed::CloseUnnamed))
-            | (b'1', Some(Owed::ParseOther)) => {
+            | (b'3', Some(Owed::Close | Owed::CloseUnnamed | Owed::CloseThere(_)))
+            | (b'1', Some(Owed::ParseOther | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
                 server.owed.pop();
             }
             (b'1', Some(Owed::ParseUnnamed)) => {
@@ -174,6 +180,7 @@ impl ClientSession {
     fn on_extended_of_ours(server: &mut ServerSession, tag: u8, out: &mut Outgoing<'_>) -> Reply {
         match (tag, server.owed.front()) {
             (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::Decoy)))
+            | (b'2', Some(Owed::Ours(Ours::Bind)))
             | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseUnnamed | Ours::CloseOther))) => {
                 server.owed.pop();
             }
@@ -215,6 +222,7 @@ impl ClientSession {
             out.forward(range);
             return Reply::Next;
         }
+        let retold = self.retold(server.owed.front(), body);
         match server.owed.front() {
             None => {
                 out.forward(range);
@@ -239,75 +247,11 @@ impl ClientSession {
         }
         server.copying = false;
         self.errored = true;
-        out.forward(range);
+        match retold {
+            Some(body) => write_error(out.insert(), &body),
+            None => out.forward(range),
+        }
         Reply::Next
-    }
-
-    /// After an error in the extended protocol: what was sent up to the next Sync is void.
-    fn discard(&mut self, server: &mut ServerSession) {
-        let mut owed = std::mem::take(&mut server.owed);
-        // What was sent behind the Sync has changed the unnamed statement after all that is void.
-        let later = (std::mem::take(&mut self.unnamed), server.unnamed);
-        let superseded = owed.changes_unnamed_behind_sync();
-        let (mut skipped_query, mut undone_unnamed) = (false, false);
-        let synced = owed.discard_to_sync(|entry| {
-            skipped_query |= matches!(entry, Owed::Query(..));
-            undone_unnamed |= matches!(entry, Owed::ParseUnnamed | Owed::Before(_));
-            self.undo(server, entry);
-        });
-        if superseded {
-            (self.unnamed, server.unnamed) = later;
-        } else if !undone_unnamed {
-            self.unnamed = later.0;
-        }
-        if skipped_query {
-            owed.give_sync_to_client();
-        }
-        // What was to forget the statements may be among what is void.
-        let forgets = owed.iter().any(|owed| match owed {
-            Owed::Query(effects, _) | Owed::Execute(effects) => effects.forgets_statements(),
-            _ => false,
-        });
-        if !forgets {
-            server.forgetting = Forgetting::No;
-        }
-        server.owed = owed;
-        if !synced {
-            server.intake = Intake::Skipping;
-        } else if server.intake == Intake::CopyData {
-            server.intake = Intake::Messages;
-        }
-    }
-
-    fn undo(&mut self, server: &mut ServerSession, entry: Owed) {
-        match entry {
-            Owed::Parse(named) => {
-                named.statement.set_accepted(false);
-                server.statements.remove(named.statement.id);
-                self.names.remove(&named.name);
-            }
-            Owed::Parsed(named) => {
-                self.names.remove(&named.name);
-            }
-            Owed::Closed(named) => {
-                self.names.insert(named.name, named.statement);
-            }
-            Owed::ParseUnnamed => {
-                self.unnamed = Unnamed::None;
-                // Whatever the server holds now is not known to be anybody's.
-                server.unnamed = UNNAMED_UNKNOWN;
-            }
-            Owed::Ours(Ours::Parse(statement)) => {
-                statement.set_accepted(false);
-                server.statements.remove(statement.id);
-            }
-            Owed::Before(before) => (self.unnamed, server.unnamed) = *before,
-            Owed::Ours(Ours::ParseUnnamed(_) | Ours::CloseUnnamed) => {
-                server.unnamed = UNNAMED_UNKNOWN;
-            }
-            Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
-            _ => {}
-        }
     }
 
     fn on_ready(
@@ -372,100 +316,6 @@ impl ClientSession {
         settle_into(server, out);
         reply
     }
-
-    fn apply(&mut self, server: &mut ServerSession, effects: &Effects, place: usize, tag: &[u8]) {
-        match effects {
-            Effects::None => {}
-            Effects::Transaction(transaction) => {
-                if place == 0 {
-                    self.end_transaction(*transaction, tag);
-                }
-            }
-            Effects::Many(changes) => {
-                for (_, change) in changes.iter().filter(|(at, _)| *at == place) {
-                    self.change(server, change, tag);
-                }
-            }
-        }
-    }
-
-    fn end_transaction(&mut self, transaction: Transaction, tag: &[u8]) {
-        match transaction {
-            Transaction::Begin => {}
-            // COMMIT of a failed transaction answers ROLLBACK.
-            Transaction::Commit if tag != b"ROLLBACK" => self.settings.commit(),
-            Transaction::Commit | Transaction::Rollback => {
-                self.settings.rollback();
-                self.errored = false;
-            }
-        }
-    }
-
-    fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
-        match change {
-            Change::Begin | Change::Mention(_) => {}
-            Change::Commit => self.end_transaction(Transaction::Commit, tag),
-            Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
-            Change::Savepoint(name) => self.settings.savepoint(name),
-            Change::RollbackTo(name) => {
-                self.settings.rollback_to(name);
-                self.errored = false;
-            }
-            Change::Release(name) => self.settings.release(name),
-            Change::Set(name, value) => {
-                if !self.settings.set(name, value.clone()) {
-                    self.pins.add(PinReason::TooManySettings);
-                }
-            }
-            Change::Reset(name) => {
-                server.base_lost |= self.settings.base().get(name).is_some();
-                self.settings.reset(name);
-            }
-            Change::ResetAll => {
-                server.base_lost |= !self.settings.base().is_empty();
-                self.settings.reset_all();
-            }
-            Change::DiscardAll => {
-                server.base_lost |= !self.settings.base().is_empty();
-                self.settings.discard_all();
-                self.forget_statements(server);
-                self.pins.clear();
-            }
-            Change::DeallocateAll => self.forget_statements(server),
-            Change::Deallocate(name) => {
-                self.names.remove(name);
-            }
-            // It was bound in a message too long to be read for its values.
-            Change::SetBound(..) => self.pins.add(PinReason::ComputedSetting),
-            Change::Pin(reason) => self.pins.add(*reason),
-            Change::Unpin(reason) => self.pins.remove(*reason),
-        }
-    }
-
-    fn forget_statements(&mut self, server: &mut ServerSession) {
-        self.names.clear();
-        server.statements.clear();
-        let mut unnamed = false;
-        // What was sent after it is prepared later.
-        for owed in server.owed.iter() {
-            match owed {
-                Owed::Parse(named) => {
-                    self.names.insert(named.name.clone(), Arc::clone(&named.statement));
-                    server.statements.add(&named.statement);
-                }
-                Owed::Parsed(named) => {
-                    self.names.insert(named.name.clone(), Arc::clone(&named.statement));
-                }
-                Owed::Ours(Ours::Parse(statement)) => server.statements.add(statement),
-                Owed::ParseUnnamed | Owed::Ours(Ours::ParseUnnamed(_)) => unnamed = true,
-                _ => {}
-            }
-        }
-        if !unnamed {
-            self.unnamed = Unnamed::None;
-            server.unnamed = 0;
-        }
-    }
 }
 
 /// Answers the entries at the front of the queue that the server does not answer.
@@ -474,7 +324,7 @@ pub(crate) fn settle(server: &mut ServerSession, reply: &mut BytesMut) {
         match server.owed.front() {
             Some(Owed::Parsed(_)) => backend::parse_complete(reply),
             Some(Owed::Closed(_)) => backend::close_complete(reply),
-            Some(Owed::CopyEnd | Owed::Before(_)) => {}
+            Some(Owed::CopyEnd | Owed::Before(_) | Owed::Meant(_)) => {}
             _ => return,
         }
         server.owed.pop();
@@ -490,7 +340,7 @@ pub(crate) fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
 
 #[cold]
 fn settle_rare(server: &mut ServerSession, out: &mut Outgoing<'_>) {
-    while matches!(server.owed.front(), Some(Owed::CopyEnd | Owed::Before(_))) {
+    while let Some(Owed::CopyEnd | Owed::Before(_) | Owed::Meant(_)) = server.owed.front() {
         server.owed.pop();
     }
     if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_))) {
@@ -518,40 +368,9 @@ fn command_tag(body: &[u8]) -> &[u8] {
 /// A server refuses a statement when its result is another since it was prepared: 0A000, "cached plan must not change
 /// result type" (plancache.c), at the Bind.
 fn retire_stale(entry: &Owed, body: &[u8]) {
-    if let Owed::Bind(Some(statement)) = entry
+    if let Owed::Bind(Some(Bound { statement, .. })) = entry
         && error_code(body) == Some(SqlState::FEATURE_NOT_SUPPORTED)
     {
         statement.retire();
     }
-}
-
-/// Severity FATAL or PANIC: the server closes the connection after it. The field 'V' is not localised; it follows 'S'.
-fn is_fatal(body: &[u8]) -> bool {
-    let mut rest = body;
-    while let Some((&field, after)) = rest.split_first() {
-        if field == 0 {
-            return false;
-        }
-        let end = after.iter().position(|byte| *byte == 0).unwrap_or(after.len());
-        let (value, tail) = after.split_at(end);
-        if field == b'V' {
-            return value == b"FATAL" || value == b"PANIC";
-        }
-        rest = tail.get(1..).unwrap_or_default();
-    }
-    false
-}
-
-/// The SQLSTATE of an `ErrorResponse` whose body may be cut.
-pub fn error_code(body: &[u8]) -> Option<SqlState> {
-    let mut rest = body;
-    while let Some((&field, after)) = rest.split_first() {
-        let end = after.iter().position(|byte| *byte == 0)?;
-        let (value, tail) = after.split_at(end);
-        if field == b'C' {
-            return SqlState::from_bytes(value);
-        }
-        rest = tail.get(1..).unwrap_or_default();
-    }
-    None
 }

@@ -199,9 +199,7 @@ impl Stage {
         let mut out = Outgoing::new(&bytes, &mut spliced);
         let mut ways = Ways { server: &mut out, client: &mut reply };
         let (around, shape) = (&mut self.around, (header.tag, header.len));
-        let long = client
-            .session
-            .on_client_long(server, shape, head, 0, &mut ways, || around.unnamed_key());
+        let long = client.session.on_client_long(server, shape, head, 0, &mut ways, around);
         if let Long::Stream { used, forward } = long {
             assert_eq!(used, head.len(), "all that is there was taken");
             client.session.on_client_more(bytes.get(used..).unwrap_or_default());
@@ -228,8 +226,11 @@ impl Stage {
         let mut spliced = BytesMut::new();
         let mut out = Outgoing::new(&bytes, &mut spliced);
         // Only the beginning of a long one is there when it is judged.
-        let seen =
-            if may_stream(frame.tag) { JUDGE_PREFIX.min(frame.body.len()) } else { usize::MAX };
+        let seen = if may_stream(frame.tag, bytes.len()) {
+            JUDGE_PREFIX.min(frame.body.len())
+        } else {
+            usize::MAX
+        };
         let body = frame.body.get(..seen).unwrap_or(frame.body);
         let reply = client.session.on_server(server, frame.tag, body, 0..bytes.len(), &mut out);
         let sent = parcel(&out.finish());

@@ -4,18 +4,15 @@
 //! the statement is prepared under it before the text and closed behind it. The text itself goes on unchanged, so that
 //! what it answers, and the place of an error in it, are the server's own.
 
-use std::sync::Arc;
-
 use trunkline_wire::frontend;
 
 use crate::{
-    client::ClientSession,
+    client::{ClientSession, Surroundings},
     effect::{Change, Effects},
     expect::{Ours, Owed},
     outgoing::Outgoing,
     pin::PinReason,
     server::{Intake, ServerSession},
-    statement::Statement,
 };
 
 impl ClientSession {
@@ -27,6 +24,7 @@ impl ClientSession {
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
     ) -> Vec<Box<[u8]>> {
         // A failure before a Sync would make the server skip the query; while it reads COPY data, it takes no other
         // message of ours.
@@ -34,7 +32,7 @@ impl ClientSession {
             return Vec::new();
         }
         let lent = self.lendings(effects, &[]);
-        self.lend(&lent, server, out);
+        self.lend(&lent, server, out, around);
         lent.into_iter().map(|lending| lending.name).collect()
     }
 
@@ -46,9 +44,10 @@ impl ClientSession {
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
     ) {
         if !effects.is_none() && effects.names_statements() && !self.names.is_empty() {
-            self.lend_what_it_names(effects, server, out);
+            self.lend_what_it_names(effects, server, out, around);
         }
     }
 
@@ -57,9 +56,10 @@ impl ClientSession {
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
     ) {
         let lent = self.lendings(effects, &server.decoys);
-        self.lend(&lent, server, out);
+        self.lend(&lent, server, out, around);
         server.decoys.extend(lent.into_iter().map(|lending| lending.name));
     }
 
@@ -69,37 +69,45 @@ impl ClientSession {
         let mut lendings: Vec<Lending> = Vec::new();
         for (_, change) in changes.iter() {
             let (name, whole) = match change {
-                Change::Deallocate(name) => (name, false),
+                Change::Deallocate(name) | Change::Prepare(name) => (name, false),
                 Change::Mention(name) => (name, true),
                 _ => continue,
             };
-            let Some(statement) = self.names.get(name).filter(|_| !there.contains(name)) else {
+            if !self.names.contains_key(name) || there.contains(name) {
                 continue;
-            };
+            }
             match lendings.iter_mut().find(|known| known.name == *name) {
                 Some(known) => known.whole |= whole,
-                None => lendings.push(Lending {
-                    name: name.clone(),
-                    statement: Arc::clone(statement),
-                    whole,
-                }),
+                None => lendings.push(Lending { name: name.clone(), whole }),
             }
         }
         lendings
     }
 
-    fn lend(&mut self, lent: &[Lending], server: &mut ServerSession, out: &mut Outgoing<'_>) {
-        for Lending { name, statement, whole } in lent {
-            if *whole {
-                frontend::parse(out.insert(), name, &statement.text, &statement.types);
+    fn lend(
+        &mut self,
+        lent: &[Lending],
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
+    ) {
+        for Lending { name, whole } in lent {
+            let statement = if *whole { self.statement(name, server, around) } else { None };
+            if let Some(statement) = statement {
+                let parsed = (statement.settings(), statement.folds());
+                self.parse_under(parsed, server, out, |server, out| {
+                    frontend::parse(out.insert(), name, &statement.text, &statement.types);
+                    server.owed.push(Owed::Ours(Ours::Decoy));
+                });
+                self.owe_meant(server);
                 if !statement.effects.is_none() {
                     // They happen under another name, where they are not followed.
                     self.pins.add(PinReason::HiddenState);
                 }
             } else {
                 frontend::parse(out.insert(), name, b"", b"\0\0");
+                server.owed.push(Owed::Ours(Ours::Decoy));
             }
-            server.owed.push(Owed::Ours(Ours::Decoy));
         }
     }
 }
@@ -121,7 +129,6 @@ pub(crate) fn take_back(lent: &[Box<[u8]>], server: &mut ServerSession, out: &mu
 /// A name that is lent.
 struct Lending {
     name: Box<[u8]>,
-    statement: Arc<Statement>,
     /// With its text; an empty one, which never fails, does for being forgotten.
     whole: bool,
 }

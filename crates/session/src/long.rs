@@ -1,6 +1,6 @@
 //! Messages that are too long to be held until they are complete: judged by their beginning, passed on as they come.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use trunkline_sql::Scanner;
 use trunkline_wire::{
@@ -10,11 +10,13 @@ use trunkline_wire::{
 };
 
 use crate::{
-    client::{ClientSession, PoolMode, Unnamed},
+    client::{ClientSession, PoolMode, Surroundings, Unnamed},
     effect::Effects,
-    expect::Owed,
+    expect::{Bound, Owed},
     extended::Stranger,
     from_client::Ways,
+    name,
+    parse::send_decoy,
     pin::PinReason,
     server::{Forgetting, Intake, ServerSession},
 };
@@ -71,7 +73,7 @@ impl ClientSession {
     }
 
     /// Takes the beginning of a message: `head` is what is there of it, found at `at` in the burst; `len` its whole
-    /// length. `key` is a number for an unnamed statement.
+    /// length.
     pub fn on_client_long(
         &mut self,
         server: &mut ServerSession,
@@ -79,7 +81,7 @@ impl ClientSession {
         head: &[u8],
         at: usize,
         ways: &mut Ways<'_, '_>,
-        key: impl FnOnce() -> u64,
+        around: &mut impl Surroundings,
     ) -> Long {
         let all = at..at.saturating_add(head.len());
         let stream = Long::Stream { used: head.len(), forward: true };
@@ -111,8 +113,8 @@ impl ClientSession {
                 ways.server.forward(all);
                 stream
             }
-            b'P' => self.on_long_parse(server, len, head, all, ways, key),
-            b'B' => self.on_long_bind(server, len, head, all, ways),
+            b'P' => self.on_long_parse(server, len, head, all, ways, around),
+            b'B' => self.on_long_bind(server, len, head, all, ways, around),
             _ => Long::Refuse(SqlState::PROTOCOL_VIOLATION, "invalid message length"),
         }
     }
@@ -124,7 +126,7 @@ impl ClientSession {
         head: &[u8],
         all: Range<usize>,
         ways: &mut Ways<'_, '_>,
-        key: impl FnOnce() -> u64,
+        around: &mut impl Surroundings,
     ) -> Long {
         let body = head.get(HEADER..).unwrap_or_default();
         let Some(parse) = ParseHead::parse(body) else {
@@ -134,7 +136,7 @@ impl ClientSession {
         let text = body.get(parse.len..).unwrap_or_default();
         if parse.name.is_empty() && self.mode != PoolMode::Session {
             self.remember_unnamed(server);
-            let key = key();
+            let key = around.unnamed_key();
             server.owed.push(Owed::ParseUnnamed);
             ways.server.forward(all);
             server.unnamed = key;
@@ -142,8 +144,7 @@ impl ClientSession {
             server.await_unnamed();
             self.follow(server, Followed::Unnamed(key), text);
         } else {
-            // It lives on this server only, under the client's own name.
-            server.owed.push(Owed::ParseOther);
+            self.owe_parse_there(parse.name, server, ways);
             let stranger = Stranger::of(parse.name);
             if stranger.is_plain() || self.mode == PoolMode::Session {
                 ways.server.forward(all);
@@ -159,6 +160,26 @@ impl ClientSession {
         Long::Stream { used: head.len(), forward: true }
     }
 
+    /// It lives on this server only, under the client's own name. If that is taken by a statement of ours, the server
+    /// is made to refuse it by a decoy.
+    fn owe_parse_there(
+        &mut self,
+        name: &[u8],
+        server: &mut ServerSession,
+        ways: &mut Ways<'_, '_>,
+    ) {
+        let counts = name::of_protocol(name);
+        if self.mode == PoolMode::Session || self.is_there(counts, server) {
+            server.owed.push(Owed::ParseOther);
+        } else if self.names.contains_key(counts) {
+            send_decoy(name, server, ways);
+            server.owed.push(Owed::ParseOther);
+        } else {
+            self.there.insert(counts.into());
+            server.owed.push(Owed::ParseThere(counts.into()));
+        }
+    }
+
     fn on_long_bind(
         &mut self,
         server: &mut ServerSession,
@@ -166,47 +187,50 @@ impl ClientSession {
         head: &[u8],
         all: Range<usize>,
         ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
     ) -> Long {
         let body = head.get(HEADER..).unwrap_or_default();
         let Some(bind) = BindHead::parse(body) else {
             return wait_or_refuse(body, "portal or statement name is too long");
         };
         server.intake = Intake::Unsynced;
-        let known = self.names.get(bind.statement).map(Arc::clone);
-        let statement = known.clone();
-        let effects = match known {
-            Some(statement) if self.mode != PoolMode::Session => {
-                self.give(&statement, server, ways.server);
+        let known = match self.mode {
+            PoolMode::Session => None,
+            _ => self.statement(bind.statement, server, around),
+        };
+        let meant = self.meant.take();
+        let tail = name::tail(name::of_protocol(bind.statement));
+        let bound = known.clone().map(|statement| Bound { statement, tail, meant });
+        let effects = if let Some(statement) = known {
+            self.give(&statement, server, ways.server);
+            let names = HEADER.saturating_add(bind.len);
+            frontend::bind_head(
+                ways.server.insert(),
+                bind.portal,
+                &statement.name,
+                len.saturating_sub(names),
+            );
+            ways.server.forward(all.start.saturating_add(names)..all.end);
+            statement.effects.clone()
+        } else {
+            let effects = if bind.statement.is_empty() {
+                self.give_unnamed(server, ways)
+            } else {
+                Effects::None
+            };
+            let stranger = Stranger::of(bind.statement);
+            if stranger.is_plain() || self.mode == PoolMode::Session {
+                ways.server.forward(all);
+            } else {
                 let names = HEADER.saturating_add(bind.len);
-                frontend::bind_head(
-                    ways.server.insert(),
-                    bind.portal,
-                    &statement.name,
-                    len.saturating_sub(names),
-                );
+                let rest = len.saturating_sub(names);
+                frontend::bind_head(ways.server.insert(), bind.portal, &stranger.name(), rest);
                 ways.server.forward(all.start.saturating_add(names)..all.end);
-                statement.effects.clone()
             }
-            _ => {
-                let effects = if bind.statement.is_empty() {
-                    self.give_unnamed(server, ways)
-                } else {
-                    Effects::None
-                };
-                let stranger = Stranger::of(bind.statement);
-                if stranger.is_plain() || self.mode == PoolMode::Session {
-                    ways.server.forward(all);
-                } else {
-                    let names = HEADER.saturating_add(bind.len);
-                    let rest = len.saturating_sub(names);
-                    frontend::bind_head(ways.server.insert(), bind.portal, &stranger.name(), rest);
-                    ways.server.forward(all.start.saturating_add(names)..all.end);
-                }
-                effects
-            }
+            effects
         };
         self.note_portal(bind.portal, effects);
-        server.owed.push(Owed::Bind(statement));
+        server.owed.push(Owed::Bind(bound));
         Long::Stream { used: head.len(), forward: true }
     }
 
@@ -237,10 +261,8 @@ impl ClientSession {
         match follow.what {
             Followed::Query => {
                 // Nothing was sent after it, so it is the last entry; its reply cannot have come before its end.
-                if effects.forgets_statements()
-                    && matches!(server.owed.back(), Some(Owed::Query(..)))
-                {
-                    server.forgetting = Forgetting::Asked;
+                if matches!(server.owed.back(), Some(Owed::Query(..))) {
+                    self.await_outcome(&effects, server, Forgetting::Asked);
                 }
                 server.owed.amend_last_query(effects);
             }

@@ -217,12 +217,14 @@ impl Queue {
     }
 
     /// A query of the client was skipped because a name could not be lent for it: the answer to the Sync that we sent
-    /// behind it is the client's.
-    pub(crate) fn give_sync_to_client(&mut self) {
-        if matches!(self.front(), Some(Owed::Ours(Ours::Sync))) {
+    /// behind it is the client's. Says whether it was for that.
+    pub(crate) fn give_sync_to_client(&mut self) -> bool {
+        let lent = matches!(self.front(), Some(Owed::Ours(Ours::Sync)));
+        if lent {
             self.pop_light();
             self.kinds.push_front(Kind::Sync);
         }
+        lent
     }
 
     /// The server has begun to read COPY data for the front entry: Syncs and Flushes that were sent before the end of
@@ -247,7 +249,7 @@ impl Queue {
 
     /// The server has read the message behind the front entry as part of a COPY, and will not answer it.
     pub(crate) fn drop_second(&mut self) {
-        if matches!(self.iter().nth(1), Some(Owed::Before(_))) {
+        while matches!(self.iter().nth(1), Some(Owed::Before(_) | Owed::Meant(_))) {
             self.remove_second();
         }
         if !matches!(self.iter().nth(1), Some(Owed::CopyEnd)) {

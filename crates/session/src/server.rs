@@ -61,7 +61,8 @@ pub enum Intake {
 }
 
 /// Whether something is under way whose success decides what the messages behind it must be: `DISCARD ALL`,
-/// `DEALLOCATE ALL`, or an unnamed statement that cannot be sent again and may be discarded.
+/// `DEALLOCATE ALL`, a change of what statements are parsed under, or an unnamed statement that cannot be sent again
+/// and may be discarded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Forgetting {
     #[default]
@@ -110,6 +111,8 @@ pub struct ServerSession {
     pub(crate) ours_failed: bool,
     /// Whether the client's statements are being forgotten.
     pub(crate) forgetting: Forgetting,
+    /// Something under way may change the settings that statements are parsed under, or take a name.
+    pub(crate) unsettled: bool,
 }
 
 impl ServerSession {
@@ -131,6 +134,7 @@ impl ServerSession {
             copying: false,
             ours_failed: false,
             forgetting: Forgetting::No,
+            unsettled: false,
         }
     }
 
@@ -189,8 +193,8 @@ impl ServerSession {
         self.owed.len()
     }
 
-    /// Whether nothing more may be sent to it until replies have come: [`OWED_MAX`] are owed, or it was asked to
-    /// forget all prepared statements, and what follows depends on whether it does.
+    /// Whether nothing more may be sent to it until replies have come: [`OWED_MAX`] are owed, or what follows depends
+    /// on whether it does what it was asked, such as to forget all prepared statements.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.owed.len() >= OWED_MAX || self.forgetting == Forgetting::Asked
@@ -281,8 +285,26 @@ impl ServerSession {
     pub(crate) fn became_ready(&mut self, status: TxStatus) {
         self.status = status;
         if self.owed.is_empty() {
-            self.forgetting = Forgetting::No;
+            self.settle_down();
         }
+    }
+
+    /// Whether the transaction block that the next message would find may have failed by then: something that is
+    /// answered before it does not make the server skip it.
+    pub(crate) fn may_have_failed(&self) -> bool {
+        let earlier = |owed: &Owed| matches!(owed, Owed::Query(..) | Owed::Function | Owed::Sync);
+        let begins = |owed: &Owed| match owed {
+            Owed::Query(effects, _) | Owed::Execute(effects) => effects.begins_block(),
+            _ => false,
+        };
+        self.owed.iter().any(earlier)
+            && (self.status != TxStatus::Idle || self.owed.iter().any(begins))
+    }
+
+    /// All that was under way is answered.
+    pub(crate) fn settle_down(&mut self) {
+        self.forgetting = Forgetting::No;
+        self.unsettled = false;
     }
 
     /// The server begins to read COPY data.

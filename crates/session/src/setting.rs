@@ -21,7 +21,38 @@ pub struct Setting {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingSet {
     entries: Vec<Setting>,
+    /// The part of them that PostgreSQL folds into a statement, as bytes that can be compared.
+    environment: Box<[u8]>,
+    /// The part of that which matters to statements without constants.
+    names: Box<[u8]>,
 }
+
+/// What a text takes from the settings when it is parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folds {
+    /// It has constants, or what cannot be told from them.
+    Constants,
+    /// Only the meaning of names, and operators.
+    Names,
+}
+
+impl Folds {
+    /// Constants that settings decide are strings: quoted, or dollar-quoted. A text that is not ASCII depends on its
+    /// encoding.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let quoting = |pair: &[u8]| match pair {
+            [b'$', next] => *next == b'$' || *next == b'_' || next.is_ascii_alphabetic(),
+            _ => false,
+        };
+        let constants = text.iter().any(|byte| *byte == b'\'' || !byte.is_ascii())
+            || text.windows(2).any(quoting);
+        if constants { Self::Constants } else { Self::Names }
+    }
+}
+
+/// The settings of the parse environment that matter to statements without constants.
+const NAMES: [&[u8]; 4] =
+    [b"role", b"search_path", b"session_authorization", b"transform_null_equals"];
 
 impl SettingSet {
     /// The empty set, that of a new server connection.
@@ -64,30 +95,71 @@ impl SettingSet {
             }
             Err(place) => self.entries.insert(place, Setting { name: name.into(), value }),
         }
+        self.note_environment(name);
     }
 
     /// Takes `name` back to its default.
     pub fn remove(&mut self, name: &[u8]) {
         if let Ok(place) = self.entries.binary_search_by(|entry| entry.name.as_ref().cmp(name)) {
             self.entries.remove(place);
+            self.note_environment(name);
         }
     }
 
-    /// Appends the part of the set that PostgreSQL folds into a statement at Parse, as bytes that can be compared.
-    pub fn write_parse_environment(&self, text: &mut Vec<u8>) {
-        for entry in &self.entries {
-            if settings::is_parse_environment(&entry.name) {
-                text.extend_from_slice(&entry.name);
-                text.push(0);
-                text.push(match &entry.value {
-                    Value::Written(_) => b'w',
-                    Value::TimeZone(_) => b'z',
-                    Value::Literal(_) => b'l',
-                });
-                text.extend_from_slice(entry.value.as_bytes());
-                text.push(0);
-            }
+    /// The part of the set that PostgreSQL folds into a statement at Parse, as bytes that can be compared; empty for
+    /// the settings of a new connection.
+    #[inline]
+    pub fn environment(&self) -> &[u8] {
+        &self.environment
+    }
+
+    /// The part of the environment that matters to a statement.
+    #[inline]
+    pub(crate) fn environment_for(&self, folds: Folds) -> &[u8] {
+        match folds {
+            Folds::Constants => &self.environment,
+            Folds::Names => &self.names,
         }
+    }
+
+    /// The set that [`Self::environment`] has written.
+    pub(crate) fn of_environment(environment: &[u8]) -> Self {
+        let mut set = Self::default();
+        let mut parts = environment.split(|byte| *byte == 0);
+        while let (Some(name), Some(written)) = (parts.next(), parts.next()) {
+            let Some((kind, text)) = written.split_first() else { break };
+            let value = match kind {
+                b'w' => Value::Written(text.into()),
+                b'z' => Value::TimeZone(text.into()),
+                _ => Value::Literal(text.into()),
+            };
+            set.set(name, value);
+        }
+        set
+    }
+
+    fn note_environment(&mut self, changed: &[u8]) {
+        if !settings::is_parse_environment(changed) {
+            return;
+        }
+        self.environment = self.written(settings::is_parse_environment);
+        self.names = self.written(|name| NAMES.contains(&name));
+    }
+
+    fn written(&self, matters: impl Fn(&[u8]) -> bool) -> Box<[u8]> {
+        let mut text = Vec::new();
+        for entry in self.entries.iter().filter(|entry| matters(&entry.name)) {
+            text.extend_from_slice(&entry.name);
+            text.push(0);
+            text.push(match &entry.value {
+                Value::Written(_) => b'w',
+                Value::TimeZone(_) => b'z',
+                Value::Literal(_) => b'l',
+            });
+            text.extend_from_slice(entry.value.as_bytes());
+            text.push(0);
+        }
+        text.into()
     }
 }
 
@@ -100,12 +172,33 @@ pub struct Replay {
     pub uncertain: bool,
     /// The names it touches, for the hint of an error.
     pub names: Vec<Box<[u8]>>,
+    /// Where its statements end in the text, behind their semicolons.
+    ends: Vec<usize>,
+    /// Until the end of the transaction only.
+    local: bool,
 }
 
 impl Replay {
     /// Compares two sets. Order: back to defaults first, then session authorization, role, the rest.
     pub fn between(server: &SettingSet, wanted: &SettingSet) -> Self {
-        let mut replay = Self::default();
+        Self::default().compare(server, wanted)
+    }
+
+    /// As [`Self::between`], until the end of the transaction only.
+    pub(crate) fn local(server: &SettingSet, wanted: &SettingSet) -> Self {
+        Self { local: true, ..Self::default() }.compare(server, wanted)
+    }
+
+    /// Its statements, without semicolons.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .filter_map(|(start, end)| self.text.get(start..end.saturating_sub(1)))
+    }
+
+    fn compare(self, server: &SettingSet, wanted: &SettingSet) -> Self {
+        let mut replay = self;
         for name in [b"role".as_slice(), b"session_authorization"] {
             if server.get(name).is_some() && wanted.get(name).is_none() {
                 replay.reset(name);
@@ -135,18 +228,28 @@ impl Replay {
     }
 
     fn reset(&mut self, name: &[u8]) {
-        quote::write_reset(&mut self.text, &Parameter::named(name));
-        self.text.push(b';');
+        let parameter = Parameter::named(name);
+        if self.local {
+            quote::write_default_local(&mut self.text, &parameter);
+        } else {
+            quote::write_reset(&mut self.text, &parameter);
+        }
         self.touch(name);
     }
 
     fn set(&mut self, name: &[u8], value: &Value) {
-        quote::write_set(&mut self.text, &Parameter::named(name), value);
-        self.text.push(b';');
+        let parameter = Parameter::named(name);
+        if self.local {
+            quote::write_set_local(&mut self.text, &parameter, value);
+        } else {
+            quote::write_set(&mut self.text, &parameter, value);
+        }
         self.touch(name);
     }
 
     fn touch(&mut self, name: &[u8]) {
+        self.text.push(b';');
+        self.ends.push(self.text.len());
         self.uncertain |= !settings::is_certain(name);
         self.names.push(name.into());
     }
@@ -154,4 +257,59 @@ impl Replay {
 
 fn is_identity(name: &[u8]) -> bool {
     name == b"role" || name == b"session_authorization"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(entries: &[(&str, &str)]) -> SettingSet {
+        let mut set = SettingSet::default();
+        for (name, value) in entries {
+            set.set(name.as_bytes(), Value::Written(value.as_bytes().into()));
+        }
+        set
+    }
+
+    #[test]
+    fn the_environment_is_that_of_the_settings_that_matter() {
+        let mut one = set(&[("timezone", "'UTC'"), ("work_mem", "'8MB'")]);
+        let other = set(&[("work_mem", "'9MB'"), ("timezone", "'UTC'")]);
+        assert_eq!(one.environment(), other.environment());
+        assert_eq!(SettingSet::of_environment(one.environment()), set(&[("timezone", "'UTC'")]));
+        one.remove(b"timezone");
+        assert!(one.environment().is_empty());
+    }
+
+    #[test]
+    fn texts_without_constants_depend_on_names_only() {
+        for text in ["select a from t where b = $1", "select $1", "", "update t set a = $2 /* b */"]
+        {
+            assert_eq!(Folds::of(text.as_bytes()), Folds::Names, "{text}");
+        }
+        for text in ["select 'now'", "select $$now$$", "select $a$now$a$", "select a as ä"] {
+            assert_eq!(Folds::of(text.as_bytes()), Folds::Constants, "{text}");
+        }
+        let one = set(&[("search_path", "a"), ("timezone", "'UTC'")]);
+        let names = set(&[("search_path", "a")]);
+        assert_eq!(one.environment_for(Folds::Names), names.environment());
+        assert_eq!(one.environment_for(Folds::Constants), one.environment());
+    }
+
+    #[test]
+    fn a_session_authorization_takes_the_role_out_of_the_environment() {
+        let mut one = set(&[("role", "a")]);
+        one.set(b"session_authorization", Value::Written(b"b".as_slice().into()));
+        assert_eq!(one.environment(), set(&[("session_authorization", "b")]).environment());
+    }
+
+    #[test]
+    fn a_local_replay_has_its_statements_one_by_one() {
+        let (from, to) =
+            (set(&[("role", "a"), ("timezone", "'x;y'")]), set(&[("timezone", "'z'")]));
+        let replay = Replay::local(&from, &to);
+        let there: Vec<_> = replay.statements().map(String::from_utf8_lossy).collect();
+        assert_eq!(there, ["SET LOCAL \"role\" TO DEFAULT", "SET LOCAL \"timezone\" TO 'z'"]);
+        assert_eq!(Replay::local(&to, &to).statements().count(), 0);
+    }
 }

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use crate::effect::Effects;
+use crate::{
+    effect::Effects,
+    setting::{Folds, SettingSet},
+};
 
 /// Every name of ours begins with this. A client's own unknown name that begins so is sent on with one more
 /// underscore in front, so that it can never mean a statement of ours.
@@ -16,6 +19,9 @@ pub const RESERVED_PREFIX: &[u8] = b"__trunkline_";
 
 /// The store is swept of statements that nobody holds when it has grown by this many since the last sweep.
 const SWEEP_STEP: usize = 1024;
+
+/// The number of the pool takes so many bytes of an environment.
+const SCOPE_BYTES: usize = size_of::<u32>();
 
 /// A prepared statement: what it says and under which settings it was parsed.
 #[derive(Debug)]
@@ -28,10 +34,16 @@ pub struct Statement {
     pub text: Box<[u8]>,
     /// The parameter types of the Parse message, as on the wire (count and OIDs).
     pub types: Box<[u8]>,
-    /// The settings that PostgreSQL folds in at Parse; see [`crate::setting::SettingSet::write_parse_environment`].
+    /// The number of the pool, and the settings that PostgreSQL folds in at Parse; see
+    /// [`crate::setting::SettingSet::environment`].
     pub environment: Box<[u8]>,
     /// What executing it leaves behind in the session.
     pub effects: Effects,
+    /// What it takes from the settings.
+    folds: Folds,
+    /// Whether other clients may be given it. It must be used under its own environment only, then: a server that
+    /// must analyse it anew, because a table has changed for instance, folds in the settings of that moment.
+    shared: bool,
     /// Whether a server has parsed it without an error, the last time one was asked.
     accepted: AtomicBool,
     /// A server has refused to run it any more.
@@ -68,6 +80,29 @@ impl Statement {
         self.retired.load(Ordering::Relaxed)
     }
 
+    /// What it takes from the settings.
+    #[inline]
+    pub(crate) fn folds(&self) -> Folds {
+        self.folds
+    }
+
+    /// The settings it was parsed under, as far as it takes from them.
+    #[inline]
+    pub(crate) fn settings(&self) -> &[u8] {
+        self.environment.get(SCOPE_BYTES..).unwrap_or_default()
+    }
+
+    /// Whether it was parsed under these settings.
+    #[inline]
+    pub(crate) fn is_of(&self, settings: &SettingSet) -> bool {
+        self.settings() == settings.environment_for(self.folds)
+    }
+
+    /// Whether other clients may be given it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
         *self.text == *text && *self.types == *types && *self.environment == *environment
     }
@@ -100,7 +135,7 @@ impl StatementStore {
         if let Some(known) = self.find(hash, (text, types, environment)) {
             return known;
         }
-        let statement = self.unshared((text, types, environment), effects());
+        let statement = self.make((text, types, environment), effects(), true);
         self.by_hash.entry(hash).or_default().push(Arc::clone(&statement));
         self.held = self.held.saturating_add(1);
         if self.held >= self.sweep_at {
@@ -123,10 +158,15 @@ impl StatementStore {
     }
 
     /// A statement with a name of its own that nobody else will be given.
-    pub fn unshared(
+    pub fn unshared(&mut self, parts: (&[u8], &[u8], &[u8]), effects: Effects) -> Arc<Statement> {
+        self.make(parts, effects, false)
+    }
+
+    fn make(
         &mut self,
         (text, types, environment): (&[u8], &[u8], &[u8]),
         effects: Effects,
+        shared: bool,
     ) -> Arc<Statement> {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
@@ -139,6 +179,8 @@ impl StatementStore {
             types: types.into(),
             environment: environment.into(),
             effects,
+            folds: Folds::of(text),
+            shared,
             accepted: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         })
@@ -214,6 +256,14 @@ impl ServerStatements {
     pub(crate) fn remove(&mut self, id: u64) {
         if let Some(held) = self.held.remove(&id) {
             self.bytes = self.bytes.saturating_sub(held.statement.weight());
+        }
+    }
+
+    /// A client has deallocated a name of ours by SQL.
+    pub(crate) fn remove_named(&mut self, name: &[u8]) {
+        let found = self.held.values().find(|held| *held.statement.name == *name);
+        if let Some(id) = found.map(|held| held.statement.id) {
+            self.remove(id);
         }
     }
 

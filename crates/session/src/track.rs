@@ -13,13 +13,25 @@ const SAVEPOINTS_MAX: usize = 1024;
 ///
 /// PostgreSQL takes settings back when the transaction (or the savepoint) in which they were made is rolled back
 /// (manual, SET: "the effects ... will be canceled").
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SettingsTrack {
     /// What the startup packet asked for and the server connections of the pool do not have by themselves.
     base: Arc<SettingSet>,
     committed: Arc<SettingSet>,
+    /// What the session has when the transaction commits.
     current: Arc<SettingSet>,
-    savepoints: Vec<(Box<[u8]>, Arc<SettingSet>)>,
+    /// What statements see now: `current`, and over it what the transaction has for itself (`SET LOCAL`).
+    seen: Arc<SettingSet>,
+    /// The transaction has something for itself that its text does not show.
+    unknown: bool,
+    savepoints: Vec<Saved>,
+}
+
+#[derive(Debug, Clone)]
+struct Saved {
+    name: Box<[u8]>,
+    current: Arc<SettingSet>,
+    seen: Arc<SettingSet>,
 }
 
 impl SettingsTrack {
@@ -28,15 +40,36 @@ impl SettingsTrack {
         Self {
             committed: Arc::clone(&base),
             current: Arc::clone(&base),
+            seen: Arc::clone(&base),
             base,
+            unknown: false,
             savepoints: Vec::new(),
         }
     }
 
-    /// What the next statement of the client must see.
+    /// What the session has when the transaction commits.
     #[inline]
     pub(crate) fn current(&self) -> &Arc<SettingSet> {
         &self.current
+    }
+
+    /// What the next statement sees.
+    #[inline]
+    pub(crate) fn seen(&self) -> &Arc<SettingSet> {
+        &self.seen
+    }
+
+    /// Whether the next statement may see something else than [`Self::seen`].
+    #[inline]
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// Whether the end of the transaction changes what statements see, or may.
+    pub(crate) fn is_open(&self) -> bool {
+        self.unknown
+            || !Arc::ptr_eq(&self.committed, &self.current)
+            || !Arc::ptr_eq(&self.current, &self.seen)
     }
 
     /// What the startup packet asked for.
@@ -46,59 +79,100 @@ impl SettingsTrack {
 
     /// Follows a `SET` that the server has accepted. False when the session has set too many to follow.
     #[must_use]
-    pub(crate) fn set(&mut self, name: &[u8], value: Value) -> bool {
+    pub(crate) fn set(&mut self, name: &[u8], value: &Value) -> bool {
         if self.current.len() >= SETTINGS_MAX && self.current.get(name).is_none() {
             return false;
         }
-        Arc::make_mut(&mut self.current).set(name, value);
+        self.change(|set| set.set(name, value.clone()));
         true
+    }
+
+    /// Follows `SET LOCAL`, to the default if there is no value.
+    pub(crate) fn set_local(&mut self, name: &[u8], value: Option<&Value>) {
+        let value = value.or_else(|| self.base.get(name)).cloned();
+        let set = Arc::make_mut(&mut self.seen);
+        match value {
+            Some(value) => set.set(name, value),
+            None => set.remove(name),
+        }
+    }
+
+    /// The transaction has got something for itself that its text does not show.
+    pub(crate) fn set_unknown(&mut self) {
+        self.unknown = true;
     }
 
     /// Follows a `RESET`: back to what the startup packet asked for.
     pub(crate) fn reset(&mut self, name: &[u8]) {
-        let set = Arc::make_mut(&mut self.current);
-        match self.base.get(name) {
+        let value = self.base.get(name).cloned();
+        self.change(|set| match &value {
             Some(value) => set.set(name, value.clone()),
             None => set.remove(name),
+        });
+    }
+
+    fn change(&mut self, change: impl Fn(&mut SettingSet)) {
+        let local = !Arc::ptr_eq(&self.current, &self.seen);
+        if local {
+            change(Arc::make_mut(&mut self.seen));
+        } else {
+            // So that it is not copied for nothing.
+            self.seen = Arc::clone(&self.base);
+        }
+        change(Arc::make_mut(&mut self.current));
+        if !local {
+            self.seen = Arc::clone(&self.current);
         }
     }
 
     /// Follows `RESET ALL` and the like. The role and the session's user are left alone, as PostgreSQL does.
     pub(crate) fn reset_all(&mut self) {
-        let mut fresh = SettingSet::clone(&self.base);
-        for name in [b"session_authorization".as_slice(), b"role"] {
-            if let Some(value) = self.current.get(name) {
-                fresh.set(name, value.clone());
+        let fresh = |old: &SettingSet| {
+            let mut fresh = SettingSet::clone(&self.base);
+            for name in [b"session_authorization".as_slice(), b"role"] {
+                if let Some(value) = old.get(name) {
+                    fresh.set(name, value.clone());
+                }
             }
-        }
-        self.current = if fresh == *self.base { Arc::clone(&self.base) } else { Arc::new(fresh) };
+            if fresh == *self.base { Arc::clone(&self.base) } else { Arc::new(fresh) }
+        };
+        let seen = (!Arc::ptr_eq(&self.current, &self.seen)).then(|| fresh(&self.seen));
+        self.current = fresh(&self.current);
+        self.seen = seen.unwrap_or_else(|| Arc::clone(&self.current));
     }
 
     /// Follows `DISCARD ALL`: `SET SESSION AUTHORIZATION DEFAULT; RESET ALL` and more.
     pub(crate) fn discard_all(&mut self) {
         self.current = Arc::clone(&self.base);
+        self.seen = Arc::clone(&self.base);
     }
 
     /// Follows `SAVEPOINT name`.
     pub(crate) fn savepoint(&mut self, name: &[u8]) {
         if self.savepoints.len() < SAVEPOINTS_MAX {
-            self.savepoints.push((name.into(), Arc::clone(&self.current)));
+            let (current, seen) = (Arc::clone(&self.current), Arc::clone(&self.seen));
+            self.savepoints.push(Saved { name: name.into(), current, seen });
         }
+    }
+
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        self.savepoints.iter().rposition(|known| known.name.as_ref() == name)
     }
 
     /// Follows `ROLLBACK TO name`: the savepoint stays, those after it go.
     pub(crate) fn rollback_to(&mut self, name: &[u8]) {
-        if let Some(place) = self.savepoints.iter().rposition(|(known, _)| known.as_ref() == name) {
+        if let Some(place) = self.find(name) {
             self.savepoints.truncate(place.saturating_add(1));
-            if let Some((_, set)) = self.savepoints.get(place) {
-                self.current = Arc::clone(set);
+            if let Some(saved) = self.savepoints.get(place) {
+                self.current = Arc::clone(&saved.current);
+                self.seen = Arc::clone(&saved.seen);
             }
         }
     }
 
     /// Follows `RELEASE name`: it and those after it go, the values stay.
     pub(crate) fn release(&mut self, name: &[u8]) {
-        if let Some(place) = self.savepoints.iter().rposition(|(known, _)| known.as_ref() == name) {
+        if let Some(place) = self.find(name) {
             self.savepoints.truncate(place);
         }
     }
@@ -109,7 +183,7 @@ impl SettingsTrack {
         if !Arc::ptr_eq(&self.committed, &self.current) {
             self.committed = Arc::clone(&self.current);
         }
-        self.savepoints.clear();
+        self.end();
     }
 
     /// The transaction was rolled back.
@@ -118,6 +192,15 @@ impl SettingsTrack {
         if !Arc::ptr_eq(&self.committed, &self.current) {
             self.current = Arc::clone(&self.committed);
         }
+        self.end();
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        if !Arc::ptr_eq(&self.current, &self.seen) {
+            self.seen = Arc::clone(&self.current);
+        }
+        self.unknown = false;
         self.savepoints.clear();
     }
 
@@ -125,6 +208,7 @@ impl SettingsTrack {
     pub(crate) fn unify(&mut self, other: &Arc<SettingSet>) {
         self.committed = Arc::clone(other);
         self.current = Arc::clone(other);
+        self.seen = Arc::clone(other);
     }
 }
 
@@ -143,9 +227,9 @@ mod tests {
     #[test]
     fn a_rollback_takes_settings_back() {
         let mut track = track();
-        assert!(track.set(b"timezone", token("'UTC'")));
+        assert!(track.set(b"timezone", &token("'UTC'")));
         track.commit();
-        assert!(track.set(b"timezone", token("'Asia/Tokyo'")));
+        assert!(track.set(b"timezone", &token("'Asia/Tokyo'")));
         track.rollback();
         assert_eq!(track.current().get(b"timezone"), Some(&token("'UTC'")));
     }
@@ -153,14 +237,14 @@ mod tests {
     #[test]
     fn a_rollback_to_a_savepoint_keeps_what_was_set_before_it() {
         let mut track = track();
-        assert!(track.set(b"a.x", token("1")));
+        assert!(track.set(b"a.x", &token("1")));
         track.savepoint(b"s");
-        assert!(track.set(b"a.x", token("2")));
+        assert!(track.set(b"a.x", &token("2")));
         track.savepoint(b"t");
-        assert!(track.set(b"a.x", token("3")));
+        assert!(track.set(b"a.x", &token("3")));
         track.rollback_to(b"s");
         assert_eq!(track.current().get(b"a.x"), Some(&token("1")));
-        assert!(track.set(b"a.x", token("4")));
+        assert!(track.set(b"a.x", &token("4")));
         track.release(b"s");
         track.commit();
         assert_eq!(track.current().get(b"a.x"), Some(&token("4")));
@@ -171,8 +255,8 @@ mod tests {
         let mut base = SettingSet::default();
         base.set(b"application_name", token("'app'"));
         let mut track = SettingsTrack::new(Arc::new(base));
-        assert!(track.set(b"application_name", token("'x'")));
-        assert!(track.set(b"work_mem", token("'8MB'")));
+        assert!(track.set(b"application_name", &token("'x'")));
+        assert!(track.set(b"work_mem", &token("'8MB'")));
         track.reset(b"application_name");
         track.reset(b"work_mem");
         track.commit();
@@ -180,12 +264,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_transaction_has_for_itself_goes_with_it() {
+        let mut track = track();
+        assert!(track.set(b"timezone", &token("'UTC'")));
+        track.commit();
+        track.set_local(b"timezone", Some(&token("'Asia/Tokyo'")));
+        track.savepoint(b"s");
+        assert!(track.set(b"search_path", &token("a")));
+        track.set_local(b"timezone", None);
+        assert_eq!(track.seen().get(b"timezone"), None);
+        assert_eq!(track.current().get(b"timezone"), Some(&token("'UTC'")));
+        track.rollback_to(b"s");
+        assert_eq!(track.seen().get(b"timezone"), Some(&token("'Asia/Tokyo'")));
+        assert_eq!(track.seen().get(b"search_path"), None);
+        assert!(track.is_open());
+        track.commit();
+        assert!(!track.is_open());
+        assert_eq!(track.seen().get(b"timezone"), Some(&token("'UTC'")));
+    }
+
+    #[test]
+    fn a_later_setting_of_the_session_is_seen_over_that_of_the_transaction() {
+        let mut track = track();
+        track.set_local(b"timezone", Some(&token("'UTC'")));
+        assert!(track.set(b"timezone", &token("'Asia/Tokyo'")));
+        assert_eq!(track.seen().get(b"timezone"), Some(&token("'Asia/Tokyo'")));
+        track.set_local(b"timezone", Some(&token("'UTC'")));
+        track.reset(b"timezone");
+        assert_eq!(track.seen().get(b"timezone"), None);
+    }
+
+    #[test]
     fn too_many_settings_are_refused() {
         let mut track = track();
         for number in 0..SETTINGS_MAX {
-            assert!(track.set(format!("a.n{number}").as_bytes(), token("1")));
+            assert!(track.set(format!("a.n{number}").as_bytes(), &token("1")));
         }
-        assert!(!track.set(b"a.more", token("1")));
-        assert!(track.set(b"a.n0", token("2")));
+        assert!(!track.set(b"a.more", &token("1")));
+        assert!(track.set(b"a.n0", &token("2")));
     }
 }

@@ -111,8 +111,15 @@ fn padded(text: &str, padding: usize) -> String {
 }
 
 fn setting() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["timezone", "application_name", "work_mem", "app.x"])
-        .prop_map(str::to_owned)
+    prop::sample::select(vec![
+        "timezone",
+        "timezone",
+        "application_name",
+        "work_mem",
+        "search_path",
+        "app.x",
+    ])
+    .prop_map(str::to_owned)
 }
 
 fn value() -> impl Strategy<Value = String> {
@@ -123,10 +130,19 @@ fn label() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned)
 }
 
+/// A name that a statement of the protocol may have, or one of SQL only.
+fn prepared() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["s", "t", "sql_a", "sql_b"]).prop_map(str::to_owned)
+}
+
 /// What may be prepared as well as sent.
 fn sql() -> impl Strategy<Value = Sql> {
     prop_oneof![
         3 => (0_usize..4).prop_map(Sql::Rows),
+        3 => Just(Sql::Folded),
+        1 => prepared().prop_map(Sql::Execute),
+        1 => setting().prop_map(Sql::SetLocalDefault),
+        1 => Just(Sql::Set { name: "app.x".to_owned(), value: "frail".to_owned(), local: false }),
         2 => Just(Sql::Begin),
         2 => Just(Sql::Commit),
         1 => Just(Sql::Rollback),
@@ -155,8 +171,9 @@ fn simple() -> impl Strategy<Value = Sql> {
         1 => Just(Sql::DeallocateAll),
         1 => label().prop_map(|name| Sql::Temp(format!("temp_{name}"))),
         1 => label().prop_map(|name| Sql::FromTemp(format!("temp_{name}"))),
-        1 => label().prop_map(|name| Sql::Prepare(format!("sql_{name}"))),
-        1 => label().prop_map(|name| Sql::Execute(format!("sql_{name}"))),
+        1 => prepared().prop_map(Sql::Prepare),
+        1 => prepared().prop_map(Sql::Execute),
+        1 => prepared().prop_map(Sql::Deallocate),
     ]
 }
 
@@ -170,7 +187,17 @@ fn padding() -> impl Strategy<Value = usize> {
 
 fn query() -> impl Strategy<Value = Say> {
     let all = prop_oneof![3 => prop::collection::vec(simple(), 1), 1 => prop::collection::vec(simple(), 0..4)];
-    (all, padding()).prop_map(|(all, padding)| Say::Query { all, padding })
+    (all, padding()).prop_map(|(mut all, padding): (Vec<Sql>, _)| {
+        // What a text names is not there for it when the text is known at its end only, or may begin a COPY.
+        let names =
+            |sql: &Sql| matches!(sql, Sql::Execute(_) | Sql::Deallocate(_) | Sql::Prepare(_));
+        if !all.iter().any(names) {
+            return Say::Query { all, padding };
+        }
+        all.retain(|sql| !matches!(sql, Sql::CopyIn | Sql::CopyOut));
+        let padding = 0;
+        Say::Query { all, padding }
+    })
 }
 
 fn parse() -> impl Strategy<Value = Say> {
@@ -256,9 +283,53 @@ fn burst() -> impl Strategy<Value = Vec<Say>> {
     ]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+/// What decides what is folded into a statement, and the use of it: by few names, so that clients share statements and
+/// meet on servers.
+fn folding() -> impl Strategy<Value = Vec<Say>> {
+    let name = || 1_usize..3;
+    let query = |sql: Sql| vec![Say::Query { all: vec![sql], padding: 0 }];
+    let set = (
+        prop::sample::select(vec!["timezone", "timezone", "search_path"]),
+        prop::sample::select(vec!["one", "two"]),
+        prop::bool::weighted(0.3),
+    )
+        .prop_map(|(name, value, local)| Sql::Set {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            local,
+        });
+    let fold = |name| Say::Parse { name, sql: Sql::Folded, padding: 0 };
+    let uses = |name| {
+        let bind = Say::Bind { portal: 0, name, padding: 0 };
+        vec![bind, Say::Execute { portal: 0, most: 0 }, Say::Sync]
+    };
+    let pipelined = (set.clone(), name()).prop_map(move |(sql, name)| {
+        let mut all = vec![
+            Say::Parse { name: 0, sql, padding: 0 },
+            Say::Bind { portal: 0, name: 0, padding: 0 },
+            Say::Execute { portal: 0, most: 0 },
+        ];
+        all.extend(uses(name));
+        all
+    });
     prop_oneof![
-        6 => (0..CLIENTS, burst(), prop::bool::weighted(0.7), 0_usize..400)
+        4 => name().prop_map(move |name| vec![fold(name), Say::Sync]),
+        1 => Just(vec![fold(0), Say::Sync]),
+        4 => set.prop_map(query),
+        1 => Just(query(Sql::Reset("timezone".to_owned()))),
+        6 => (0_usize..3).prop_map(uses),
+        1 => pipelined,
+        1 => name().prop_map(move |name| query(Sql::Execute(STATEMENTS[name].to_owned()))),
+        1 => Just(query(Sql::Begin)),
+        1 => Just(query(Sql::Commit)),
+        1 => Just(query(Sql::Rollback)),
+        1 => Just(query(Sql::Fails)),
+    ]
+}
+
+fn op(burst: impl Strategy<Value = Vec<Say>>) -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0..CLIENTS, burst, prop::bool::weighted(0.7), 0_usize..400)
             .prop_map(|(client, burst, waits, cut)| Op::Send { client, burst, waits, cut }),
         3 => (0..SERVERS, 1_usize..6).prop_map(|(server, most)| Op::Serve { server, most }),
         3 => (0..SERVERS, 1_usize..6).prop_map(|(server, most)| Op::Deliver { server, most }),
@@ -319,9 +390,20 @@ proptest! {
 
     #[test]
     fn every_client_sees_what_it_would_see_on_a_server_of_its_own(
-        mode in prop_oneof![9 => Just(PoolMode::Transaction), 1 => Just(PoolMode::Session)],
-        ops in prop::collection::vec(op(), 1..40)
+        mode in prop_oneof![
+            9 => Just(PoolMode::Transaction),
+            1 => Just(PoolMode::Session),
+            2 => Just(PoolMode::Statement),
+        ],
+        ops in prop::collection::vec(op(burst()), 1..40)
     ) {
         play(mode, &ops);
+    }
+
+    #[test]
+    fn statements_keep_what_was_folded_into_them(
+        ops in prop::collection::vec(op(folding()), 1..60)
+    ) {
+        play(PoolMode::Transaction, &ops);
     }
 }

@@ -55,11 +55,13 @@ talks! {
     alone
     copy
     duplicate
+    environment
     error
     eviction
     housekeeping
     long
     modes
+    names
     parameters
     pins
     pipeline

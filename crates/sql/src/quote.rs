@@ -37,15 +37,24 @@ pub fn write_identifier(out: &mut Vec<u8>, name: &[u8]) {
 /// Settings that are lists of names and come from `set_config` are set by `SELECT pg_catalog.set_config(…)`, which
 /// answers with a row, because `SET` would take the list for one name; see [`answers_with_row`].
 pub fn write_set(out: &mut Vec<u8>, parameter: &Parameter, value: &Value) {
+    write_set_for(out, parameter, value, false);
+}
+
+/// As [`write_set`], but until the end of the transaction only.
+pub fn write_set_local(out: &mut Vec<u8>, parameter: &Parameter, value: &Value) {
+    write_set_for(out, parameter, value, true);
+}
+
+fn write_set_for(out: &mut Vec<u8>, parameter: &Parameter, value: &Value, local: bool) {
     if answers_with_row(parameter, value) {
         out.extend_from_slice(b"SELECT pg_catalog.set_config(");
         write_literal(out, parameter.name());
         out.push(b',');
         write_literal(out, value.as_bytes());
-        out.extend_from_slice(b",false)");
+        out.extend_from_slice(if local { b",true)" } else { b",false)" });
         return;
     }
-    out.extend_from_slice(b"SET ");
+    out.extend_from_slice(if local { b"SET LOCAL " } else { b"SET " });
     match (parameter, value) {
         (Parameter::SessionAuthorization, _) => out.extend_from_slice(b"SESSION AUTHORIZATION "),
         (Parameter::Role, _) => out.extend_from_slice(b"ROLE "),
@@ -74,6 +83,13 @@ pub fn write_reset(out: &mut Vec<u8>, parameter: &Parameter) {
         Parameter::Role => out.extend_from_slice(b"ROLE"),
         Parameter::Ordinary(name) => write_parts(out, name.as_bytes()),
     }
+}
+
+/// Appends the statement, without a semicolon, that gives a setting its default until the end of the transaction.
+pub fn write_default_local(out: &mut Vec<u8>, parameter: &Parameter) {
+    out.extend_from_slice(b"SET LOCAL ");
+    write_parts(out, parameter.name());
+    out.extend_from_slice(b" TO DEFAULT");
 }
 
 /// The name of a setting, each of its parts quoted.
@@ -133,6 +149,25 @@ mod tests {
         );
         assert!(answers_with_row(&Parameter::named(b"Search_Path"), &value));
         assert!(!answers_with_row(&Parameter::named(b"search_path"), &written("a")));
+    }
+
+    #[test]
+    fn a_transaction_has_values_of_its_own() {
+        let local = |name: &str, value: Option<Value>| {
+            let (mut out, parameter) = (Vec::new(), Parameter::named(name.as_bytes()));
+            match value {
+                Some(value) => write_set_local(&mut out, &parameter, &value),
+                None => write_default_local(&mut out, &parameter),
+            }
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(local("work_mem", Some(literal("4MB"))), "SET LOCAL \"work_mem\" TO '4MB'");
+        assert_eq!(local("role", Some(written("bob"))), "SET LOCAL ROLE bob");
+        assert_eq!(local("role", None), "SET LOCAL \"role\" TO DEFAULT");
+        assert_eq!(
+            local("search_path", Some(literal("a, b"))),
+            "SELECT pg_catalog.set_config('search_path','a, b',true)"
+        );
     }
 
     #[test]

@@ -234,7 +234,8 @@ impl Worker {
             let Ok(Some(header)) = peek(rest) else { return taken };
             let here = header.len.min(rest.len());
             if here < header.len
-                && !(may_stream(header.tag) && here >= HEADER.saturating_add(JUDGE_PREFIX))
+                && !(may_stream(header.tag, header.len)
+                    && here >= HEADER.saturating_add(JUDGE_PREFIX))
             {
                 return taken;
             }
@@ -315,7 +316,7 @@ fn judge_burst(
             }
         };
         let here = header.len.min(rest.len());
-        let streams = may_stream(header.tag);
+        let streams = may_stream(header.tag, header.len);
         if here < header.len && !(streams && here >= HEADER.saturating_add(JUDGE_PREFIX)) {
             if header.len > WHOLE_MAX && !streams {
                 outcome.desync = Some("the server sent a message that is too long for its kind");

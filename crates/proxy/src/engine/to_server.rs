@@ -1,9 +1,7 @@
 //! From a client towards its server.
 
 use bytes::BytesMut;
-use trunkline_session::{
-    Long, Outgoing, Parcel, Step, Surroundings, Unleased, Ways, is_expected, unleased,
-};
+use trunkline_session::{Long, Outgoing, Parcel, Step, Unleased, Ways, is_expected, unleased};
 use trunkline_wire::{
     Frame, Header, SqlState,
     backend::Report,
@@ -523,8 +521,7 @@ fn judge_part(
         return (0, Burst::Taken);
     }
     let shape = (header.tag, header.len);
-    let key = || around.unnamed_key();
-    match client.session.on_client_long(&mut server.session, shape, head, at, ways, key) {
+    match client.session.on_client_long(&mut server.session, shape, head, at, ways, around) {
         Long::Wait => (0, Burst::Taken),
         Long::Stream { used, forward } => {
             client.stream = Stream { remaining: header.len.saturating_sub(used), forward };

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use trunkline_session::{
     Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PoolMode, Purpose, RESERVED_PREFIX,
-    Reply, ServerSession, SessionLimits, SettingSet, StatementLimits, Step, Surroundings, Unleased,
-    Ways, unleased,
+    Reply, ServerSession, SessionLimits, SettingSet, StatementLimits, Step, Unleased, Ways,
+    unleased,
 };
+use trunkline_sql::Value;
 use trunkline_wire::{Frame, Reported, frame::HEADER, frame::peek};
 
 use crate::model::postgres::{Postgres, REPORTED};
@@ -24,6 +25,9 @@ const LIMITS: SessionLimits = SessionLimits {
     client_statements: 4,
     unnamed_bytes: 60,
 };
+
+/// What the startup packets of some clients set, and the servers of the pool do not have.
+const STARTUP: [(&str, &str); 1] = [("application_name", "app")];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -43,6 +47,8 @@ struct Client {
     /// The rest of a message that is streaming by: its length, and whether it goes on.
     stream: (usize, bool),
     alone: Postgres,
+    /// Its startup packet has set something.
+    startup: bool,
     expected: Vec<Message>,
     got: Vec<Message>,
     /// The parameters as the client was told them.
@@ -94,7 +100,9 @@ const fn in_runs(index: usize) -> bool {
 
 impl Shell {
     pub(crate) fn new(mode: PoolMode, clients: usize, servers: usize) -> Self {
-        let clients = (0..clients).map(|_| Client::new(mode)).collect();
+        // In session mode nothing is followed, so that a RESET goes back to what the server has.
+        let startup = |index: usize| index % 2 == 1 && mode != PoolMode::Session;
+        let clients = (0..clients).map(|index| Client::new(mode, startup(index))).collect();
         let servers = (0..servers).map(|_| Server::new()).collect();
         Self { world: World::default(), clients, servers, waiting: VecDeque::new() }
     }
@@ -103,14 +111,20 @@ impl Shell {
     ///
     /// It does not send messages of the extended protocol while a simple query reads COPY data: the server takes the
     /// first of them for a broken COPY, and which that is depends on what the session adds. Nor does it send what the
-    /// session may answer itself while any COPY data is read: the server would not hear of it. Says whether the answer
-    /// has an error.
+    /// session may answer itself while any COPY data is read: the server would not hear of it. Nor does
+    /// it send a query that names statements behind messages without a Sync, or into a COPY, where they cannot be lent, or a Sync into a COPY behind
+    /// statements that name others, as they are taken back behind a Sync. Nor
+    /// does it take back what its startup packet has set, which the session brings back at the next lease only. Says whether the answer has
+    /// an error.
     pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) -> bool {
         let client = &mut self.clients[index];
         let (mut out, mut sent) = (BytesMut::new(), Vec::new());
         for (tag, body) in messages(bytes) {
             let strange = client.alone.reads_simple_copy() && b"PBDECF".contains(&tag)
-                || client.alone.reads_copy() && b"PC".contains(&tag);
+                || client.alone.reads_copy() && b"PC".contains(&tag)
+                || client.alone.lends_nothing() && names(tag, &body)
+                || client.alone.reads_copy_behind_names() && tag == b'S'
+                || client.startup && resets(tag, &body);
             if !strange {
                 client.alone.take(tag, &body, &mut out);
                 sent.extend_from_slice(&framed(tag, &body));
@@ -197,7 +211,7 @@ impl Shell {
     pub(crate) fn check_answered(&self, index: usize) {
         self.check(index);
         let client = &self.clients[index];
-        if client.place == Place::Waiting {
+        if matches!(client.place, Place::Waiting | Place::Gone) {
             return;
         }
         let missing: Vec<_> = client.expected.iter().skip(client.got.len()).map(shown).collect();
@@ -210,6 +224,7 @@ impl Shell {
     /// The client goes; its server is used again if it can be.
     pub(crate) fn leave(&mut self, index: usize) {
         let client = &mut self.clients[index];
+        client.held.clear();
         let place = std::mem::replace(&mut client.place, Place::Gone);
         self.waiting.retain(|waiting| *waiting != index);
         let (Place::Leased(held) | Place::Replaying(held)) = place else { return };
@@ -300,6 +315,7 @@ impl Shell {
         let mut out = Outgoing::new(&data, &mut spliced);
         let mut ways = Ways { server: &mut out, client: &mut reply };
         let mut taken = go_on(client, server, &data, &mut ways);
+        let mut refused = false;
         while !server.session.is_full()
             && let Ok(Some(header)) = peek(&data[taken..])
         {
@@ -316,16 +332,14 @@ impl Shell {
                 if !client.session.streams(&server.session, header.tag) && header.len <= HOLD_MAX {
                     break;
                 }
-                let (shape, world) = ((header.tag, header.len), &mut self.world);
-                let session = &mut client.session;
-                let key = || world.unnamed_key();
-                match session.on_client_long(
+                let shape = (header.tag, header.len);
+                match client.session.on_client_long(
                     &mut server.session,
                     shape,
                     rest,
                     taken,
                     &mut ways,
-                    key,
+                    &mut self.world,
                 ) {
                     Long::Wait => {}
                     Long::Stream { used, forward } => {
@@ -344,8 +358,13 @@ impl Shell {
                 &mut ways,
                 &mut self.world,
             );
-            assert_eq!(step, Step::Next);
             taken += header.len;
+            if let Step::Refuse(..) = step {
+                assert_eq!(client.session.mode(), PoolMode::Statement);
+                refused = true;
+                break;
+            }
+            assert_eq!(step, Step::Next);
         }
         match out.finish() {
             Parcel::Nothing => {}
@@ -354,6 +373,9 @@ impl Shell {
         }
         client.held = data[taken..].to_vec();
         client.receive(&reply);
+        if refused {
+            self.leave(index);
+        }
     }
 
     fn relay(&mut self, index: usize, held: usize, data: &[u8]) {
@@ -377,7 +399,8 @@ impl Shell {
                 Reply::Next => {}
                 Reply::Ready => ready = true,
                 Reply::Replayed => replayed = true,
-                other => panic!("{other:?} at {:?}", char::from(header.tag)),
+                Reply::ReplayFailed => return self.replay_failed(index, held),
+                other @ Reply::Desync(_) => panic!("{other:?} at {:?}", char::from(header.tag)),
             }
         }
         let to_client = match out.finish() {
@@ -400,6 +423,17 @@ impl Shell {
         if !self.clients[index].held.is_empty() {
             self.run(index);
         }
+    }
+
+    /// The client is told so and goes, as nothing of what it says from here on could be compared.
+    fn replay_failed(&mut self, index: usize, held: usize) {
+        let client = &mut self.clients[index];
+        assert_eq!(client.place, Place::Replaying(held), "only what may fail is awaited");
+        assert!(self.servers[held].inbox.is_empty(), "something went to it behind the replay");
+        client.session.lose_server();
+        client.place = Place::Gone;
+        self.servers[held] = Server::new();
+        self.next(held);
     }
 
     fn alone(&mut self, index: usize, data: &[u8]) {
@@ -430,13 +464,19 @@ impl Shell {
 }
 
 impl Client {
-    fn new(mode: PoolMode) -> Self {
+    fn new(mode: PoolMode, startup: bool) -> Self {
+        let set: &[_] = if startup { &STARTUP } else { &[] };
+        let mut base = SettingSet::default();
+        for (name, value) in set {
+            base.set(name.as_bytes(), Value::Literal(value.as_bytes().into()));
+        }
         let mut client = Self {
-            session: ClientSession::new(mode, SettingSet::empty(), 0, LIMITS),
+            session: ClientSession::new(mode, Arc::new(base), 0, LIMITS),
             place: Place::Idle,
             held: Vec::new(),
             stream: (0, false),
-            alone: Postgres::new(),
+            alone: Postgres::new(set),
+            startup,
             expected: Vec::new(),
             got: Vec::new(),
             told: BTreeMap::new(),
@@ -444,6 +484,8 @@ impl Client {
         let mut welcome = BytesMut::new();
         client.session.welcome(&reported(), &mut welcome);
         client.receive(&welcome);
+        // It is told when it first has a server.
+        client.told.extend(client.alone.told().clone());
         client
     }
 
@@ -466,7 +508,7 @@ impl Server {
     fn new() -> Self {
         Self {
             session: ServerSession::new(reported()),
-            postgres: Postgres::new(),
+            postgres: Postgres::new(&[]),
             inbox: Vec::new(),
             outbox: VecDeque::new(),
             client: None,
@@ -487,7 +529,7 @@ impl Server {
         assert!(self.session.at_rest() && postgres.is_at_rest(), "server {index} is not at rest");
         assert_eq!(self.session.owed_len(), 0);
         assert!(!postgres.has_belongings(), "server {index} has what belongs to a client");
-        let names: Vec<_> = postgres.names().collect();
+        let names: Vec<_> = postgres.names().filter(|name| *name != LEFT).collect();
         let ours = names.iter().all(|name| name.as_bytes().starts_with(RESERVED_PREFIX));
         assert!(ours, "server {index} has a statement under a client's name: {names:?}");
         assert_eq!(names.len(), self.session.statement_count(), "{names:?} on server {index}");
@@ -517,8 +559,25 @@ fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag][..], &len.to_be_bytes(), body].concat()
 }
 
-/// A message in words. A strange name with the reserved prefix has one more underscore on the server, by design.
+/// The name by which settings are changed for a Parse; an error leaves it behind until the next time.
+const LEFT: &str = "__trunkline_set";
+
+/// Whether the message is a query for which names may be lent.
+fn names(tag: u8, body: &[u8]) -> bool {
+    let words = ["prepare", "execute", "deallocate"];
+    let text = String::from_utf8_lossy(body);
+    tag == b'Q' && words.iter().any(|word| text.contains(word))
+}
+
+/// Whether the message takes back a setting.
+fn resets(tag: u8, body: &[u8]) -> bool {
+    let words = ["reset", "discard", "default"];
+    let text = String::from_utf8_lossy(body);
+    matches!(tag, b'Q' | b'P') && words.iter().any(|word| text.contains(word))
+}
+
+/// A message in words.
 fn shown((tag, body): &Message) -> String {
     let body = String::from_utf8_lossy(body).replace('\0', "|");
-    format!("{} {}", char::from(*tag), body.replace("___trunkline_", "__trunkline_"))
+    format!("{} {body}", char::from(*tag))
 }

@@ -20,6 +20,8 @@ pub(crate) enum Sql {
     },
     /// `select set_config('name', 'value', false)`.
     SetConfig(String, String),
+    /// `SET LOCAL name TO DEFAULT`.
+    SetLocalDefault(String),
     Reset(String),
     ResetAll,
     DiscardAll,
@@ -41,6 +43,8 @@ pub(crate) enum Sql {
     Prepare(String),
     /// SQL `execute <name>`.
     Execute(String),
+    /// SQL `deallocate <name>`.
+    Deallocate(String),
     /// Fails when it is parsed.
     Bad,
 }
@@ -63,6 +67,7 @@ impl Sql {
             Self::SetConfig(name, value) => {
                 format!("select set_config('{name}', '{value}', false)")
             }
+            Self::SetLocalDefault(name) => format!("set local {name} to default"),
             Self::Reset(name) => format!("reset {name}"),
             Self::ResetAll => "reset all".into(),
             Self::DiscardAll => "discard all".into(),
@@ -77,6 +82,7 @@ impl Sql {
             Self::FromTemp(name) => format!("select a from {name}"),
             Self::Prepare(name) => format!("prepare {name} as select 1"),
             Self::Execute(name) => format!("execute {name}"),
+            Self::Deallocate(name) => format!("deallocate {name}"),
             Self::Bad => "selec 1".into(),
         }
     }
@@ -98,8 +104,15 @@ impl Sql {
             ["savepoint", name] => Self::Savepoint(owned(name)),
             ["rollback", "to", name] => Self::RollbackTo(owned(name)),
             ["release", name] => Self::Release(owned(name)),
-            ["set", "local", name, "to", value] => {
-                Self::Set { name: owned(name), value: bare(value), local: true }
+            ["set" | "SET", "local" | "LOCAL", name, "to" | "TO", "default" | "DEFAULT"] => {
+                Self::SetLocalDefault(bare(name))
+            }
+            ["set" | "SET", "local" | "LOCAL", name, "to" | "TO", value] => {
+                Self::Set { name: bare(name), value: bare(value), local: true }
+            }
+            // What a client may set, but not the session again.
+            ["SET", name, "TO", "'frail'"] => {
+                Self::Set { name: bare(name), value: "bad".to_owned(), local: false }
             }
             // `SET` as a client writes it, and as the session writes it again.
             ["set" | "SET", name, "to" | "TO", value] => {
@@ -109,6 +122,7 @@ impl Sql {
             ["reset" | "RESET", name] => Self::Reset(bare(name)),
             ["discard" | "DISCARD", "all" | "ALL"] => Self::DiscardAll,
             ["deallocate", "all"] => Self::DeallocateAll,
+            ["deallocate", name] => Self::Deallocate(owned(name)),
             ["show", name] => Self::Show(owned(name)),
             ["select", "1/0"] => Self::Fails,
             ["select", "timestamptz", ..] => Self::Folded,

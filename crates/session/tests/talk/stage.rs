@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use trunkline_session::{
     Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode, Purpose, Reply,
-    ServerSession, SessionLimits, SettingSet, Step, Surroundings, TxStatus, Unleased, Ways,
-    unleased,
+    ServerSession, SessionLimits, SettingSet, Step, TxStatus, Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, Frames, Reported, frame::HEADER, frame::peek};
 
@@ -287,8 +286,7 @@ impl Stage {
         let mut out = Outgoing::new(data, &mut spliced);
         let mut ways = Ways { server: &mut out, client: &mut reply };
         let (shape, world) = ((header.tag, header.len), &mut self.world);
-        let key = || world.unnamed_key();
-        match client.on_client_long(&mut server, shape, &data[..first], 0, &mut ways, key) {
+        match client.on_client_long(&mut server, shape, &data[..first], 0, &mut ways, world) {
             Long::Wait => self.outcomes.push("wait for more".to_owned()),
             Long::Refuse(code, why) => {
                 self.outcomes.push(format!("refuse {} {why}", code.as_str()));

@@ -1,0 +1,280 @@
+//! The settings that a statement is parsed under, and keeping each statement under its own.
+//!
+//! PostgreSQL folds settings into a statement when it parses it: `'2020-01-01 00:00'::timestamptz` prepared under UTC
+//! stays what it was after `SET TimeZone`. So a statement that is prepared on another server is parsed under the
+//! settings of its first Parse. A client whose settings have changed since then does not use the statement it shares
+//! with others any more, but one of its own: a server may have to analyse a statement anew at any time, and what it
+//! folds in then must not reach other clients. After a change of `search_path` PostgreSQL itself analyses a statement
+//! anew under the settings of that moment; then the client gets the statement of those settings.
+
+use std::{borrow::Cow, sync::Arc};
+
+use trunkline_wire::frontend;
+
+use crate::{
+    client::{ClientSession, Surroundings},
+    effect::{Change, Effects, Transaction},
+    expect::{Named, Ours, Owed},
+    name,
+    outgoing::Outgoing,
+    pin::PinReason,
+    server::{Forgetting, ServerSession, TxStatus},
+    setting::{Folds, Replay, SettingSet},
+    statement::Statement,
+    track::SettingsTrack,
+};
+
+/// The name of the statement and of the portal by which a setting is changed for a Parse.
+const DETOUR: &[u8] = b"__trunkline_set";
+
+impl ClientSession {
+    /// The settings that what is sent now will be parsed under, if all that was sent before succeeds. What is sent
+    /// behind a failure is skipped by the server, up to a Sync; and what follows that Sync waits (see
+    /// [`Self::await_outcome`]).
+    pub(crate) fn outlook(&self, server: &ServerSession) -> Cow<'_, SettingsTrack> {
+        if !server.unsettled {
+            return Cow::Borrowed(&self.settings);
+        }
+        let mut track = self.settings.clone();
+        for owed in server.owed.iter() {
+            match owed {
+                Owed::Query(effects, done) => foresee(&mut track, effects, *done),
+                Owed::Execute(effects) => foresee(&mut track, effects, 0),
+                _ => {}
+            }
+        }
+        Cow::Owned(track)
+    }
+
+    /// Before something is sent: whether what follows it depends on its outcome, and therefore waits for it.
+    pub(crate) fn await_outcome(
+        &self,
+        effects: &Effects,
+        server: &mut ServerSession,
+        when: Forgetting,
+    ) {
+        if effects.is_none() {
+            return;
+        }
+        let unsettles = effects.touches_environment()
+            || effects.changes_names()
+            || (effects.ends_transaction() && self.settings.is_open());
+        server.unsettled |= unsettles;
+        if unsettles || effects.forgets_statements() {
+            server.forgetting = when;
+        }
+    }
+
+    /// What tells statements apart beside their texts and types: the pool, and the settings.
+    pub(crate) fn environment(&self, settings: &SettingSet, folds: Folds) -> Box<[u8]> {
+        [&self.scope.to_be_bytes()[..], settings.environment_for(folds)].concat().into()
+    }
+
+    /// The statement that this client means by a name, as it may be used now. If that is another than before, the
+    /// caller finds what it was in `self.meant`, for the case that its message is refused.
+    #[inline]
+    pub(crate) fn statement(
+        &mut self,
+        name: &[u8],
+        server: &ServerSession,
+        around: &mut impl Surroundings,
+    ) -> Option<Arc<Statement>> {
+        let statement = self.names.get(name::of_protocol(name))?;
+        let settled = !server.unsettled && !self.settings.is_unknown();
+        if settled && statement.is_of(self.settings.seen()) {
+            return Some(Arc::clone(statement));
+        }
+        let statement = Arc::clone(statement);
+        Some(self.statement_elsewhere(name, statement, server, around))
+    }
+
+    /// The settings may be others than those of the statement.
+    #[cold]
+    fn statement_elsewhere(
+        &mut self,
+        name: &[u8],
+        statement: Arc<Statement>,
+        server: &ServerSession,
+        around: &mut impl Surroundings,
+    ) -> Arc<Statement> {
+        if server.status == TxStatus::Failed && server.owed.is_empty() {
+            // It will be refused.
+            return statement;
+        }
+        let outlook = self.outlook(server);
+        let (seen, unknown) = (Arc::clone(outlook.seen()), outlook.is_unknown());
+        drop(outlook);
+        if !unknown && statement.is_of(&seen) {
+            return statement;
+        }
+        let folds = statement.folds();
+        let now = self.environment(&seen, folds);
+        let (text, types) = (statement.text.as_ref(), statement.types.as_ref());
+        let effects = statement.effects.clone();
+        let other = if !unknown && plans_follow(statement.settings(), seen.environment_for(folds)) {
+            let hash = around.hash(text, types, &now);
+            around.with_store(|store| store.intern(hash, (text, types, &now), || effects))
+        } else if !statement.is_shared() {
+            return statement;
+        } else {
+            let parts = (text, types, statement.environment.as_ref());
+            around.with_store(|store| store.unshared(parts, effects))
+        };
+        let name: Box<[u8]> = name::of_protocol(name).into();
+        self.names.insert(name.clone(), Arc::clone(&other));
+        self.meant = Some(Box::new(Named { name, statement }));
+        other
+    }
+
+    /// What a name meant before a message that may be refused.
+    pub(crate) fn owe_meant(&mut self, server: &mut ServerSession) {
+        if let Some(meant) = self.meant.take()
+            && !server.owed.is_empty()
+        {
+            server.owed.push(Owed::Meant(meant));
+        }
+    }
+
+    /// The settings change to those of `environment`, for what is written by `parse`, and back. All of it is undone
+    /// by the server if any of it fails, as the settings are changed for the transaction only.
+    pub(crate) fn parse_under(
+        &self,
+        (environment, folds): (&[u8], Folds),
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+        parse: impl FnOnce(&mut ServerSession, &mut Outgoing<'_>),
+    ) {
+        if !server.unsettled && environment == self.settings.seen().environment_for(folds) {
+            return parse(server, out);
+        }
+        let outlook = self.outlook(server);
+        let here = outlook.seen().environment_for(folds);
+        if outlook.is_unknown() || environment == here {
+            // What is not known could not be brought back.
+            return parse(server, out);
+        }
+        let there = SettingSet::of_environment(environment);
+        let here = SettingSet::of_environment(here);
+        change_settings(&Replay::local(&here, &there), server, out);
+        parse(server, out);
+        change_settings(&Replay::local(&there, &here), server, out);
+    }
+}
+
+/// Runs the statements of a replay in the extended protocol, in the transaction that is open there. What an error has
+/// left of an earlier one is closed first.
+fn change_settings(replay: &Replay, server: &mut ServerSession, out: &mut Outgoing<'_>) {
+    for text in replay.statements() {
+        let to_server = out.insert();
+        frontend::close(to_server, frontend::STATEMENT, DETOUR);
+        frontend::parse(to_server, DETOUR, text, b"\0\0");
+        frontend::bind(to_server, DETOUR, DETOUR, b"\0\0\0\0\0\0");
+        frontend::execute(to_server, DETOUR, 0);
+        frontend::close(to_server, frontend::PORTAL, DETOUR);
+        frontend::close(to_server, frontend::STATEMENT, DETOUR);
+        let replies = [
+            Ours::CloseOther,
+            Ours::Decoy,
+            Ours::Bind,
+            Ours::Execute,
+            Ours::CloseOther,
+            Ours::CloseOther,
+        ];
+        for ours in replies {
+            server.owed.push(Owed::Ours(ours));
+        }
+    }
+}
+
+/// Whether PostgreSQL itself analyses a statement of environment `old` anew under `new` (plancache.c,
+/// `RevalidateCachedQuery`), with the settings of that moment: it does when names may mean other things, but never
+/// reads the text again.
+fn plans_follow(old: &[u8], new: &[u8]) -> bool {
+    let (old, new) = (SettingSet::of_environment(old), SettingSet::of_environment(new));
+    let differs = |name: &[u8]| old.get(name) != new.get(name);
+    let mut names = old.iter().chain(new.iter()).map(|entry| entry.name.as_ref());
+    if differs(b"search_path") {
+        return !READING.iter().any(|name| differs(name));
+    }
+    names.all(|name| name == b"role" || name == b"session_authorization" || !differs(name))
+}
+
+/// The settings by which a text is read.
+const READING: [&[u8]; 3] =
+    [b"backslash_quote", b"client_encoding", b"standard_conforming_strings"];
+
+/// Follows what has been sent as if it had succeeded; `done` statements of it have.
+fn foresee(track: &mut SettingsTrack, effects: &Effects, done: usize) {
+    match effects {
+        Effects::None | Effects::Transaction(Transaction::Begin) => {}
+        Effects::Transaction(Transaction::Commit) => track.commit(),
+        Effects::Transaction(Transaction::Rollback) => track.rollback(),
+        Effects::Many(changes) => {
+            for (_, change) in changes.iter().filter(|(place, _)| *place >= done) {
+                foresee_change(track, change);
+            }
+        }
+    }
+}
+
+fn foresee_change(track: &mut SettingsTrack, change: &Change) {
+    match change {
+        Change::Commit => track.commit(),
+        Change::Rollback => track.rollback(),
+        Change::Savepoint(name) => track.savepoint(name),
+        Change::RollbackTo(name) => track.rollback_to(name),
+        Change::Release(name) => track.release(name),
+        Change::Set(name, value) => {
+            let followed = track.set(name, value);
+            if !followed {
+                track.set_unknown();
+            }
+        }
+        Change::SetLocal(name, value) => track.set_local(name, value.as_ref()),
+        Change::SetLocalUnknown
+        | Change::SetBound { .. }
+        | Change::Pin(PinReason::HiddenState | PinReason::ComputedSetting) => track.set_unknown(),
+        Change::Reset(name) => track.reset(name),
+        Change::ResetAll => track.reset_all(),
+        Change::DiscardAll => track.discard_all(),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_sql::Value;
+
+    use super::*;
+
+    fn environment(entries: &[(&str, &str)]) -> Vec<u8> {
+        let mut set = SettingSet::default();
+        for (name, value) in entries {
+            set.set(name.as_bytes(), Value::Written(value.as_bytes().into()));
+        }
+        set.environment().to_vec()
+    }
+
+    #[test]
+    fn plans_follow_names_but_not_constants_or_the_reading_of_the_text() {
+        let none = environment(&[]);
+        let path = environment(&[("search_path", "a")]);
+        let path_and_zone = environment(&[("search_path", "a"), ("timezone", "UTC")]);
+        let zone = environment(&[("timezone", "UTC")]);
+        let role = environment(&[("role", "a")]);
+        let role_and_zone = environment(&[("role", "a"), ("timezone", "UTC")]);
+        let path_and_reading =
+            environment(&[("search_path", "a"), ("standard_conforming_strings", "off")]);
+        for (old, new, follow) in [
+            (&none, &path, true),
+            (&none, &path_and_zone, true),
+            (&none, &role, true),
+            (&none, &zone, false),
+            (&zone, &none, false),
+            (&none, &role_and_zone, false),
+            (&none, &path_and_reading, false),
+        ] {
+            assert_eq!(plans_follow(old, new), follow, "{old:?} {new:?}");
+        }
+    }
+}

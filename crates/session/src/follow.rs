@@ -1,0 +1,136 @@
+//! What a completed statement leaves behind in the session.
+
+use std::sync::Arc;
+
+use crate::{
+    client::{ClientSession, Unnamed},
+    effect::{Change, Effects, Transaction},
+    expect::{Ours, Owed},
+    pin::PinReason,
+    server::ServerSession,
+    statement::RESERVED_PREFIX,
+};
+
+impl ClientSession {
+    /// Follows the statement at `place` of a text, which was answered with `tag`.
+    pub(crate) fn apply(
+        &mut self,
+        server: &mut ServerSession,
+        effects: &Effects,
+        place: usize,
+        tag: &[u8],
+    ) {
+        match effects {
+            Effects::None => {}
+            Effects::Transaction(transaction) => {
+                if place == 0 {
+                    self.end_transaction(*transaction, tag);
+                }
+            }
+            Effects::Many(changes) => {
+                for (_, change) in changes.iter().filter(|(at, _)| *at == place) {
+                    self.change(server, change, tag);
+                }
+            }
+        }
+    }
+
+    fn end_transaction(&mut self, transaction: Transaction, tag: &[u8]) {
+        match transaction {
+            Transaction::Begin => {}
+            // COMMIT of a failed transaction answers ROLLBACK.
+            Transaction::Commit if tag != b"ROLLBACK" => self.settings.commit(),
+            Transaction::Commit | Transaction::Rollback => {
+                self.settings.rollback();
+                self.errored = false;
+            }
+        }
+    }
+
+    fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
+        match change {
+            Change::Begin | Change::Mention(_) => {}
+            Change::Prepare(name) => {
+                self.pins.add(PinReason::SqlPrepare);
+                self.there.insert(name.clone());
+            }
+            Change::SetLocal(name, value) => self.settings.set_local(name, value.as_ref()),
+            Change::Commit => self.end_transaction(Transaction::Commit, tag),
+            Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
+            Change::Savepoint(name) => self.settings.savepoint(name),
+            Change::RollbackTo(name) => {
+                self.settings.rollback_to(name);
+                self.errored = false;
+            }
+            Change::Release(name) => self.settings.release(name),
+            Change::Set(name, value) => {
+                if !self.settings.set(name, value) {
+                    self.pins.add(PinReason::TooManySettings);
+                }
+            }
+            Change::Reset(name) => {
+                server.base_lost |= self.settings.base().get(name).is_some();
+                self.settings.reset(name);
+            }
+            Change::ResetAll => {
+                server.base_lost |= !self.settings.base().is_empty();
+                self.settings.reset_all();
+            }
+            Change::DiscardAll => {
+                server.base_lost |= !self.settings.base().is_empty();
+                self.settings.discard_all();
+                self.forget_statements(server);
+                self.pins.clear();
+            }
+            Change::DeallocateAll => self.forget_statements(server),
+            Change::Deallocate(name) => self.deallocate(server, name),
+            // It was bound in a message too long to be read for its values.
+            Change::SetLocalUnknown | Change::SetBound { local: true, .. } => {
+                self.settings.set_unknown();
+            }
+            Change::SetBound { .. } => self.pins.add(PinReason::ComputedSetting),
+            Change::Pin(reason) => self.pins.add(*reason),
+            Change::Unpin(reason) => self.pins.remove(*reason),
+        }
+    }
+
+    fn deallocate(&mut self, server: &mut ServerSession, name: &[u8]) {
+        self.names.remove(name);
+        if self.there.remove(name) && self.there.is_empty() {
+            self.pins.remove(PinReason::SqlPrepare);
+        }
+        if name.starts_with(RESERVED_PREFIX) {
+            server.statements.remove_named(name);
+        }
+    }
+
+    fn forget_statements(&mut self, server: &mut ServerSession) {
+        self.names.clear();
+        self.there.clear();
+        self.pins.remove(PinReason::SqlPrepare);
+        server.statements.clear();
+        let mut unnamed = false;
+        // What was sent after it is prepared later.
+        for owed in server.owed.iter() {
+            match owed {
+                Owed::Parse(named) => {
+                    self.names.insert(named.name.clone(), Arc::clone(&named.statement));
+                    server.statements.add(&named.statement);
+                }
+                Owed::Parsed(named) | Owed::ParseAgain(named) => {
+                    self.names.insert(named.name.clone(), Arc::clone(&named.statement));
+                }
+                Owed::ParseThere(name) => {
+                    self.there.insert(name.clone());
+                }
+                Owed::Ours(Ours::Parse(statement)) => server.statements.add(statement),
+                Owed::ParseUnnamed | Owed::Ours(Ours::ParseUnnamed(_)) => unnamed = true,
+                _ => {}
+            }
+        }
+        if !unnamed {
+            self.unnamed = Unnamed::None;
+            server.unnamed = 0;
+        }
+    }
+}

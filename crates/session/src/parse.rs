@@ -1,0 +1,189 @@
+//! The client's Parse messages.
+
+use std::{ops::Range, sync::Arc};
+
+use trunkline_wire::{
+    Frame,
+    frontend::{self, Parse},
+};
+
+use crate::{
+    client::{ClientSession, PoolMode, Surroundings, Unnamed},
+    effect::{Change, Effects},
+    expect::{Named, Ours, Owed},
+    extended::Stranger,
+    from_client::{Step, Ways},
+    from_server::settle,
+    name,
+    pin::PinReason,
+    queue::Kind,
+    server::{Intake, ServerSession, TxStatus},
+    setting::Folds,
+};
+
+impl ClientSession {
+    pub(crate) fn on_parse(
+        &mut self,
+        server: &mut ServerSession,
+        frame: Frame<'_>,
+        range: Range<usize>,
+        ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
+    ) -> Step {
+        server.intake = Intake::Unsynced;
+        let Ok(parse) = Parse::parse(frame.body) else {
+            server.owed.push(Owed::ParseOther);
+            ways.server.forward(range);
+            return Step::Next;
+        };
+        if self.mode == PoolMode::Session {
+            server.owed.push(Owed::ParseOther);
+            ways.server.forward(range);
+            return Step::Next;
+        }
+        if parse.name.is_empty() {
+            let effects = Self::effects_of(parse.text, server);
+            if let Some(refusal) = self.refusal(&effects) {
+                return refusal;
+            }
+            self.remember_unnamed(server);
+            let key = around.unnamed_key();
+            self.keep_unnamed(key, frame.body, effects, server);
+            server.unnamed = key;
+            if matches!(self.unnamed, Unnamed::OnServer { .. }) {
+                server.await_unnamed();
+            }
+            server.owed.push_light(Kind::ParseUnnamed);
+            ways.server.forward(range);
+            return Step::Next;
+        }
+        self.on_parse_named(server, &parse, range, ways, around)
+    }
+
+    fn keep_unnamed(&mut self, key: u64, body: &[u8], effects: Effects, server: &ServerSession) {
+        if body.len() > self.limits.unnamed_bytes {
+            self.unnamed = Unnamed::OnServer { key, effects };
+            return;
+        }
+        let outlook = self.outlook(server);
+        let seen = outlook.seen();
+        let settings = (!seen.environment().is_empty()).then(|| Arc::clone(seen));
+        let mut kept = match std::mem::take(&mut self.unnamed) {
+            Unnamed::Kept { body, .. } => body,
+            _ => Box::default(),
+        };
+        kept.clear();
+        kept.extend_from_slice(body);
+        self.unnamed = Unnamed::Kept { key, body: kept, effects, settings };
+    }
+
+    fn on_parse_named(
+        &mut self,
+        server: &mut ServerSession,
+        parse: &Parse<'_>,
+        range: Range<usize>,
+        ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
+    ) -> Step {
+        let name = name::of_protocol(parse.name);
+        if self.names.contains_key(name) {
+            refuse_duplicate(server, parse, range, ways);
+            return Step::Next;
+        }
+        if self.is_there(name, server) {
+            // The server refuses it.
+            let stranger = Stranger::of(parse.name);
+            frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
+            server.owed.push(Owed::ParseOther);
+            return Step::Next;
+        }
+        if self.names.len() >= self.limits.client_statements {
+            self.pins.add(PinReason::TooManyStatements);
+        }
+        let effects = Self::effects_of(parse.text, server);
+        if let Some(refusal) = self.refusal(&effects) {
+            return refusal;
+        }
+        // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared.
+        let outlook = self.outlook(server);
+        let shared = server.status != TxStatus::Failed && !outlook.is_unknown();
+        let environment = self.environment(outlook.seen(), Folds::of(parse.text));
+        drop(outlook);
+        let parts = (parse.text, parse.types, environment.as_ref());
+        let statement = if shared {
+            let hash = around.hash(parse.text, parse.types, &environment);
+            around.with_store(|store| store.intern(hash, parts, || effects))
+        } else {
+            around.with_store(|store| store.unshared(parts, effects))
+        };
+        self.names.insert(name.into(), Arc::clone(&statement));
+        let named = Box::new(Named { name: name.into(), statement: Arc::clone(&statement) });
+        if server.statements.touch(statement.id) {
+            if server.may_have_failed() {
+                parse_again(named, server, ways);
+            } else {
+                server.owed.push(Owed::Parsed(named));
+                settle(server, ways.client);
+            }
+        } else {
+            frontend::parse(ways.server.insert(), &statement.name, parse.text, parse.types);
+            server.owed.push(Owed::Parse(named));
+            self.hold(&statement, server, ways.server);
+        }
+        Step::Next
+    }
+
+    /// Whether the name is that of a statement on the server itself, or will be.
+    pub(crate) fn is_there(&self, name: &[u8], server: &ServerSession) -> bool {
+        let prepares = |effects: &Effects| match effects {
+            Effects::Many(changes) => changes.iter().any(
+                |(_, change)| matches!(change, Change::Prepare(prepared) if **prepared == *name),
+            ),
+            _ => false,
+        };
+        self.there.contains(name)
+            || server.unsettled
+                && server.owed.iter().any(|owed| match owed {
+                    Owed::Query(effects, _) | Owed::Execute(effects) => prepares(effects),
+                    _ => false,
+                })
+    }
+}
+
+/// The name under which a server is given a text that it has already, to hear whether it would parse it now.
+const AGAIN: &[u8] = b"__trunkline_again";
+
+/// The server has the statement, but may be in a failed transaction by now, where it must refuse to parse.
+fn parse_again(named: Box<Named>, server: &mut ServerSession, ways: &mut Ways<'_, '_>) {
+    let to_server = ways.server.insert();
+    frontend::parse(to_server, AGAIN, &named.statement.text, &named.statement.types);
+    frontend::close(to_server, frontend::STATEMENT, AGAIN);
+    server.owed.push(Owed::ParseAgain(named));
+    server.owed.push(Owed::Ours(Ours::CloseOther));
+}
+
+/// The client parses under a name it already has. PostgreSQL refuses that (42P05), so the server is made to: it is
+/// given an empty statement of that name first, which is closed after the next Sync.
+fn refuse_duplicate(
+    server: &mut ServerSession,
+    parse: &Parse<'_>,
+    range: Range<usize>,
+    ways: &mut Ways<'_, '_>,
+) {
+    let stranger = Stranger::of(parse.name);
+    send_decoy(parse.name, server, ways);
+    if stranger.is_plain() {
+        ways.server.forward(range);
+    } else {
+        frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
+    }
+    server.owed.push(Owed::ParseOther);
+}
+
+/// Gives the server an empty statement of this name, until after the next Sync.
+pub(crate) fn send_decoy(name: &[u8], server: &mut ServerSession, ways: &mut Ways<'_, '_>) {
+    let name = Stranger::of(name).name();
+    frontend::parse(ways.server.insert(), &name, b"", b"\0\0");
+    server.owed.push(Owed::Ours(Ours::Decoy));
+    server.decoys.push(name.into());
+}

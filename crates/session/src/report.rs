@@ -1,0 +1,134 @@
+//! What an `ErrorResponse` says, and how it is told to the client.
+
+use bytes::{BufMut, BytesMut};
+use trunkline_wire::SqlState;
+
+use crate::{
+    client::{ClientSession, PoolMode},
+    expect::{Bound, Owed},
+    name,
+    statement::RESERVED_PREFIX,
+};
+
+/// An error is judged whole up to this length, so that names in it can be told as the client knows them; a longer one
+/// is judged by its beginning and streams. PostgreSQL's own are mostly below 300 bytes.
+pub(crate) const ERROR_WHOLE_MAX: usize = 8 << 10;
+
+/// The fields of a report, `(code, value)`; ends early if the body is cut.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&field, after) = self.0.split_first()?;
+        let end = after.iter().position(|byte| *byte == 0).filter(|_| field != 0)?;
+        let (value, tail) = after.split_at(end);
+        self.0 = tail.get(1..).unwrap_or_default();
+        Some((field, value))
+    }
+}
+
+/// Whether the body has all its fields, up to the zero byte behind them.
+fn is_whole(body: &[u8]) -> bool {
+    let mut fields = Fields(body);
+    fields.by_ref().for_each(drop);
+    fields.0 == [0]
+}
+
+/// Severity FATAL or PANIC: the server closes the connection after it. The field 'V' is not localised.
+pub(crate) fn is_fatal(body: &[u8]) -> bool {
+    Fields(body)
+        .find(|(field, _)| *field == b'V')
+        .is_some_and(|(_, severity)| matches!(severity, b"FATAL" | b"PANIC"))
+}
+
+/// The SQLSTATE of an `ErrorResponse` whose body may be cut.
+pub fn error_code(body: &[u8]) -> Option<SqlState> {
+    let (_, code) = Fields(body).find(|(field, _)| *field == b'C')?;
+    SqlState::from_bytes(code)
+}
+
+impl ClientSession {
+    /// The error of the front entry as the client must be told it: with the client's own name where the server has
+    /// quoted one of ours. Nothing if it can go on as it is.
+    pub(crate) fn retold(&self, front: Option<&Owed>, body: &[u8]) -> Option<Vec<u8>> {
+        if self.mode == PoolMode::Session
+            || find(body, RESERVED_PREFIX).is_none()
+            || !is_whole(body)
+        {
+            return None;
+        }
+        // A strange name with our prefix was sent with one more underscore.
+        let mut told = replaced(body, b"\"___trunkline_", b"\"__trunkline_");
+        if let Some(Owed::Bind(Some(Bound { statement, tail, .. }))) = front {
+            let mut own = self.names.iter().filter(|(_, known)| known.id == statement.id);
+            let first = own.clone().next();
+            let named = own.find(|(name, _)| name::tail(name) == *tail).or(first);
+            if let Some((theirs, _)) = named {
+                told = replaced(&told, &quoted(&statement.name), &quoted(theirs));
+            }
+        }
+        (told != body).then_some(told)
+    }
+}
+
+/// Writes an `ErrorResponse` with this body.
+pub(crate) fn write_error(out: &mut BytesMut, body: &[u8]) {
+    out.put_u8(b'E');
+    out.put_u32(u32::try_from(body.len().saturating_add(4)).unwrap_or(u32::MAX));
+    out.extend_from_slice(body);
+}
+
+fn quoted(name: &[u8]) -> Vec<u8> {
+    [b"\"", name, b"\""].concat()
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
+}
+
+fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some(at) = find(rest, old) {
+        let (before, behind) = rest.split_at(at);
+        out.extend_from_slice(before);
+        out.extend_from_slice(new);
+        rest = behind.get(old.len()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = b"SERROR\0VERROR\0C08P01\0Mprepared statement \"s\"\0\0";
+
+    #[test]
+    fn code_and_severity_are_read_from_a_part_of_the_body() {
+        assert_eq!(error_code(BODY), Some(SqlState::PROTOCOL_VIOLATION));
+        assert_eq!(error_code(&BODY[..22]), Some(SqlState::PROTOCOL_VIOLATION));
+        assert_eq!(error_code(&BODY[..15]), None);
+        assert!(!is_fatal(BODY));
+        assert!(is_fatal(b"SFATAL\0VFATAL\0C57P01\0"));
+    }
+
+    #[test]
+    fn a_cut_body_is_known_for_it() {
+        assert!(is_whole(BODY));
+        for end in 0..BODY.len() {
+            assert!(!is_whole(&BODY[..end]), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_name_is_replaced_everywhere() {
+        assert_eq!(
+            replaced(b"a \"x\" b \"x\" \"xy\"", b"\"x\"", b"\"long\""),
+            b"a \"long\" b \"long\" \"xy\""
+        );
+        assert_eq!(replaced(b"none", b"x", b"y"), b"none");
+    }
+}

@@ -1,0 +1,91 @@
+//! What an error of the server takes back.
+
+use crate::{
+    client::{ClientSession, Unnamed},
+    expect::{Bound, Ours, Owed},
+    server::{Intake, ServerSession, UNNAMED_UNKNOWN},
+};
+
+impl ClientSession {
+    /// After an error in the extended protocol: what was sent up to the next Sync is void.
+    pub(crate) fn discard(&mut self, server: &mut ServerSession) {
+        let mut owed = std::mem::take(&mut server.owed);
+        // What was sent behind the Sync has changed the unnamed statement after all that is void.
+        let later = (std::mem::take(&mut self.unnamed), server.unnamed);
+        let superseded = owed.changes_unnamed_behind_sync();
+        let (mut skipped_query, mut undone_unnamed) = (false, false);
+        let synced = owed.discard_to_sync(|entry| {
+            skipped_query |= matches!(entry, Owed::Query(..));
+            undone_unnamed |= matches!(entry, Owed::ParseUnnamed | Owed::Before(_));
+            self.undo(server, entry);
+        });
+        if superseded {
+            (self.unnamed, server.unnamed) = later;
+        } else if !undone_unnamed {
+            self.unnamed = later.0;
+        }
+        if skipped_query && owed.give_sync_to_client() && !superseded {
+            // The server of the client's own would have dropped the unnamed statement for the query.
+            self.unnamed = Unnamed::None;
+            server.unnamed = UNNAMED_UNKNOWN;
+        }
+        // What was to forget the statements may be among what is void.
+        let forgets = owed.iter().any(|owed| match owed {
+            Owed::Query(effects, _) | Owed::Execute(effects) => {
+                effects.forgets_statements()
+                    || effects.touches_environment()
+                    || effects.changes_names()
+                    || effects.ends_transaction()
+            }
+            _ => false,
+        });
+        if !forgets {
+            server.settle_down();
+        }
+        server.owed = owed;
+        if !synced {
+            server.intake = Intake::Skipping;
+        } else if server.intake == Intake::CopyData {
+            server.intake = Intake::Messages;
+        }
+    }
+
+    fn undo(&mut self, server: &mut ServerSession, entry: Owed) {
+        match entry {
+            Owed::Parse(named) => {
+                named.statement.set_accepted(false);
+                server.statements.remove(named.statement.id);
+                self.names.remove(&named.name);
+            }
+            Owed::Parsed(named) | Owed::ParseAgain(named) => {
+                self.names.remove(&named.name);
+            }
+            Owed::Closed(named)
+            | Owed::Meant(named)
+            | Owed::Bind(Some(Bound { meant: Some(named), .. })) => {
+                self.names.insert(named.name, named.statement);
+            }
+            Owed::ParseThere(name) => {
+                self.there.remove(&name);
+            }
+            Owed::CloseThere(name) => {
+                self.there.insert(name);
+            }
+            Owed::ParseUnnamed => {
+                self.unnamed = Unnamed::None;
+                // Whatever the server holds now is not known to be anybody's.
+                server.unnamed = UNNAMED_UNKNOWN;
+            }
+            Owed::Ours(Ours::Parse(statement)) => {
+                statement.set_accepted(false);
+                server.statements.remove(statement.id);
+            }
+            Owed::Before(before) => (self.unnamed, server.unnamed) = *before,
+            Owed::Ours(Ours::ParseUnnamed(_) | Ours::CloseUnnamed) => {
+                server.unnamed = UNNAMED_UNKNOWN;
+            }
+            Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
+            _ => {}
+        }
+    }
+}
