@@ -4,8 +4,10 @@
 //! pure session machine judge the frames where they lie, and writes the whole burst on with one call. Everything that
 //! may block or takes long (logins, opening servers, DNS, key derivation) happens elsewhere and arrives as a message.
 
+mod arrival;
 mod census;
 mod client;
+mod deadline;
 mod inbox;
 mod lease;
 mod leaving;

@@ -106,6 +106,7 @@ impl Worker {
                 .map_or_else(|| Arc::from(""), |family| Arc::clone(&family.database)),
             user: family.as_ref().map_or_else(|| Arc::from(""), |family| Arc::clone(&family.user)),
             state: match client.state {
+                _ if client.leaving.is_some() => "leaving",
                 ClientState::Welcoming => "login",
                 ClientState::Idle => "idle",
                 ClientState::Waiting => "waiting",

@@ -1,0 +1,165 @@
+//! How clients come: what they are told at their login.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use trunkline_session::{ClientSession, SessionLimits, StatementLimits};
+use trunkline_settings::PoolMode;
+use trunkline_wire::{
+    Reported, SqlState,
+    backend::{self, Report, Severity},
+    startup::ProtocolVersion,
+};
+
+use super::{
+    link::Link,
+    message::Arrival,
+    readiness::Token,
+    shared::Shared,
+    slot::{CancelKey, Client, ClientRare, ClientState, Stream},
+    worker::{Again, Worker},
+};
+use crate::{handover::StartupParams, pool::Family};
+
+impl Worker {
+    /// Takes in a client that has logged in.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { login, member, base, secret } = arrival;
+        let family = Arc::clone(member.family());
+        let pool = self.pool_of(&family);
+        let policy = family.policy.load();
+        let mode = match policy.mode {
+            PoolMode::Transaction => trunkline_session::PoolMode::Transaction,
+            PoolMode::Session => trunkline_session::PoolMode::Session,
+            PoolMode::Statement => trunkline_session::PoolMode::Statement,
+        };
+        let limits = self.session_limits();
+        let entry = self.clients.vacant_entry();
+        let index = entry.key();
+        let key = CancelKey { pid: Shared::cancel_pid(self.index, index), secret };
+        let mut link = Link::new(login.socket, login.tls);
+        if let Err(error) = link.register(self.readiness.registry(), Token::Client(index)) {
+            tracing::warn!(%error, "a client could not be registered");
+            return;
+        }
+        let mut held = login.early;
+        if held.is_empty() {
+            held = BytesMut::new();
+        }
+        entry.insert(Client {
+            link,
+            state: ClientState::Welcoming,
+            session: ClientSession::new(mode, base, family.id, limits),
+            pool,
+            held,
+            stream: Stream::default(),
+            readable: true,
+            hung_up: false,
+            skipping: false,
+            since: self.now,
+            transaction_since: 0,
+            query_since: 0,
+            cancelled_at: 0,
+            kept: false,
+            active_at: self.now,
+            armed: 0,
+            key,
+            leaving: None,
+            rare: Box::new(ClientRare {
+                peer: login.peer,
+                protocol: login.protocol,
+                startup: login.startup,
+                connected_at: self.now,
+                kept_since: 0,
+                places: (login.slot, member),
+            }),
+        });
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.clients = pool.clients.saturating_add(1);
+            pool.stats.logins = pool.stats.logins.wrapping_add(1);
+        }
+        if self.draining {
+            self.farewell(index);
+            return;
+        }
+        let known = family.welcome.load_full();
+        match known {
+            Some(reported) => self.welcome(index, &reported),
+            None => self.await_welcome(index, pool),
+        }
+    }
+
+    fn session_limits(&self) -> SessionLimits {
+        SessionLimits {
+            server_statements: StatementLimits {
+                count: self.settings.pool.max_prepared_statements,
+                bytes: self.settings.pool.max_prepared_bytes,
+            },
+            client_statements: self.settings.limits.max_client_statements,
+            ..SessionLimits::default()
+        }
+    }
+
+    fn await_welcome(&mut self, index: usize, pool_index: usize) {
+        if self.told_failure(index, pool_index) {
+            return;
+        }
+        if let Some(pool) = self.pools.get_mut(pool_index) {
+            pool.welcoming.push(index);
+            self.open_more(pool_index);
+            self.hasten_maintenance();
+        }
+    }
+
+    /// Tells the client what PostgreSQL tells after a login: parameters, cancel key, ready.
+    pub(super) fn welcome(&mut self, index: usize, reported: &Arc<Reported>) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        let startup = &mut client.rare.startup;
+        let told = told_at_login(startup, client.rare.places.1.family(), reported);
+        self.reply.clear();
+        if let Some(long) = startup.long_name.take() {
+            give_notice_of_cut(&mut self.reply, &long, startup);
+        }
+        client.session.welcome(&told, &mut self.reply);
+        let key: &[u8] = if client.rare.protocol >= ProtocolVersion::V3_2 {
+            &client.key.secret
+        } else {
+            client.key.secret.first_chunk::<4>().map_or(&[], |key| key)
+        };
+        backend::backend_key_data(&mut self.reply, client.key.pid, key);
+        backend::ready_for_query(&mut self.reply, b'I');
+        client.state = ClientState::Idle;
+        self.send_reply(index);
+        self.again.push_back(Again::Client(index));
+        self.arm_client(index);
+        self.rest_client(index);
+    }
+}
+
+/// What a client is told at its login: what the servers of its family report, but for what it has asked for itself.
+fn told_at_login(
+    startup: &StartupParams,
+    family: &Family,
+    reported: &Arc<Reported>,
+) -> Arc<Reported> {
+    let mut told = Arc::clone(reported);
+    for (name, value) in [
+        (b"application_name".as_slice(), startup.application_name.as_deref()),
+        (b"client_encoding", startup.client_encoding.as_deref()),
+    ] {
+        let Some(value) = value.map(str::as_bytes) else { continue };
+        if told.get(name).is_some_and(|known| known != value) {
+            // No limit can be passed: the name is there, and the value is short.
+            let _news = Arc::make_mut(&mut told).set(name, value);
+        }
+    }
+    if Arc::ptr_eq(&told, reported) { told } else { family.share_told(told) }
+}
+
+/// As PostgreSQL (`truncate_identifier` in `src/backend/parser/scansup.c`).
+fn give_notice_of_cut(out: &mut BytesMut, long: &str, startup: &StartupParams) {
+    let kept = startup.application_name.as_deref().unwrap_or_default();
+    let message = format!("identifier \"{long}\" will be truncated to \"{kept}\"");
+    let report = Report::new(Severity::Notice, SqlState::NAME_TOO_LONG, &message);
+    backend::notice_response(out, &report);
+}
