@@ -347,3 +347,20 @@ async fn next_sees_nothing(next: &mut RawClient) -> Result<()> {
     ensure(left == "0", format!("{left} subscriptions"))?;
     fails(next, "SELECT * FROM left_behind", "42P01").await.map(drop)
 }
+
+#[tokio::test]
+async fn a_broken_connection_makes_its_node_be_asked_at_once() -> Result<()> {
+    let cluster = common::cluster().await?;
+    // Otherwise an hour would pass before anybody noticed.
+    let config = "[cluster]\nprobe_interval = \"1h\"\ndown_failures = 1\ndown_after = \"0s\"";
+    let scene = Scene::before(&cluster, "asked", config).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "BEGIN").await?;
+    assert_eq!(scene.trunkline.get("/readyz").await?.status, 200);
+    scene.node.kill().await?;
+    wait_for("the node counts as down", PATIENCE, async || {
+        let seen = scene.trunkline.get("/readyz").await?;
+        ensure(seen.status == 503, format!("{seen:?}"))
+    })
+    .await
+}

@@ -87,7 +87,7 @@ impl State {
     /// Comes to the verdict. The first primary that is accepted says which cluster is ours.
     fn judge(&mut self) -> View {
         let systems_differ = self.system.is_none() && self.systems().len() > 1;
-        let verdict = Verdict::on(&self.standings(), systems_differ);
+        let verdict = self.patient(Verdict::on(&self.standings(), systems_differ));
         if let Some(primary) = verdict.primary() {
             let last = self.nodes.get(&primary).and_then(|node| node.last);
             self.system = self.system.or_else(|| last.map(|last| last.system));
@@ -98,6 +98,17 @@ impl State {
             Some(NodeView { id, health, last, standing })
         });
         View { verdict, system: self.system, nodes: nodes.collect() }
+    }
+
+    /// A primary other than the one of before is accepted when every node has been asked once.
+    fn patient(&self, verdict: Verdict) -> Verdict {
+        let before = self.published.as_ref().and_then(View::primary);
+        if verdict.primary().is_none() || verdict.primary() == before {
+            return verdict;
+        }
+        let unknown = self.nodes.iter().filter(|(_, node)| node.health == Health::Unknown);
+        let unknown: Vec<NodeId> = unknown.map(|(id, _)| *id).collect();
+        if unknown.is_empty() { verdict } else { Verdict::Incomplete(unknown) }
     }
 
     /// The clusters that believable nodes belong to.

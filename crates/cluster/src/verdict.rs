@@ -13,6 +13,9 @@ pub enum Verdict {
     Ambiguous(Vec<NodeId>),
     /// Nowhere: before any primary was accepted, nodes of different clusters are seen.
     SystemsDiffer(Vec<NodeId>),
+    /// Nowhere yet: these nodes have not been asked, and one of them may be on a newer timeline than the only node that
+    /// is known to take writes.
+    Incomplete(Vec<NodeId>),
     /// Nowhere: no node is a primary that may be used. Each node's [`Standing`] says why it is not.
     NoPrimary,
 }
@@ -44,7 +47,9 @@ impl Verdict {
     pub const fn primary(&self) -> Option<NodeId> {
         match self {
             Self::Primary(node) => Some(*node),
-            Self::Ambiguous(_) | Self::SystemsDiffer(_) | Self::NoPrimary => None,
+            Self::Ambiguous(_) | Self::SystemsDiffer(_) | Self::Incomplete(_) | Self::NoPrimary => {
+                None
+            }
         }
     }
 
@@ -115,6 +120,9 @@ impl fmt::Display for Verdict {
                 write!(f, "{} nodes take writes on the same timeline", nodes.len())
             }
             Self::SystemsDiffer(_) => f.write_str("the nodes belong to different clusters"),
+            Self::Incomplete(nodes) => {
+                write!(f, "{} nodes have not been asked yet", nodes.len())
+            }
             Self::NoPrimary => f.write_str("no node is a primary that may be used"),
         }
     }

@@ -29,6 +29,9 @@ use crate::{
 /// Requests to reload that may wait for the one under way.
 const RELOADS_WAITING: usize = 16;
 
+/// Nodes whose probe is asked for; more broken connections than these tell nothing more.
+const SUSPECTS_WAITING: usize = 16;
+
 /// Wishes to end that may wait: the first starts an orderly end, the second ends at once.
 const ENDINGS_WAITING: usize = 2;
 
@@ -90,7 +93,8 @@ impl Pooler {
         let ring = Arc::new(KeyRing::new());
         let runtime = tokio::runtime::Handle::current();
         let opener = Arc::new(ColdOpener::new(runtime, Arc::clone(&in_force), Arc::clone(&ring)));
-        let shared = Arc::new(Shared::new(registry, opener, rand::random()));
+        let (suspect, suspects) = mpsc::channel(SUSPECTS_WAITING);
+        let shared = Arc::new(Shared::new(registry, opener, rand::random(), suspect));
         let engine = Engine::start(Arc::clone(&shared), &settings, workers)?;
         let (consoles, console_logins) = mpsc::unbounded_channel();
         let switch = Arc::new(Switch {
@@ -106,6 +110,7 @@ impl Pooler {
             shared: Arc::clone(&shared),
             ring: Arc::clone(&ring),
             nodes: node_sender,
+            suspects,
         });
         let frontend = Frontend::new(&settings, switch, ring, Some(watch.password_source()))?;
         let serving = frontend.serve(listeners);

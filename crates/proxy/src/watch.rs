@@ -27,6 +27,8 @@ pub(crate) struct Observer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) ring: Arc<KeyRing>,
     pub(crate) nodes: watch::Sender<Arc<Vec<NodeReport>>>,
+    /// Nodes of which a connection has broken, or to which none could be made.
+    pub(crate) suspects: mpsc::Receiver<NodeId>,
 }
 
 /// The running watch; it ends when dropped.
@@ -68,11 +70,11 @@ impl Drop for Watch {
 }
 
 /// Keeps probes, look-ups and loops in step with the settings and with what is seen.
-async fn follow(observer: Observer, reloaded: Arc<Notify>, passwords: Arc<AuthQuery>) {
+async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<AuthQuery>) {
     let mut in_force = observer.in_force.load_full();
-    let mut overseer = oversee(State::new(Policy::default(), in_force.nodes.keys().copied()));
+    let mut overseer = oversee(State::new(policy(&in_force), in_force.nodes.keys().copied()));
     // Probes run for as long as they are held.
-    let mut _probing = start_probes(&in_force, &observer.ring, &overseer.events);
+    let mut probing = start_probes(&in_force, &observer.ring, &overseer.events);
     let mut primary = None;
     loop {
         tokio::select! {
@@ -80,14 +82,20 @@ async fn follow(observer: Observer, reloaded: Arc<Notify>, passwords: Arc<AuthQu
                 let before = std::mem::replace(&mut in_force, observer.in_force.load_full());
                 let (query, pools) = look_ups(&in_force, &observer.ring);
                 passwords.reload(query, pools, in_force.settings.pool.connect_timeout);
+                if policy(&before) != policy(&in_force)
+                    && overseer.events.send(Event::Policy(policy(&in_force))).await.is_err()
+                {
+                    return;
+                }
                 if !same_targets(&before, &in_force) {
                     let nodes = in_force.nodes.keys().copied().collect();
                     if overseer.events.send(Event::Nodes(nodes)).await.is_err() {
                         return;
                     }
-                    _probing = start_probes(&in_force, &observer.ring, &overseer.events);
+                    probing = start_probes(&in_force, &observer.ring, &overseer.events);
                 }
             }
+            Some(node) = observer.suspects.recv() => probing.at_once(node),
             seen = overseer.view.changed() => {
                 if seen.is_err() {
                     return;
@@ -115,6 +123,12 @@ fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Opt
         tracing::warn!("no node takes traffic: {}", view.verdict);
     }
     observer.shared.send_all(|| Message::Primary(primary));
+}
+
+/// How the settings want the nodes judged.
+fn policy(in_force: &InForce) -> Policy {
+    let cluster = &in_force.settings.cluster;
+    Policy { down_failures: cluster.down_failures, down_after: cluster.down_after }
 }
 
 /// Whether the same nodes are probed in the same way.

@@ -126,6 +126,9 @@ impl Worker {
             }
             Err(error) => {
                 drop(permit);
+                if matches!(error, OpenError::Away(_)) {
+                    self.shared.suspect(node);
+                }
                 self.open_failed(pool_index, &error);
             }
         }
@@ -315,6 +318,7 @@ impl Worker {
             return;
         }
         server.session.end();
+        self.shared.suspect(server.about.node);
         let pool_index = server.pool;
         if let ServerState::Leased(client) = state {
             self.retire(index);

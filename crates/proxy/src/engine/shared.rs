@@ -9,6 +9,7 @@ use std::{
 };
 
 use foldhash::quality::SeedableRandomState;
+use tokio::sync::mpsc;
 use trunkline_session::{StatementStore, Surroundings};
 
 use super::{
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     serials: AtomicU64,
     pub(crate) registry: Arc<Registry>,
     opener: Arc<dyn Opener>,
+    suspects: mpsc::Sender<NodeId>,
 }
 
 /// Bits of a cancel pid that name the slot; the bits above name the loop.
@@ -67,7 +69,12 @@ const SLOT_BITS: u32 = 24;
 
 impl Shared {
     /// What the loops of one engine share; the loops are set when they exist.
-    pub(crate) fn new(registry: Arc<Registry>, opener: Arc<dyn Opener>, seed: u64) -> Self {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        opener: Arc<dyn Opener>,
+        seed: u64,
+        suspects: mpsc::Sender<NodeId>,
+    ) -> Self {
         Self {
             clock: Clock::start(),
             loops: OnceLock::new(),
@@ -77,6 +84,7 @@ impl Shared {
             serials: AtomicU64::new(0),
             registry,
             opener,
+            suspects,
         }
     }
 
@@ -173,6 +181,12 @@ impl Shared {
                 drop(ticket);
             }),
         );
+    }
+
+    /// A connection to the node has broken, or none could be made: it is asked at once how it is.
+    pub(crate) fn suspect(&self, node: NodeId) {
+        // If so many wishes wait already, the node is asked soon.
+        self.suspects.try_send(node).ok();
     }
 
     /// A number for a server connection.

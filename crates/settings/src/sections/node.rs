@@ -33,6 +33,10 @@ group! {
         /// How long a node may take to answer; then the probe has failed.
         pub probe_timeout: Duration = Duration::from_secs(2)
             => Kind::span_from(Duration::from_millis(100)), Live, "\"1s\"";
+        /// Failed probes in a row before a node counts as down.
+        pub down_failures: u32 = 3 => Kind::count(1, 1000), Live, "5";
+        /// The least time between the first failed probe and the moment a node counts as down.
+        pub down_after: Duration = Duration::from_secs(2) => Kind::span(), Live, "\"10s\"";
         /// Role of the control connections.
         pub user: String = "postgres".to_owned() => Kind::Text, NewConnections, "\"trunkline\"";
         /// Its password.
