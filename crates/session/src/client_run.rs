@@ -78,3 +78,93 @@ impl ClientSession {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::BytesMut;
+    use trunkline_wire::Reported;
+
+    use super::*;
+    use crate::{
+        client::{PoolMode, SessionLimits},
+        setting::SettingSet,
+    };
+
+    fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[tag][..], &length, body].concat()
+    }
+
+    /// A client whose unnamed statement the server has.
+    fn pair() -> (ClientSession, ServerSession) {
+        let limits = SessionLimits::default();
+        let mut client = ClientSession::new(PoolMode::Transaction, SettingSet::empty(), 1, limits);
+        let mut server = ServerSession::new(Arc::new(Reported::new()));
+        let (body, effects) = (Box::<BytesMut>::default(), Effects::None);
+        client.unnamed = Unnamed::Kept { key: 7, body, effects };
+        server.unnamed = 7;
+        (client, server)
+    }
+
+    fn ordinary() -> Vec<u8> {
+        let bind = frame(b'B', b"\0\0\0\0\0\0\0\0");
+        let execute = frame(b'E', b"\0\0\0\0\0");
+        [bind, frame(b'D', b"P\0"), execute, frame(b'S', b"")].concat()
+    }
+
+    #[test]
+    fn what_follows_a_parse_is_one_run() {
+        let (client, mut server) = pair();
+        let data = [ordinary(), ordinary(), frame(b'P', b"\0SELECT 2\0\0\0")].concat();
+        assert_eq!(client.take_run(&mut server, &data, 100), 2 * ordinary().len());
+        assert_eq!((server.owed_len(), server.intake), (8, Intake::Messages));
+        assert_eq!(server.owed.front_kind(), Some(Kind::Bind));
+    }
+
+    #[test]
+    fn a_run_ends_before_what_needs_a_look() {
+        for (other, why) in [
+            (frame(b'B', b"\0s\0"), "a named statement"),
+            (frame(b'D', b"S\0"), "a statement"),
+            (frame(b'S', b"x"), "a Sync with a body"),
+            (frame(b'E', &[0; 200]), "a long message"),
+            (frame(b'H', b""), "a Flush"),
+            (b"E\0\0\0\x03".to_vec(), "a broken length"),
+            (b"E\0\0\0\x09\0".to_vec(), "a part of a message"),
+        ] {
+            let (client, mut server) = pair();
+            let data = [ordinary(), other].concat();
+            assert_eq!(client.take_run(&mut server, &data, 100), ordinary().len(), "{why}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_run_when_more_must_be_done_for_a_message() {
+        let changes: [(&str, fn(&mut ClientSession, &mut ServerSession)); 6] = [
+            ("another statement is there", |_, server| server.unnamed = 8),
+            ("the statement leaves something", |client, _| {
+                let effects = Effects::Transaction(crate::effect::Transaction::Commit);
+                client.unnamed = Unnamed::Kept { key: 7, body: Box::default(), effects };
+            }),
+            ("COPY data is read", |_, server| server.intake = Intake::CopyData),
+            ("after an error", |_, server| server.intake = Intake::Skipping),
+            ("statements are forgotten", |_, server| server.forgetting = Forgetting::Unsynced),
+            ("names were lent", |_, server| server.decoys.push(Box::default())),
+        ];
+        for (why, change) in changes {
+            let (mut client, mut server) = pair();
+            change(&mut client, &mut server);
+            assert_eq!(client.take_run(&mut server, &ordinary(), 100), 0, "{why}");
+            assert_eq!(server.owed_len(), 0, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_run_ends_when_enough_is_owed() {
+        let (client, mut server) = pair();
+        let data = frame(b'S', b"").repeat(OWED_MAX + 10);
+        assert_eq!(client.take_run(&mut server, &data, 100), 5 * OWED_MAX);
+    }
+}

@@ -29,14 +29,22 @@ pub fn parse_head(out: &mut BytesMut, name: &[u8], rest_len: usize) {
     head(out, tag::PARSE, rest_len, |out| put_cstr(out, name));
 }
 
-/// Appends a Bind. `rest` is everything behind the names, as in [`super::Bind::rest`].
+/// Appends a Bind. `rest` is everything behind the names, as in [`super::Bind::rest`]. The names hold no NUL, as none
+/// that was read from a message does; one that did would be refused by the server as a broken message.
+///
+/// In transaction pooling each use of a named statement is rewritten, so this is written in one go.
 #[inline]
 pub fn bind(out: &mut BytesMut, portal: &[u8], statement: &[u8], rest: &[u8]) {
-    framed(out, tag::BIND, |out| {
-        put_cstr(out, portal);
-        put_cstr(out, statement);
-        out.put_slice(rest);
-    });
+    let names = portal.len().saturating_add(statement.len()).saturating_add(2);
+    let declared = names.saturating_add(rest.len()).saturating_add(4);
+    out.reserve(declared.saturating_add(1));
+    let [a, b, c, d] = length_word(declared).to_be_bytes();
+    out.extend_from_slice(&[tag::BIND, a, b, c, d]);
+    for name in [portal, statement] {
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\0");
+    }
+    out.extend_from_slice(rest);
 }
 
 /// Appends the start of a Bind of which `rest_len` more bytes (formats and values) are sent behind it.
