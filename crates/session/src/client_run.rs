@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn nothing_is_a_run_when_more_must_be_done_for_a_message() {
-        let changes: [(&str, fn(&mut ClientSession, &mut ServerSession)); 6] = [
+        type Change = fn(&mut ClientSession, &mut ServerSession);
+        let changes: [(&str, Change); 6] = [
             ("another statement is there", |_, server| server.unnamed = 8),
             ("the statement leaves something", |client, _| {
                 let effects = Effects::Transaction(crate::effect::Transaction::Commit);

@@ -10,8 +10,9 @@ const FAREWELL_US: u64 = 5_000_000;
 impl Worker {
     /// Makes sure the wheel calls when the client's next deadline comes. Ordinary traffic only stores times: an entry
     /// that is already armed for an earlier moment stays.
+    #[inline]
     pub(super) fn arm_client(&mut self, index: usize) {
-        if self.untimed
+        if self.times.untimed
             && self
                 .clients
                 .get(index)
@@ -19,6 +20,10 @@ impl Worker {
         {
             return;
         }
+        self.arm_client_that_has_a_limit(index);
+    }
+
+    fn arm_client_that_has_a_limit(&mut self, index: usize) {
         let Some((due, _)) = self.client_deadline(index) else { return };
         let Some(client) = self.clients.get_mut(index) else { return };
         if client.armed != 0 && client.armed <= due {

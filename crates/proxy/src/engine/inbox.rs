@@ -9,7 +9,7 @@ use trunkline_wire::{SqlState, backend::Report};
 use super::{
     message::Message,
     slot::{Client, ClientState, ServerState},
-    worker::{Worker, is_untimed},
+    worker::{Times, Worker},
 };
 use crate::{cluster::NodeId, handover::CancelTicket};
 
@@ -104,7 +104,7 @@ impl Worker {
     }
 
     fn on_settings(&mut self, settings: Arc<Settings>) {
-        self.untimed = is_untimed(&settings);
+        self.times = Times::of(&settings);
         self.settings = settings;
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {

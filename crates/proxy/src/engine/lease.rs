@@ -42,9 +42,8 @@ impl Worker {
     /// Whether a client of another loop has waited for so long that a parked connection is its, before that of a client
     /// that comes now.
     fn is_due_elsewhere(&self, pool: &LocalPool) -> bool {
-        let slack = us(self.settings.pool.fairness_slack);
         pool.family.is_spread()
-            && pool.family.faces.way(self.index, Some(self.now), slack) != Way::Own
+            && pool.family.faces.way(self.index, Some(self.now), self.times.slack) != Way::Own
     }
 
     /// The parked server that was used last, if it may be used without asking it first.
@@ -57,9 +56,7 @@ impl Worker {
             let silent = self.now.saturating_sub(server.since);
             if !pool.wants(server.about.node, server.about.generation, self.primary) {
                 self.retire(index);
-            } else if self.settings.pool.server_check.is_zero()
-                || silent < us(self.settings.pool.server_check)
-            {
+            } else if silent < self.times.server_check {
                 return Some(index);
             } else {
                 self.housekeep(index, Purpose::Check, b"");

@@ -1,7 +1,6 @@
 //! Where a server goes that nobody uses: to who waits here, to another loop, or into the pool.
 
 use super::{
-    lease::us,
     message::Message,
     slot::{ClientState, Moving, ServerState},
     worker::Worker,
@@ -25,7 +24,7 @@ impl Worker {
             self.retire(index);
             return;
         }
-        let slack = us(self.settings.pool.fairness_slack);
+        let slack = self.times.slack;
         if let Some(since) = server.about.permit.claimed_since(self.now)
             && pool
                 .oldest_everywhere(self.index)

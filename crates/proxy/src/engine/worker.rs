@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use trunkline_settings::Settings;
 
 use super::{
+    lease::us,
     link::Inflow,
     local::LocalPool,
     message::Message,
@@ -68,8 +69,7 @@ pub(crate) struct Worker {
     /// Microseconds since the engine started, read once per turn; never 0.
     pub(super) now: u64,
     pub(super) settings: Arc<Settings>,
-    /// No limit of time is set for clients, which is the ordinary case.
-    pub(super) untimed: bool,
+    pub(super) times: Times,
     pub(super) primary: Option<NodeId>,
     pub(super) next_maintenance: u64,
     pub(super) draining: bool,
@@ -108,7 +108,7 @@ impl Worker {
             wheel: Wheel::new(now),
             expired: Vec::new(),
             now,
-            untimed: is_untimed(&parts.settings),
+            times: Times::of(&parts.settings),
             settings: parts.settings,
             primary: parts.primary,
             next_maintenance: now,
@@ -269,12 +269,31 @@ impl Worker {
     }
 }
 
-/// Whether clients may take whatever time they want.
-pub(super) fn is_untimed(settings: &Settings) -> bool {
-    let limits = &settings.timeouts;
-    [limits.client_idle, limits.idle_in_transaction, limits.query, limits.transaction]
-        .iter()
-        .all(Duration::is_zero)
+/// Settings that every transaction looks at, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// No limit of time is set for clients, which is the ordinary case.
+    pub(super) untimed: bool,
+    /// `pool.server_check`; a server that has been silent for less is given out without being asked.
+    pub(super) server_check: u64,
+    /// `pool.fairness_slack`.
+    pub(super) slack: u64,
+}
+
+impl Times {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let limits = &settings.timeouts;
+        let untimed =
+            [limits.client_idle, limits.idle_in_transaction, limits.query, limits.transaction]
+                .iter()
+                .all(Duration::is_zero);
+        let check = settings.pool.server_check;
+        Self {
+            untimed,
+            server_check: if check.is_zero() { u64::MAX } else { us(check) },
+            slack: us(settings.pool.fairness_slack),
+        }
+    }
 }
 
 /// The engine's clock.
