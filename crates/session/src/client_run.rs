@@ -103,7 +103,7 @@ mod tests {
         let mut client = ClientSession::new(PoolMode::Transaction, SettingSet::empty(), 1, limits);
         let mut server = ServerSession::new(Arc::new(Reported::new()));
         let (body, effects) = (Box::<BytesMut>::default(), Effects::None);
-        client.unnamed = Unnamed::Kept { key: 7, body, effects };
+        client.unnamed = Unnamed::Kept { key: 7, body, effects, settings: None };
         server.unnamed = 7;
         (client, server)
     }
@@ -147,7 +147,8 @@ mod tests {
             ("another statement is there", |_, server| server.unnamed = 8),
             ("the statement leaves something", |client, _| {
                 let effects = Effects::Transaction(crate::effect::Transaction::Commit);
-                client.unnamed = Unnamed::Kept { key: 7, body: Box::default(), effects };
+                client.unnamed =
+                    Unnamed::Kept { key: 7, body: Box::default(), effects, settings: None };
             }),
             ("COPY data is read", |_, server| server.intake = Intake::CopyData),
             ("after an error", |_, server| server.intake = Intake::Skipping),
