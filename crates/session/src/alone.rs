@@ -84,6 +84,7 @@ impl ClientSession {
             || self.names.contains_key(name)
             || self.there.contains(name)
             || self.names.len() >= self.limits.client_statements
+            || !name::is_text(parse.name, &self.seen)
         {
             return false;
         }

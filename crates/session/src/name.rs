@@ -1,5 +1,7 @@
 //! Names as PostgreSQL tells them apart: by their first bytes only.
 
+use trunkline_wire::Reported;
+
 /// `NAMEDATALEN` of PostgreSQL, less the terminating zero byte.
 const NAME_MAX: usize = 63;
 
@@ -19,6 +21,15 @@ pub(crate) fn of_sql(name: &[u8]) -> &[u8] {
     let begins = |at: usize| name.get(at).is_some_and(|byte| byte & 0b1100_0000 != 0b1000_0000);
     let end = (0..=NAME_MAX).rev().find(|at| begins(*at)).unwrap_or(NAME_MAX);
     name.get(..end).unwrap_or(name)
+}
+
+/// Whether the name is text for a session that is told these parameters. PostgreSQL refuses one that is not. Whether a
+/// name in an encoding other than UTF-8 can be converted, only PostgreSQL knows; such a name never reaches it.
+#[inline]
+pub(crate) fn is_text(name: &[u8], told: &Reported) -> bool {
+    name.is_ascii()
+        || told.get(b"client_encoding").is_some_and(|encoding| encoding != b"UTF8")
+        || std::str::from_utf8(name).is_ok()
 }
 
 /// The last bytes of a name as a number, by which several names of one statement are told apart.
@@ -42,6 +53,16 @@ mod tests {
         assert_eq!(of_sql("b".repeat(64).as_bytes()), "b".repeat(63).as_bytes());
         assert_eq!(of_sql(b"short"), b"short");
         assert_eq!(of_protocol(b"short"), b"short");
+    }
+
+    #[test]
+    fn what_is_text_depends_on_the_encoding() {
+        let mut told = Reported::new();
+        told.set(b"client_encoding", b"UTF8").unwrap();
+        assert!(is_text(b"plain", &told) && is_text("ä".as_bytes(), &told));
+        assert!(!is_text(b"\xE4", &told) && !is_text(b"\xED\xA0\x80", &told));
+        told.set(b"client_encoding", b"LATIN1").unwrap();
+        assert!(is_text(b"\xE4", &told));
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl ClientSession {
             refuse_duplicate(server, parse, range, ways);
             return Step::Next;
         }
-        if self.is_there(name, server) {
+        if self.is_there(name, server) || !name::is_text(parse.name, &self.seen) {
             // The server refuses it.
             let stranger = Stranger::of(parse.name);
             frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
