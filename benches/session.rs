@@ -84,8 +84,12 @@ impl Pair {
     fn begin(&mut self) {
         self.to_server.clear();
         self.to_client.clear();
-        let start =
-            self.client.begin_lease(&mut self.server, &mut self.to_server, &mut self.to_client);
+        let start = self.client.begin_lease(
+            &mut self.server,
+            &mut self.to_server,
+            &mut self.to_client,
+            &mut self.around,
+        );
         assert_eq!(start, LeaseStart::Ready);
     }
 

@@ -99,6 +99,8 @@ pub struct ClientSession {
     pub(crate) settings: SettingsTrack,
     /// By the parts of their names that count.
     pub(crate) names: BTreeMap<Box<[u8]>, Arc<Statement>>,
+    /// Told apart from all other clients; 0 until its first lease.
+    pub(crate) number: u64,
     /// What a name meant that has just been looked up, if the settings have changed that.
     pub(crate) meant: Option<Box<Named>>,
     /// The statements that live under the client's own names on the server to which they pin it.
@@ -137,6 +139,7 @@ impl ClientSession {
             names: BTreeMap::new(),
             there: BTreeSet::new(),
             meant: None,
+            number: 0,
             unnamed: Unnamed::None,
             portals: Vec::new(),
             pins: Pins::default(),
@@ -202,8 +205,10 @@ impl ClientSession {
         server: &mut ServerSession,
         to_server: &mut BytesMut,
         to_client: &mut BytesMut,
+        around: &mut impl Surroundings,
     ) -> LeaseStart {
         self.errored = false;
+        self.begin_sequences(server, around);
         let wanted = self.settings.current();
         if !Arc::ptr_eq(wanted, &server.applied) {
             if **wanted == *server.applied {

@@ -66,6 +66,7 @@ impl ClientSession {
             server.intake = intake;
             rest = behind;
         }
+        server.sequences.use_them();
         data.len().wrapping_sub(rest.len())
     }
 

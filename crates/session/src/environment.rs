@@ -165,24 +165,29 @@ impl ClientSession {
 /// left of an earlier one is closed first.
 fn change_settings(replay: &Replay, server: &mut ServerSession, out: &mut Outgoing<'_>) {
     for text in replay.statements() {
-        let to_server = out.insert();
-        frontend::close(to_server, frontend::STATEMENT, DETOUR);
-        frontend::parse(to_server, DETOUR, text, b"\0\0");
-        frontend::bind(to_server, DETOUR, DETOUR, b"\0\0\0\0\0\0");
-        frontend::execute(to_server, DETOUR, 0);
-        frontend::close(to_server, frontend::PORTAL, DETOUR);
-        frontend::close(to_server, frontend::STATEMENT, DETOUR);
-        let replies = [
-            Ours::CloseOther,
-            Ours::Decoy,
-            Ours::Bind,
-            Ours::Execute,
-            Ours::CloseOther,
-            Ours::CloseOther,
-        ];
-        for ours in replies {
-            server.owed.push(Owed::Ours(ours));
-        }
+        run_between(text, server, out);
+    }
+}
+
+/// Runs a statement of ours between messages of the extended protocol.
+pub(crate) fn run_between(text: &[u8], server: &mut ServerSession, out: &mut Outgoing<'_>) {
+    let to_server = out.insert();
+    frontend::close(to_server, frontend::STATEMENT, DETOUR);
+    frontend::parse(to_server, DETOUR, text, b"\0\0");
+    frontend::bind(to_server, DETOUR, DETOUR, b"\0\0\0\0\0\0");
+    frontend::execute(to_server, DETOUR, 0);
+    frontend::close(to_server, frontend::PORTAL, DETOUR);
+    frontend::close(to_server, frontend::STATEMENT, DETOUR);
+    let replies = [
+        Ours::CloseOther,
+        Ours::Decoy,
+        Ours::Bind,
+        Ours::Execute,
+        Ours::CloseOther,
+        Ours::CloseOther,
+    ];
+    for ours in replies {
+        server.owed.push(Owed::Ours(ours));
     }
 }
 

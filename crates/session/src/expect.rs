@@ -114,6 +114,8 @@ pub enum Purpose {
     Rollback,
     /// Brings the server back to the state of a new connection.
     Reset,
+    /// Discards what others have left of sequences, before the client reads their state.
+    Sequences,
     /// Asks whether the server still answers.
     Check,
 }

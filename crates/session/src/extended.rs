@@ -48,6 +48,7 @@ impl ClientSession {
             Some(statement) => {
                 self.give(&statement, server, ways.server);
                 self.lend_to_message(&statement.effects, server, ways.server, around);
+                Self::before_bind(&statement.effects, server, ways.server);
                 frontend::bind(ways.server.insert(), bind.portal, &statement.name, bind.rest);
                 let tail = name::tail(name::of_protocol(bind.statement));
                 (statement.effects.clone(), Some(Bound { statement, tail, meant }))
@@ -55,6 +56,7 @@ impl ClientSession {
             _ if bind.statement.is_empty() => {
                 let effects = self.give_unnamed(server, ways);
                 self.lend_to_message(&effects, server, ways.server, around);
+                Self::before_bind(&effects, server, ways.server);
                 ways.server.forward(range);
                 (effects, None)
             }
@@ -195,6 +197,9 @@ impl ClientSession {
         };
         self.await_outcome(&effects, server, Forgetting::Unsynced);
         self.lend_to_message(&effects, server, ways.server, around);
+        if !effects.leaves_sequences() {
+            server.sequences.use_them();
+        }
         match effects {
             Effects::None => server.owed.push_light(Kind::Execute),
             effects => server.owed.push(Owed::Execute(effects)),

@@ -100,6 +100,7 @@ impl ClientSession {
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
+        Self::before_query(&effects, server, ways.server);
         let lent = if effects.names_statements() {
             self.lend_to_query(text, &effects, server, ways.server, around)
         } else {

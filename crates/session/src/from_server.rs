@@ -12,6 +12,7 @@ use crate::{
     pin::PinReason,
     queue::Kind,
     report::{ERROR_WHOLE_MAX, error_code, is_fatal, write_error},
+    sequence,
     server::{Intake, ServerSession, TxStatus},
 };
 
@@ -119,6 +120,9 @@ impl ClientSession {
             }
             Some(Owed::Ours(Ours::Query(_))) => Reply::Next,
             Some(Owed::Ours(Ours::Execute)) => {
+                if command_tag(body) == sequence::DISCARD {
+                    server.sequences.discarded();
+                }
                 server.owed.pop();
                 settle_into(server, out);
                 Reply::Next
@@ -310,6 +314,11 @@ impl ClientSession {
             }
             self.tell_parameters(server, out.insert());
             Reply::Replayed
+        } else if matches!(ours, Ours::Query(Purpose::Sequences)) {
+            if !server.ours_failed {
+                server.sequences.discarded();
+            }
+            Reply::Next
         } else {
             Reply::Ready
         };

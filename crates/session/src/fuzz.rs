@@ -147,7 +147,8 @@ impl Stage {
             return;
         }
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        let start = client.session.begin_lease(server, &mut to_server, &mut to_client);
+        let start =
+            client.session.begin_lease(server, &mut to_server, &mut to_client, &mut self.around);
         whole(&to_server);
         whole(&to_client);
         client.server = Some(index);

@@ -29,6 +29,7 @@ mod pin;
 mod queue;
 mod report;
 mod run;
+mod sequence;
 mod server;
 mod setting;
 mod statement;

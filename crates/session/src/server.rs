@@ -9,6 +9,7 @@ use trunkline_wire::{Reported, frontend};
 use crate::{
     expect::{OWED_MAX, Ours, Owed, Purpose},
     queue::{AfterCopy, Queue},
+    sequence::SequenceState,
     setting::SettingSet,
     statement::ServerStatements,
 };
@@ -111,6 +112,8 @@ pub struct ServerSession {
     pub(crate) ours_failed: bool,
     /// Whether the client's statements are being forgotten.
     pub(crate) forgetting: Forgetting,
+    /// Whose values its sequences have.
+    pub(crate) sequences: SequenceState,
     /// Something under way may change the settings that statements are parsed under, or take a name.
     pub(crate) unsettled: bool,
 }
@@ -134,6 +137,7 @@ impl ServerSession {
             copying: false,
             ours_failed: false,
             forgetting: Forgetting::No,
+            sequences: SequenceState::default(),
             unsettled: false,
         }
     }
@@ -233,6 +237,7 @@ impl ServerSession {
     pub fn ask(&mut self, purpose: Purpose, text: &[u8], out: &mut BytesMut) {
         if purpose == Purpose::Reset {
             self.statements.clear();
+            self.sequences.clear();
             self.applied = SettingSet::empty();
         }
         self.unnamed = 0;
@@ -250,8 +255,10 @@ impl ServerSession {
     /// before it. Neither a Sync ends the doubt, as it is ignored inside a COPY, nor a query, which may be discarded
     /// itself; but a replay of settings before all else leaves none.
     pub(crate) fn doubt_unnamed(&mut self) -> bool {
-        let doubtful =
-            self.owed.back().is_some_and(|last| !matches!(last, Owed::Ours(Ours::Query(_))));
+        let doubtful = self
+            .owed
+            .back()
+            .is_some_and(|last| !matches!(last, Owed::Ours(Ours::Query(Purpose::Replay))));
         self.unnamed_doubtful |= doubtful;
         doubtful
     }

@@ -67,6 +67,7 @@ talks! {
     pipeline
     prepared
     replay
+    sequences
     server
     settings
     simple_query

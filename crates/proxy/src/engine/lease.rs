@@ -125,8 +125,12 @@ impl Worker {
         };
         self.splice.clear();
         self.reply.clear();
-        let start =
-            client.session.begin_lease(&mut server.session, &mut self.splice, &mut self.reply);
+        let start = client.session.begin_lease(
+            &mut server.session,
+            &mut self.splice,
+            &mut self.reply,
+            &mut self.shared.surroundings(),
+        );
         client.state = match start {
             LeaseStart::Ready => ClientState::Leased(server_index),
             LeaseStart::Await => ClientState::Replaying(server_index),

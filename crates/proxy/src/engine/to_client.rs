@@ -255,9 +255,11 @@ impl Worker {
 
     fn answered(&mut self, index: usize, purpose: Purpose) {
         match purpose {
-            Purpose::Rollback | Purpose::Reset | Purpose::Check | Purpose::Replay => {
-                self.park(index);
-            }
+            Purpose::Rollback
+            | Purpose::Reset
+            | Purpose::Check
+            | Purpose::Replay
+            | Purpose::Sequences => self.park(index),
         }
     }
 

@@ -298,7 +298,12 @@ impl Shell {
     fn grant(&mut self, index: usize, held: usize) {
         let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        let start = client.session.begin_lease(&mut server.session, &mut to_server, &mut to_client);
+        let start = client.session.begin_lease(
+            &mut server.session,
+            &mut to_server,
+            &mut to_client,
+            &mut self.world,
+        );
         client.place = match start {
             LeaseStart::Ready => Place::Leased(held),
             LeaseStart::Await => Place::Replaying(held),

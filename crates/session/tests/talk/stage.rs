@@ -201,7 +201,10 @@ impl Stage {
         let mut server =
             self.servers.remove(&name).unwrap_or_else(|| ServerSession::new(reported(&[])));
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        let start = self.client().begin_lease(&mut server, &mut to_server, &mut to_client);
+        let mut client = self.take_client();
+        let start =
+            client.begin_lease(&mut server, &mut to_server, &mut to_client, &mut self.world);
+        self.clients.insert(self.client.clone(), client);
         self.to_client.extend_from_slice(&to_client);
         let line = match start {
             LeaseStart::Ready => {
