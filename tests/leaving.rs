@@ -1,15 +1,6 @@
 //! A client that ends its side gets what it asked for before: statements that stand before a goodbye are carried out,
 //! and a client that only stops sending hears all answers.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::large_futures,
-    reason = "a test: what is out of bounds fails it, and its output is for whoever runs it"
-)]
-
 mod common;
 
 use common::{Scene, ensure, one, run};

@@ -232,6 +232,14 @@ pub async fn run_each(clients: &mut [RawClient], sql: &str) -> Result<()> {
     Ok(())
 }
 
+/// Runs so many statements, each of which must be answered.
+pub async fn serve(client: &mut RawClient, count: usize) -> Result<()> {
+    for _ in 0..count {
+        assert_eq!(one(client, "SELECT 1").await?, "1");
+    }
+    Ok(())
+}
+
 /// Runs a statement that must fail with this SQLSTATE; gives the error.
 pub async fn fails(client: &mut RawClient, sql: &str, sqlstate: &str) -> Result<Frame> {
     let frames = client.query(sql).await?;
