@@ -8,6 +8,8 @@ mod arrival;
 mod census;
 mod client;
 mod deadline;
+#[cfg(test)]
+mod drill;
 mod inbox;
 mod lease;
 mod leaving;

@@ -82,7 +82,10 @@ impl Worker {
         self.grant(waiter.client, server_index);
         // The burst that waited goes now, with the replay of its settings before it.
         if self.client_is(waiter.client, ClientState::Leased(server_index)) {
-            self.client_resume_held(waiter.client, server_index);
+            // Guarded by itself: who gave the server back has nothing to do with it.
+            self.guard_client(waiter.client, |worker| {
+                worker.client_resume_held(waiter.client, server_index);
+            });
         }
     }
 

@@ -360,6 +360,10 @@ impl Worker {
             server.link.update_interest(self.readiness.registry(), Token::Server(server_index))
         });
         self.splice.clear();
+        #[cfg(test)]
+        if let Some(fault) = self.fault {
+            assert!(!data.windows(fault.len()).any(|text| text == fault.as_bytes()), "a fault");
+        }
         if !self.reply.is_empty() {
             self.send_reply(index);
         }

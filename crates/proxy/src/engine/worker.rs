@@ -75,6 +75,9 @@ pub(crate) struct Worker {
     pub(super) draining: bool,
     pub(super) stopping: bool,
     pub(super) panics: u64,
+    /// Serving a client that says this panics.
+    #[cfg(test)]
+    pub(super) fault: Option<&'static str>,
 }
 
 /// What a loop is made of.
@@ -115,20 +118,29 @@ impl Worker {
             draining: false,
             stopping: false,
             panics: 0,
+            #[cfg(test)]
+            fault: None,
         }
     }
 
     /// Runs until told to stop.
     pub(crate) fn run(mut self) -> io::Result<()> {
         while !self.stopping {
-            let count = self.readiness.wait(self.sleep_us())?;
-            self.now = self.shared.now_us();
-            self.on_events(count);
-            self.go_on();
-            self.on_time();
+            self.turn(self.sleep_us())?;
         }
         self.close_all();
         Ok(())
+    }
+
+    /// Waits for events, at most so long, and does what there is to do; says how many sockets had events.
+    #[inline]
+    pub(super) fn turn(&mut self, sleep_us: u64) -> io::Result<usize> {
+        let count = self.readiness.wait(sleep_us)?;
+        self.now = self.shared.now_us();
+        self.on_events(count);
+        self.go_on();
+        self.on_time();
+        Ok(count)
     }
 
     /// Microseconds until the loop has something to do by itself.

@@ -1,0 +1,234 @@
+//! Loops that are turned by hand, with a clock that is set by hand: what a running engine does by chance happens here in
+//! the order that a test wants.
+
+mod fairness;
+mod faults;
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    os::unix::net::UnixStream,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+use trunkline_session::SettingSet;
+use trunkline_settings::Settings;
+use trunkline_wire::{Reported, backend, startup::ProtocolVersion};
+
+use super::{
+    message::{Arrival, Mailbox, Message},
+    readiness::Registry as Sockets,
+    report::LoopReport,
+    shared::{CancelAt, OnCancelled, OnOpened, Opener, Shared},
+    worker::{Worker, WorkerParts},
+};
+use crate::{
+    backend::Endpoint,
+    cluster::NodeId,
+    frontend::Slots,
+    handover::{LoggedIn, NewServer, StartupParams},
+    net::{Peer, Socket},
+    pool::{Family, Registry},
+};
+
+/// Turns after which loops that still have something to do go round in circles.
+const TURNS_MAX: usize = 10_000;
+
+/// The other end of a connection of an engine.
+#[derive(Debug)]
+struct End {
+    stream: UnixStream,
+    read: Vec<u8>,
+    closed: bool,
+}
+
+impl End {
+    /// A pair of sockets: one for the engine, and the other end.
+    fn pair() -> (Socket, Self) {
+        let (near, stream) = UnixStream::pair().expect("a pair of sockets");
+        near.set_nonblocking(true).expect("a socket");
+        stream.set_nonblocking(true).expect("a socket");
+        (Socket::Unix(near), Self { stream, read: Vec::new(), closed: false })
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the socket takes a short message");
+    }
+
+    /// The messages that have come, by tag, with their bodies.
+    fn receive(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.closed = true,
+                Ok(len) => {
+                    self.read.extend_from_slice(&buffer[..len]);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => self.closed = true,
+            }
+            break;
+        }
+        let mut messages = Vec::new();
+        while let Some(length) = self.read.get(1..5) {
+            let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+            let end = usize::try_from(length).expect("a short message") + 1;
+            if self.read.len() < end {
+                break;
+            }
+            let message: Vec<u8> = self.read.drain(..end).collect();
+            messages.push((message[0], message[5..].to_vec()));
+        }
+        messages
+    }
+}
+
+/// Opens servers that the test plays.
+#[derive(Debug, Default)]
+struct Servers(Mutex<Vec<End>>);
+
+impl Opener for Servers {
+    fn open(&self, _family: Arc<Family>, _node: NodeId, done: OnOpened) {
+        let (socket, end) = End::pair();
+        self.0.lock().expect("one thread").push(end);
+        done(Ok(NewServer {
+            socket,
+            tls: None,
+            endpoint: Endpoint::Unix("/nowhere".into()),
+            reported: Reported::default(),
+            pid: 1,
+            cancel_key: Box::default(),
+            protocol: ProtocolVersion::V3_0,
+            early: BytesMut::new(),
+        }));
+    }
+
+    fn cancel(&self, _at: CancelAt, done: OnCancelled) {
+        done();
+    }
+}
+
+/// Loops, the servers behind them and the clients before them.
+struct Drill {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    loops: Vec<Worker>,
+    opener: Arc<Servers>,
+    servers: Vec<End>,
+    clients: Vec<End>,
+    slots: Slots,
+}
+
+impl Drill {
+    fn new(count: usize, settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        let (registry, opener) = (Arc::new(Registry::new(count)), Arc::new(Servers::default()));
+        let (suspects, _) = mpsc::channel(1);
+        let shared = Arc::new(Shared::new(registry, Arc::<Servers>::clone(&opener), 1, suspects));
+        let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let (registry, waker) = Sockets::new().expect("a poll");
+            let (mailbox, inbox) = Mailbox::new(waker);
+            mailboxes.push(mailbox);
+            loops.push(Worker::new(WorkerParts {
+                index,
+                shared: Arc::clone(&shared),
+                registry,
+                inbox,
+                settings: Arc::clone(&settings),
+                primary: Some(NodeId(0)),
+            }));
+        }
+        shared.set_loops(mailboxes.into());
+        let slots = Slots::new(1000);
+        let (servers, clients) = (Vec::new(), Vec::new());
+        Self { shared, settings, loops, opener, servers, clients, slots }
+    }
+
+    /// A client at this loop.
+    fn log_in(&mut self, at: usize) -> usize {
+        let (database, user): (Arc<str>, Arc<str>) = (Arc::from("shop"), Arc::from("alice"));
+        let startup = StartupParams::default();
+        let member = self.shared.registry.family(&self.settings, &database, &user, &startup);
+        let (socket, end) = End::pair();
+        let login = LoggedIn {
+            socket,
+            tls: None,
+            slot: self.slots.take(&user, None).expect("a place"),
+            user,
+            database,
+            startup,
+            protocol: ProtocolVersion::V3_0,
+            early: BytesMut::new(),
+            peer: Peer::Unix { uid: 0, gid: 0, pid: None },
+            method: "trust",
+        };
+        let arrival = Arrival {
+            login,
+            member: member.expect("the wildcard lets every database in"),
+            base: Arc::new(SettingSet::default()),
+            secret: [0; 32],
+        };
+        self.shared.send(at, Message::Client(Box::new(arrival)));
+        self.clients.push(end);
+        self.clients.len() - 1
+    }
+
+    /// One turn of one loop; says whether there was, or is, anything to do.
+    fn turn(&mut self, index: usize) -> bool {
+        let events = self.loops[index].turn(0).expect("the poll works");
+        self.servers.append(&mut self.opener.0.lock().expect("one thread"));
+        events > 0 || !self.loops[index].again.is_empty()
+    }
+
+    /// Turns the loops until none has anything to do before time goes on.
+    fn settle(&mut self) {
+        for _ in 0..TURNS_MAX {
+            let busy = (0..self.loops.len()).filter(|index| self.turn(*index)).count();
+            if busy == 0 {
+                return;
+            }
+        }
+        panic!("the loops go round in circles");
+    }
+
+    fn ask(&mut self, client: usize, sql: &str) {
+        let mut message = vec![b'Q'];
+        message.extend(u32::try_from(sql.len() + 5).expect("short").to_be_bytes());
+        message.extend(sql.as_bytes());
+        message.push(0);
+        self.clients[client].send(&message);
+    }
+
+    /// The statements that have come to a server.
+    fn asked(&mut self, server: usize) -> Vec<String> {
+        let texts = self.servers[server].receive().into_iter().filter(|(tag, _)| *tag == b'Q');
+        texts.map(|(_, body)| String::from_utf8_lossy(&body[..body.len() - 1]).into()).collect()
+    }
+
+    fn answer(&mut self, server: usize, command: &str, status: u8) {
+        let mut message = vec![b'C'];
+        message.extend(u32::try_from(command.len() + 5).expect("short").to_be_bytes());
+        message.extend(command.as_bytes());
+        message.push(0);
+        let mut out = BytesMut::from(&message[..]);
+        backend::ready_for_query(&mut out, status);
+        self.servers[server].send(&out);
+    }
+
+    /// The tags of what a client was told.
+    fn told(&mut self, client: usize) -> String {
+        self.clients[client].receive().iter().map(|(tag, _)| char::from(*tag)).collect()
+    }
+
+    fn reports(&self) -> Vec<LoopReport> {
+        self.loops.iter().map(Worker::report).collect()
+    }
+}
+
+async fn pass(time: Duration) {
+    tokio::time::advance(time).await;
+}

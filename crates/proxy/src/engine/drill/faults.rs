@@ -1,0 +1,106 @@
+//! What one client's misfortune costs the others, and what a pause costs those who wait.
+
+use std::{sync::Arc, time::Duration};
+
+use trunkline_settings::Settings;
+
+use super::{Drill, pass};
+use crate::engine::message::Message;
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_the_client_that_is_served_and_its_server_and_nobody_else() {
+    let mut drill = Drill::new(1, Settings::default());
+    let clients: Vec<usize> = (0..3).map(|_| drill.log_in(0)).collect();
+    drill.settle();
+    for client in &clients {
+        drill.told(*client);
+        drill.ask(*client, "BEGIN");
+    }
+    drill.settle();
+    for server in 0..3 {
+        assert_eq!(drill.asked(server), ["BEGIN"]);
+        drill.answer(server, "BEGIN", b'T');
+    }
+    drill.settle();
+    assert!(clients.iter().all(|client| drill.told(*client) == "CZ"));
+    drill.loops[0].fault = Some("SELECT 'panic'");
+    drill.ask(clients[1], "SELECT 'panic'");
+    for client in [clients[0], clients[2]] {
+        drill.ask(client, "SELECT 1");
+    }
+    drill.settle();
+    drill.told(clients[1]);
+    assert!(drill.clients[1].closed);
+    let report = &drill.reports()[0];
+    assert_eq!((report.panics, report.clients.len()), (1, 2));
+    let mut gone = 0;
+    for server in 0..3 {
+        match &drill.asked(server)[..] {
+            [sql] if sql == "SELECT 1" => drill.answer(server, "SELECT 1", b'T'),
+            _ => {
+                assert!(drill.servers[server].closed, "the server of the client that has gone");
+                gone += 1;
+            }
+        }
+    }
+    assert_eq!(gone, 1);
+    drill.settle();
+    assert_eq!((drill.told(clients[0]), drill.told(clients[2])), ("CZ".into(), "CZ".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_a_queued_statement_is_sent_costs_the_client_that_waited() {
+    let mut settings = Settings::default();
+    settings.pool.size = 1;
+    let mut drill = Drill::new(1, settings);
+    let (holder, waiter) = (drill.log_in(0), drill.log_in(0));
+    drill.settle();
+    drill.ask(holder, "BEGIN");
+    drill.settle();
+    drill.answer(0, "BEGIN", b'T');
+    drill.settle();
+    drill.ask(waiter, "SELECT 'panic'");
+    drill.settle();
+    drill.loops[0].fault = Some("SELECT 'panic'");
+    // The holder leaves, its transaction is rolled back, and the server goes to the waiter.
+    drill.clients[holder].stream.shutdown(std::net::Shutdown::Both).expect("a socket");
+    drill.settle();
+    assert_eq!(drill.asked(0), ["BEGIN", "ROLLBACK"]);
+    drill.answer(0, "ROLLBACK", b'I');
+    drill.settle();
+    drill.told(waiter);
+    assert!(drill.clients[waiter].closed);
+    let report = &drill.reports()[0];
+    assert_eq!((report.panics, report.clients.len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_pause_is_no_time_of_waiting() {
+    let mut settings = Settings::default();
+    settings.pool.size = 1;
+    settings.pool.wait_timeout = Duration::from_secs(2);
+    let mut drill = Drill::new(1, settings);
+    let (holder, waiter) = (drill.log_in(0), drill.log_in(0));
+    drill.settle();
+    drill.ask(holder, "BEGIN");
+    drill.ask(waiter, "SELECT 1");
+    drill.settle();
+    drill.told(waiter);
+    pass(Duration::from_secs(1)).await;
+    drill.settle();
+    let registry = Arc::clone(&drill.shared.registry);
+    registry.set_paused(None, true);
+    drill.shared.send_all(|| Message::Recheck);
+    drill.settle();
+    pass(Duration::from_secs(60)).await;
+    drill.settle();
+    registry.set_paused(None, false);
+    drill.shared.send_all(|| Message::Recheck);
+    drill.settle();
+    pass(Duration::from_millis(900)).await;
+    drill.settle();
+    assert_eq!(drill.told(waiter), "");
+    pass(Duration::from_millis(200)).await;
+    drill.settle();
+    assert_eq!(drill.told(waiter), "EZ");
+}
