@@ -241,7 +241,7 @@ impl Worker {
     /// The awaited replay of settings has failed: the client is told, the server is reset.
     pub(super) fn replay_failed(&mut self, client_index: usize, server_index: usize) {
         let report = Report::error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "the settings of this session could not be applied to a server connection")
-            .with_hint("A role, right or extension that a SET of this session needs may be gone; RESET the setting.");
+            .with_hint("A role, right or extension that a SET of this session needs may be gone; to go on without it, connect again.");
         if let Some(client) = self.clients.get_mut(client_index) {
             client.state = ClientState::Idle;
         }

@@ -1,70 +1,21 @@
 //! Clients with a session each over few servers, and beside each client a server of its own, whose answers are what
 //! the client must see.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use trunkline_session::{
-    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PoolMode, Purpose, RESERVED_PREFIX,
-    Reply, ServerSession, SessionLimits, SettingSet, StatementLimits, Step, Unleased, Ways,
-    unleased,
+    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PoolMode, Purpose, Reply, Step,
+    Unleased, Ways, unleased,
 };
-use trunkline_sql::Value;
-use trunkline_wire::{Frame, Reported, frame::HEADER, frame::peek};
+use trunkline_wire::{Frame, frame::HEADER, frame::peek};
 
-use crate::model::postgres::{Postgres, REPORTED};
+use crate::model::client::{Client, Place};
+use crate::model::server::Server;
 use crate::shared::{Message, World, messages};
 
 /// Longer messages are passed on as they come.
 const HOLD_MAX: usize = 150;
-
-/// So that unnamed statements are sometimes too long to keep, and servers often full.
-const LIMITS: SessionLimits = SessionLimits {
-    server_statements: StatementLimits { count: 3, bytes: 400 },
-    client_statements: 4,
-    unnamed_bytes: 60,
-};
-
-/// What the startup packets of some clients set, and the servers of the pool do not have.
-const STARTUP: [(&str, &str); 1] = [("application_name", "app")];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Idle,
-    Waiting,
-    Replaying(usize),
-    Leased(usize),
-    Gone,
-}
-
-#[derive(Debug)]
-struct Client {
-    session: ClientSession,
-    place: Place,
-    /// What the client has sent and the shell has not taken.
-    held: Vec<u8>,
-    /// The rest of a message that is streaming by: its length, and whether it goes on.
-    stream: (usize, bool),
-    alone: Postgres,
-    /// Its startup packet has set something.
-    startup: bool,
-    expected: Vec<Message>,
-    got: Vec<Message>,
-    /// The parameters as the client was told them.
-    told: BTreeMap<String, String>,
-}
-
-#[derive(Debug)]
-struct Server {
-    session: ServerSession,
-    postgres: Postgres,
-    inbox: Vec<u8>,
-    outbox: VecDeque<Vec<u8>>,
-    client: Option<usize>,
-    /// A query of the shell's own is under way.
-    keeping: bool,
-}
 
 /// The whole of it.
 #[derive(Debug)]
@@ -468,104 +419,10 @@ impl Shell {
     }
 }
 
-impl Client {
-    fn new(mode: PoolMode, startup: bool) -> Self {
-        let set: &[_] = if startup { &STARTUP } else { &[] };
-        let mut base = SettingSet::default();
-        for (name, value) in set {
-            base.set(name.as_bytes(), Value::Literal(value.as_bytes().into()));
-        }
-        let mut client = Self {
-            session: ClientSession::new(mode, Arc::new(base), 0, LIMITS),
-            place: Place::Idle,
-            held: Vec::new(),
-            stream: (0, false),
-            alone: Postgres::new(set),
-            startup,
-            expected: Vec::new(),
-            got: Vec::new(),
-            told: BTreeMap::new(),
-        };
-        let mut welcome = BytesMut::new();
-        client.session.welcome(&reported(), &mut welcome);
-        client.receive(&welcome);
-        // It is told when it first has a server.
-        client.told.extend(client.alone.told().clone());
-        client
-    }
-
-    fn receive(&mut self, bytes: &[u8]) {
-        for (tag, body) in messages(bytes) {
-            if tag == b'S' {
-                let text = String::from_utf8_lossy(&body);
-                let mut parts = text.split('\0').map(str::to_owned);
-                if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-                    self.told.insert(name, value);
-                }
-            } else {
-                self.got.push((tag, body));
-            }
-        }
-    }
-}
-
-impl Server {
-    fn new() -> Self {
-        Self {
-            session: ServerSession::new(reported()),
-            postgres: Postgres::new(&[]),
-            inbox: Vec::new(),
-            outbox: VecDeque::new(),
-            client: None,
-            keeping: false,
-        }
-    }
-
-    fn is_free(&self) -> bool {
-        self.client.is_none() && !self.keeping
-    }
-
-    /// What is believed of a server that goes to somebody else must be true.
-    fn check_at_rest(&self, index: usize) {
-        let postgres = &self.postgres;
-        // COPY messages that come too late, and Flush, have no answer: the server will ignore them.
-        let asked = messages(&self.inbox).iter().any(|(tag, _)| !b"dcfH".contains(tag));
-        assert!(!asked && self.outbox.is_empty(), "server {index} has more to say");
-        assert!(self.session.at_rest() && postgres.is_at_rest(), "server {index} is not at rest");
-        assert_eq!(self.session.owed_len(), 0);
-        assert!(!postgres.has_belongings(), "server {index} has what belongs to a client");
-        let names: Vec<_> = postgres.names().filter(|name| *name != LEFT).collect();
-        let ours = names.iter().all(|name| name.as_bytes().starts_with(RESERVED_PREFIX));
-        assert!(ours, "server {index} has a statement under a client's name: {names:?}");
-        assert_eq!(names.len(), self.session.statement_count(), "{names:?} on server {index}");
-        let believed: BTreeMap<String, String> = self
-            .session
-            .applied()
-            .iter()
-            .map(|set| {
-                let value = String::from_utf8_lossy(set.value.as_bytes()).replace('\'', "");
-                (String::from_utf8_lossy(&set.name).into_owned(), value)
-            })
-            .collect();
-        assert_eq!(believed, *postgres.settings(), "settings of server {index}");
-    }
-}
-
-fn reported() -> Arc<Reported> {
-    let mut reported = Reported::new();
-    for (name, value) in REPORTED {
-        reported.set(name.as_bytes(), value.as_bytes()).expect("they are few");
-    }
-    Arc::new(reported)
-}
-
 fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
     let len = u32::try_from(body.len() + 4).expect("messages of tests are short");
     [&[tag][..], &len.to_be_bytes(), body].concat()
 }
-
-/// The name by which settings are changed for a Parse; an error leaves it behind until the next time.
-const LEFT: &str = "__trunkline_set";
 
 /// Whether the message is a query for which names may be lent.
 fn names(tag: u8, body: &[u8]) -> bool {
