@@ -4,12 +4,14 @@
 //! pure session machine judge the frames where they lie, and writes the whole burst on with one call. Everything that
 //! may block or takes long (logins, opening servers, DNS, key derivation) happens elsewhere and arrives as a message.
 
+mod alone;
 mod arrival;
 mod census;
 mod client;
 mod deadline;
 #[cfg(test)]
 mod drill;
+mod from_client;
 mod inbox;
 mod lease;
 mod leaving;

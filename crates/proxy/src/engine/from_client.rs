@@ -1,0 +1,174 @@
+//! What a client sends: when it is read, and who takes it.
+
+use super::{
+    alone::{Alone, wants_server},
+    link::Received,
+    slot::ClientState,
+    worker::{Again, READS_PER_TURN, Worker},
+};
+
+impl Worker {
+    /// The client's socket has something to read.
+    pub(super) fn client_readable(&mut self, index: usize) {
+        let leaving = self.clients.get(index).and_then(|client| client.leaving.as_ref());
+        if leaving.is_some_and(|leaving| !leaving.is_read()) {
+            return;
+        }
+        let Some(mut inflow) = self.inflow.take() else { return };
+        for turn in 0..=READS_PER_TURN {
+            let Some(client) = self.clients.get_mut(index) else { break };
+            client.readable = true;
+            if turn == READS_PER_TURN {
+                self.again.push_back(Again::Client(index));
+                break;
+            }
+            if self.client_must_wait(index) {
+                self.watch_waiting_client(index);
+                break;
+            }
+            let Some(client) = self.clients.get_mut(index) else { break };
+            match client.link.receive(&mut inflow) {
+                Ok(Received::Bytes { drained }) => {
+                    // The end may have been announced together with these bytes: it is not announced again.
+                    let drained = drained && !client.hung_up;
+                    client.readable = !drained;
+                    client.active_at = self.now;
+                    self.client_bytes(index, inflow.data());
+                    if drained {
+                        break;
+                    }
+                }
+                Ok(Received::Blocked) => {
+                    client.readable = false;
+                    break;
+                }
+                Ok(Received::Closed) => {
+                    self.client_ended(index);
+                    break;
+                }
+                Err(error) => {
+                    self.client_gone(index, Some(&error));
+                    break;
+                }
+            }
+        }
+        self.inflow = Some(inflow);
+    }
+
+    /// Whether nothing may be read from the client now: it waits for a server, its server has not taken what it
+    /// sent, too many replies are owed, or it is being closed.
+    fn client_must_wait(&self, index: usize) -> bool {
+        let Some(client) = self.clients.get(index) else { return true };
+        match client.state {
+            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => {
+                !client.held.is_empty()
+            }
+            ClientState::Closing => false,
+            ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
+            ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
+                server.link.backlog() >= self.settings.limits.client_buffer
+                    || server.session.is_full()
+            }),
+        }
+    }
+
+    /// A client that must wait is not read, but its departure is still noticed: by the hang-up event of its socket.
+    fn watch_waiting_client(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if matches!(
+            client.state,
+            ClientState::Waiting | ClientState::Replaying(_) | ClientState::Leased(_)
+        ) && client.hung_up
+        {
+            self.client_hung_up(index);
+        }
+    }
+
+    /// Sends on what was held while the client waited for the server it has now.
+    pub(super) fn client_resume_held(&mut self, index: usize, server_index: usize) {
+        self.client_bytes(index, &[]);
+        if !self.splice.is_empty() {
+            // Nothing was held, or nothing that could go: the replay goes alone.
+            self.flush_splice(server_index);
+        }
+        if self.clients.get(index).is_some_and(|client| client.readable) {
+            self.again.push_back(Again::Client(index));
+        }
+    }
+
+    /// Goes on with a client that had to wait: first what is held, then its socket.
+    pub(super) fn client_resume(&mut self, index: usize) {
+        self.client_bytes(index, &[]);
+        if self.clients.get(index).is_some_and(|client| client.readable) {
+            self.client_readable(index);
+        }
+    }
+
+    /// Takes bytes of the client, after those that are held.
+    pub(super) fn client_bytes(&mut self, index: usize, data: &[u8]) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if let Some(pool) = self.pools.get_mut(client.pool) {
+            pool.stats.received =
+                pool.stats.received.wrapping_add(u64::try_from(data.len()).unwrap_or(0));
+        }
+        if client.held.is_empty() {
+            if data.is_empty() {
+                return;
+            }
+            let taken = self.client_burst(index, data);
+            if let (Some(client), Some(rest)) = (self.clients.get_mut(index), data.get(taken..))
+                && !rest.is_empty()
+            {
+                client.held.extend_from_slice(rest);
+            }
+            return;
+        }
+        client.held.extend_from_slice(data);
+        let mut held = std::mem::take(&mut client.held);
+        let taken = self.client_burst(index, &held);
+        if let Some(client) = self.clients.get_mut(index)
+            && taken < held.len()
+        {
+            drop(held.split_to(taken));
+            client.held = held;
+        }
+    }
+
+    /// Takes what it can of a burst, and says how many bytes that was.
+    fn client_burst(&mut self, index: usize, data: &[u8]) -> usize {
+        let mut taken = 0_usize;
+        let max_message = self.settings.limits.max_message;
+        loop {
+            let Some(client) = self.clients.get(index) else { return data.len() };
+            let rest = data.get(taken..).unwrap_or_default();
+            match client.state {
+                ClientState::Closing => return data.len(),
+                ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => {
+                    return taken;
+                }
+                ClientState::Leased(server) => {
+                    return taken.saturating_add(self.forward_burst(index, server, rest));
+                }
+                ClientState::Idle if wants_server(client, rest, max_message) => {
+                    self.lease_or_wait(index);
+                }
+                ClientState::Idle => match self.burst_alone(index, rest) {
+                    Alone::Paused(used) => return taken.saturating_add(used),
+                    Alone::NeedsServer(used) => {
+                        taken = taken.saturating_add(used);
+                        self.lease_or_wait(index);
+                    }
+                    Alone::Gone => return data.len(),
+                },
+            }
+        }
+    }
+
+    /// Writes `self.reply` to the client.
+    pub(super) fn send_reply(&mut self, index: usize) {
+        let reply = std::mem::take(&mut self.reply);
+        self.send_to_client(index, &reply);
+        self.reply = reply;
+        self.reply.clear();
+    }
+}
