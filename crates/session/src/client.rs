@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use trunkline_sql::Rules;
 use trunkline_wire::{Reported, backend, frontend};
 
 use crate::{
@@ -75,6 +76,8 @@ pub(crate) enum Unnamed {
         /// The body of the Parse message: empty name, text, types.
         body: Box<BytesMut>,
         effects: Effects,
+        /// How its text was read for them.
+        rules: Rules,
         /// What it was parsed under; none for the settings of a new connection.
         settings: Option<Arc<SettingSet>>,
     },

@@ -104,7 +104,8 @@ mod tests {
         let mut client = ClientSession::new(PoolMode::Transaction, SettingSet::empty(), 1, limits);
         let mut server = ServerSession::new(Arc::new(Reported::new()));
         let (body, effects) = (Box::<BytesMut>::default(), Effects::None);
-        client.unnamed = Unnamed::Kept { key: 7, body, effects, settings: None };
+        let rules = server.rules;
+        client.unnamed = Unnamed::Kept { key: 7, body, effects, rules, settings: None };
         server.unnamed = 7;
         (client, server)
     }
@@ -146,10 +147,10 @@ mod tests {
         type Change = fn(&mut ClientSession, &mut ServerSession);
         let changes: [(&str, Change); 6] = [
             ("another statement is there", |_, server| server.unnamed = 8),
-            ("the statement leaves something", |client, _| {
+            ("the statement leaves something", |client, server| {
+                let (body, rules) = (Box::default(), server.rules);
                 let effects = Effects::Transaction(crate::effect::Transaction::Commit);
-                client.unnamed =
-                    Unnamed::Kept { key: 7, body: Box::default(), effects, settings: None };
+                client.unnamed = Unnamed::Kept { key: 7, body, effects, rules, settings: None };
             }),
             ("COPY data is read", |_, server| server.intake = Intake::CopyData),
             ("after an error", |_, server| server.intake = Intake::Skipping),

@@ -82,7 +82,7 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
     ) -> Effects {
         match &self.unnamed {
-            Unnamed::Kept { key, body, effects, settings } => {
+            Unnamed::Kept { key, body, effects, settings, .. } => {
                 if *key != server.unnamed {
                     server.doubt_unnamed();
                     let environment =

@@ -42,7 +42,11 @@ impl ClientSession {
             return Step::Next;
         }
         if parse.name.is_empty() {
-            let effects = Self::effects_of(parse.text, server);
+            let effects = if self.has_just_parsed(frame.body, server) {
+                Effects::None
+            } else {
+                Self::effects_of(parse.text, server)
+            };
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
             }
@@ -60,6 +64,16 @@ impl ClientSession {
         self.on_parse_named(server, &parse, range, ways, around)
     }
 
+    /// Whether the unnamed statement is parsed from the same message once more, as many drivers do for each execution,
+    /// and is known to leave nothing behind.
+    fn has_just_parsed(&self, message: &[u8], server: &ServerSession) -> bool {
+        matches!(
+            &self.unnamed,
+            Unnamed::Kept { body, effects: Effects::None, rules, .. }
+                if body[..] == *message && *rules == server.rules
+        )
+    }
+
     fn keep_unnamed(&mut self, key: u64, body: &[u8], effects: Effects, server: &ServerSession) {
         if body.len() > self.limits.unnamed_bytes {
             self.unnamed = Unnamed::OnServer { key, effects };
@@ -72,9 +86,11 @@ impl ClientSession {
             Unnamed::Kept { body, .. } => body,
             _ => Box::default(),
         };
-        kept.clear();
-        kept.extend_from_slice(body);
-        self.unnamed = Unnamed::Kept { key, body: kept, effects, settings };
+        if kept[..] != *body {
+            kept.clear();
+            kept.extend_from_slice(body);
+        }
+        self.unnamed = Unnamed::Kept { key, body: kept, effects, rules: server.rules, settings };
     }
 
     fn on_parse_named(
