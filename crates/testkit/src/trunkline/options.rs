@@ -161,7 +161,8 @@ impl TrunklineOptions {
             None => beside_us()?,
         };
         ensure!(path.is_file(), "{} does not exist: cargo build --bin trunkline", path.display());
-        Ok(path)
+        // It is started in a directory of its own.
+        std::path::absolute(&path).with_context(|| format!("{} has no place", path.display()))
     }
 }
 
