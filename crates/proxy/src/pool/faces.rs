@@ -43,9 +43,33 @@ impl Number for AtomicU64 {
 #[derive(Debug)]
 struct Face<N> {
     /// When its oldest waiter came, in microseconds of the engine's clock; 0 for none.
-    waiting_since: N,
-    /// Idle connections parked there.
-    idle: N,
+    waiting_since: Line<N>,
+    /// Idle connections parked there. They change with every transaction; the others look at them only when a client of
+    /// theirs has to wait.
+    idle: Line<N>,
+}
+
+/// A number in cache lines of its own, two because processors fetch them in pairs: what one loop writes does not take
+/// away what the others read.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Line<N>(N);
+
+impl<N: Number> Line<N> {
+    fn zero() -> Self {
+        Self(N::zero())
+    }
+
+    /// Stores what its only writer publishes. What is there already is not written again: the others keep their copies.
+    fn publish(&self, value: u64) {
+        if self.0.load() != value {
+            self.0.store(value);
+        }
+    }
+
+    fn load(&self) -> u64 {
+        self.0.load()
+    }
 }
 
 /// All loops' parts of a pool.
@@ -66,15 +90,15 @@ pub(crate) enum Way {
 impl<N: Number> Faces<N> {
     /// The faces of `loops` loops without waiters and connections.
     pub(crate) fn new(loops: usize) -> Self {
-        Self((0..loops).map(|_| Face { waiting_since: N::zero(), idle: N::zero() }).collect())
+        Self((0..loops).map(|_| Face { waiting_since: Line::zero(), idle: Line::zero() }).collect())
     }
 
     /// Publishes when the oldest waiter of loop `own` came (0: none) and how many idle connections it has. What it sees
     /// of the others afterwards is not older than this.
     pub(crate) fn publish(&self, own: usize, waiting_since: u64, idle: u64) {
         let Some(face) = self.0.get(own) else { return };
-        face.waiting_since.store(waiting_since);
-        face.idle.store(idle);
+        face.waiting_since.publish(waiting_since);
+        face.idle.publish(idle);
         N::fence();
     }
 
