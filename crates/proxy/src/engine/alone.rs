@@ -117,7 +117,7 @@ impl Worker {
                     if client.session.answer_alone(
                         frame,
                         reply,
-                        &mut self.shared.surroundings(),
+                        &mut self.shared.surroundings(&mut self.keys),
                     ) =>
                 {
                     (here, Verdict::Answered)

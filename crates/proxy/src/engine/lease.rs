@@ -129,7 +129,7 @@ impl Worker {
             &mut server.session,
             &mut self.splice,
             &mut self.reply,
-            &mut self.shared.surroundings(),
+            &mut self.shared.surroundings(&mut self.keys),
         );
         client.state = match start {
             LeaseStart::Ready => ClientState::Leased(server_index),

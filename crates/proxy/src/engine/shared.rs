@@ -57,7 +57,6 @@ pub(crate) struct Shared {
     loops: OnceLock<Box<[Mailbox]>>,
     statements: Mutex<StatementStore>,
     hasher: SeedableRandomState,
-    unnamed: AtomicU64,
     serials: AtomicU64,
     pub(crate) registry: Arc<Registry>,
     opener: Arc<dyn Opener>,
@@ -80,7 +79,6 @@ impl Shared {
             loops: OnceLock::new(),
             statements: Mutex::new(StatementStore::default()),
             hasher: SeedableRandomState::with_seed(seed, foldhash::SharedSeed::global_random()),
-            unnamed: AtomicU64::new(0),
             serials: AtomicU64::new(0),
             registry,
             opener,
@@ -211,8 +209,8 @@ impl Shared {
     }
 
     /// What a step of a session needs from outside.
-    pub(crate) fn surroundings(&self) -> Around<'_> {
-        Around { shared: self }
+    pub(crate) fn surroundings<'a>(&'a self, keys: &'a mut Keys) -> Around<'a> {
+        Around { shared: self, keys }
     }
 
     /// A part of `max_age`: `share` of 65,535 of the fraction `jitter`.
@@ -235,6 +233,28 @@ fn thousandths(fraction: f64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Around<'a> {
     shared: &'a Shared,
+    keys: &'a mut Keys,
+}
+
+/// Numbers that no other loop gives: one that all loops counted would go back and forth between them with every
+/// statement.
+#[derive(Debug)]
+pub(crate) struct Keys(u64);
+
+/// Bits of a number below those that name the loop.
+const KEY_BITS: u32 = 48;
+
+impl Keys {
+    /// The numbers of the loop with this index.
+    pub(crate) fn of_loop(index: usize) -> Self {
+        Self(u64::try_from(index).unwrap_or(0) << KEY_BITS)
+    }
+
+    /// The next one; never 0.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        self.0
+    }
 }
 
 impl Surroundings for Around<'_> {
@@ -252,6 +272,18 @@ impl Surroundings for Around<'_> {
     }
 
     fn unnamed_key(&mut self) -> u64 {
-        self.shared.unnamed.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+        self.keys.next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_never_give_the_same_number_nor_one_that_means_none() {
+        let (mut first, mut second) = (Keys::of_loop(0), Keys::of_loop(1));
+        let all: Vec<u64> = (0..3).flat_map(|_| [first.next(), second.next()]).collect();
+        assert_eq!(all, [1, (1 << KEY_BITS) + 1, 2, (1 << KEY_BITS) + 2, 3, (1 << KEY_BITS) + 3]);
     }
 }

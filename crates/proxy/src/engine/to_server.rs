@@ -64,7 +64,7 @@ impl Worker {
         };
         let mut out = Outgoing::new(data, &mut self.splice);
         let mut ways = Ways { server: &mut out, client: &mut self.reply };
-        let mut around = self.shared.surroundings();
+        let mut around = self.shared.surroundings(&mut self.keys);
         let max_message = self.settings.limits.max_message;
         let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, max_message);
         if client.query_since == 0 && taken > 0 {

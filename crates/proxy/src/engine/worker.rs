@@ -19,7 +19,7 @@ use super::{
     local::LocalPool,
     message::Message,
     readiness::{Readiness, Ready, Registry, Token},
-    shared::Shared,
+    shared::{Keys, Shared},
     slot::{Client, ClientState, Server},
     wheel::Wheel,
 };
@@ -70,6 +70,8 @@ pub(crate) struct Worker {
     pub(super) now: u64,
     pub(super) settings: Arc<Settings>,
     pub(super) times: Times,
+    /// Numbers of statements and clients.
+    pub(super) keys: Keys,
     pub(super) primary: Option<NodeId>,
     pub(super) next_maintenance: u64,
     pub(super) draining: bool,
@@ -112,6 +114,7 @@ impl Worker {
             expired: Vec::new(),
             now,
             times: Times::of(&parts.settings),
+            keys: Keys::of_loop(parts.index),
             settings: parts.settings,
             primary: parts.primary,
             next_maintenance: now,
