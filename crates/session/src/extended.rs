@@ -31,17 +31,13 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         server.intake = Intake::Unsynced;
-        let parsed = Bind::parse(frame.body);
-        let Ok(bind) = parsed else {
-            server.owed.push(Owed::Bind(None));
+        // A malformed body is for the server to refuse.
+        let parsed = Bind::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
+        let Some(bind) = parsed else {
+            server.owed.push_light(Kind::Bind);
             ways.server.forward(range);
             return Step::Next;
         };
-        if self.mode == PoolMode::Session {
-            server.owed.push(Owed::Bind(None));
-            ways.server.forward(range);
-            return Step::Next;
-        }
         let known = self.statement(bind.statement, server, around);
         let meant = self.meant.take();
         let (effects, statement) = match known {

@@ -270,7 +270,7 @@ impl ClientSession {
         };
         let query = match server.owed.front_kind() {
             Some(kind @ (Kind::Query | Kind::Sync | Kind::Function)) => {
-                server.owed.pop_light();
+                server.owed.forget_front();
                 kind == Kind::Query
             }
             _ => match server.owed.pop().filter(Owed::ends_ready) {

@@ -31,16 +31,13 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         server.intake = Intake::Unsynced;
-        let Ok(parse) = Parse::parse(frame.body) else {
-            server.owed.push(Owed::ParseOther);
+        // A malformed body is for the server to refuse.
+        let parsed = Parse::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
+        let Some(parse) = parsed else {
+            server.owed.push_light(Kind::ParseOther);
             ways.server.forward(range);
             return Step::Next;
         };
-        if self.mode == PoolMode::Session {
-            server.owed.push(Owed::ParseOther);
-            ways.server.forward(range);
-            return Step::Next;
-        }
         if parse.name.is_empty() {
             let effects = if self.has_just_parsed(frame.body, server) {
                 Effects::None

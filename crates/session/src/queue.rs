@@ -172,7 +172,7 @@ impl Queue {
 
     /// Forgets the front entry.
     #[inline]
-    pub(crate) fn pop_light(&mut self) {
+    pub(crate) fn forget_front(&mut self) {
         if self.kinds.pop_front().is_some_and(Kind::is_heavy) {
             self.heavy.pop_front();
         }
@@ -221,7 +221,7 @@ impl Queue {
     pub(crate) fn give_sync_to_client(&mut self) -> bool {
         let lent = matches!(self.front(), Some(Owed::Ours(Ours::Sync)));
         if lent {
-            self.pop_light();
+            self.forget_front();
             self.kinds.push_front(Kind::Sync);
         }
         lent
@@ -301,6 +301,28 @@ fn light(kind: Kind) -> Option<Owed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_stands_for_the_same_entry_everywhere() {
+        for kind in [
+            Kind::Query,
+            Kind::Function,
+            Kind::Sync,
+            Kind::CopyEnd,
+            Kind::ParseUnnamed,
+            Kind::ParseOther,
+            Kind::Bind,
+            Kind::DescribeStatement,
+            Kind::DescribePortal,
+            Kind::Execute,
+            Kind::Close,
+            Kind::CloseUnnamed,
+            Kind::Refusal,
+        ] {
+            assert_eq!(kind.entry().map(Kind::of), Some(kind));
+            assert_eq!(light(kind).as_ref().map(Kind::of), Some(kind));
+        }
+    }
 
     #[test]
     fn an_error_discards_up_to_the_next_sync_last_first() {

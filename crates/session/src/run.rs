@@ -90,7 +90,7 @@ impl ServerSession {
                 Part::End => {
                     rest = behind;
                     self.copying = false;
-                    self.owed.pop_light();
+                    self.owed.forget_front();
                     if self.owed.front_kind().is_some_and(Kind::is_unanswered) {
                         break;
                     }
