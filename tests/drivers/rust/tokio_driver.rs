@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Config, IsolationLevel, NoTls};
 use trunkline_testkit::Result;
+use trunkline_testkit::wait::wait_for;
 
 use crate::program::Place;
 
@@ -289,11 +290,19 @@ async fn hears(place: &Place) -> Result<()> {
 
 async fn cancels(place: &Place) -> Result<()> {
     let client = connect(place).await?.client;
+    let looker = connect(place).await?.client;
     for _ in 0..2 {
         let token = client.cancel_token();
         let cancel = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            token.cancel_query(NoTls).await
+            let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
+                           AND query = 'SELECT pg_sleep(60)'";
+            wait_for("the statement runs", PATIENCE, async || {
+                let seen: i64 = looker.query_one(running, &[]).await?.get(0);
+                ensure!(seen == 1, "{seen} run it");
+                Ok(())
+            })
+            .await?;
+            anyhow::Ok(token.cancel_query(NoTls).await?)
         };
         let (slept, cancelled) = tokio::join!(client.batch_execute("SELECT pg_sleep(60)"), cancel);
         cancelled?;
