@@ -12,6 +12,28 @@ use crate::{
     server::{Forgetting, Intake, ServerSession},
 };
 
+/// Execute of the unnamed portal, to its end; and Sync.
+const EXECUTE_SYNC: [u8; 15] = *b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+
+/// Describe of the unnamed portal, and these.
+const DESCRIBE_EXECUTE_SYNC: [u8; 22] = *b"D\0\0\0\x06P\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+
+/// Most drivers end each execution with the same bytes: what follows those at the start of `data`, and what they ask for.
+#[inline]
+fn ordinary_end(data: &[u8]) -> Option<(&[u8], &'static [Kind])> {
+    if let Some((head, behind)) = data.split_first_chunk()
+        && *head == DESCRIBE_EXECUTE_SYNC
+    {
+        return Some((behind, &[Kind::DescribePortal, Kind::Execute, Kind::Sync]));
+    }
+    match data.split_first_chunk() {
+        Some((head, behind)) if *head == EXECUTE_SYNC => {
+            Some((behind, &[Kind::Execute, Kind::Sync]))
+        }
+        _ => None,
+    }
+}
+
 impl ClientSession {
     /// Lets whole frames at the start of `data`, which begins `at` this place of the burst, go to the server; as if
     /// each had been given to [`ClientSession::on_client`]. Says how many bytes they are; the next frame is another
@@ -25,7 +47,8 @@ impl ClientSession {
         most: usize,
         out: &mut Outgoing<'_>,
     ) -> usize {
-        if !matches!(data.first(), Some(b'B' | b'D' | b'E' | b'S')) {
+        // A Bind of a named statement is none of these: it is rewritten.
+        if !matches!(data, [b'B', _, _, _, _, 0, 0, ..] | [b'D' | b'E' | b'S', ..]) {
             return 0;
         }
         let run = self.take_run(server, data, most);
@@ -47,6 +70,12 @@ impl ClientSession {
         }
         let mut rest = data;
         while server.owed.len() < OWED_MAX {
+            if let Some((behind, kinds)) = ordinary_end(rest) {
+                server.owed.push_light_run(kinds);
+                server.intake = Intake::Messages;
+                rest = behind;
+                continue;
+            }
             let Ok(Some(header)) = peek(rest) else { break };
             let Some((frame, behind)) = rest.split_at_checked(header.len) else { break };
             if header.len > most {

@@ -126,10 +126,18 @@ impl Effects {
 
     /// The same with the values of a Bind message; `rest` is what follows its names.
     #[must_use]
+    #[inline]
     pub(crate) fn bound(self, rest: &[u8]) -> Self {
-        let Self::Many(changes) = &self else { return self };
+        match &self {
+            Self::None | Self::Transaction(_) => self,
+            Self::Many(changes) => Self::with_values(changes, rest).unwrap_or(self),
+        }
+    }
+
+    /// The changes with the values of a Bind message; none if they need none.
+    fn with_values(changes: &[(usize, Change)], rest: &[u8]) -> Option<Self> {
         if !changes.iter().any(|(_, change)| matches!(change, Change::SetBound { .. })) {
-            return self;
+            return None;
         }
         let known = changes.iter().map(|(place, change)| {
             let change = match change {
@@ -147,7 +155,7 @@ impl Effects {
             };
             (*place, change)
         });
-        Self::Many(known.collect())
+        Some(Self::Many(known.collect()))
     }
 
     /// Whether a setting may change that PostgreSQL folds into what it parses.

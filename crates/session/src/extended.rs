@@ -1,6 +1,6 @@
 //! The extended protocol, from the client: statements by our names, portals by the client's.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{BufMut, BytesMut};
 use trunkline_wire::{
@@ -18,7 +18,7 @@ use crate::{
     queue::Kind,
     server::{Forgetting, Intake, ServerSession},
     setting::Folds,
-    statement::RESERVED_PREFIX,
+    statement::{RESERVED_PREFIX, Statement},
 };
 
 impl ClientSession {
@@ -38,37 +38,48 @@ impl ClientSession {
             ways.server.forward(range);
             return Step::Next;
         };
-        let known = self.statement(bind.statement, server, around);
-        let meant = self.meant.take();
-        let (effects, statement) = match known {
-            Some(statement) => {
-                self.give(&statement, server, ways.server);
-                self.lend_to_message(&statement.effects, server, ways.server, around);
-                Self::before_bind(&statement.effects, server, ways.server);
-                frontend::bind(ways.server.insert(), bind.portal, &statement.name, bind.rest);
-                let tail = name::tail(name::of_protocol(bind.statement));
-                (statement.effects.clone(), Some(Bound { statement, tail, meant }))
-            }
-            _ if bind.statement.is_empty() => {
-                let effects = self.give_unnamed(server, ways);
-                self.lend_to_message(&effects, server, ways.server, around);
-                Self::before_bind(&effects, server, ways.server);
+        if let Some(statement) = self.statement(bind.statement, server, around) {
+            self.bind_ours(statement, &bind, server, ways, around);
+            return Step::Next;
+        }
+        let effects = if bind.statement.is_empty() {
+            let effects = self.give_unnamed(server, ways);
+            self.lend_to_message(&effects, server, ways.server, around);
+            Self::before_bind(&effects, server, ways.server);
+            ways.server.forward(range);
+            effects
+        } else {
+            let stranger = Stranger::of(bind.statement);
+            if stranger.is_plain() {
                 ways.server.forward(range);
-                (effects, None)
+            } else {
+                frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
             }
-            _ => {
-                let stranger = Stranger::of(bind.statement);
-                if stranger.is_plain() {
-                    ways.server.forward(range);
-                } else {
-                    frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
-                }
-                (Effects::None, None)
-            }
+            Effects::None
         };
         self.note_portal(bind.portal, effects.bound(bind.rest));
-        server.owed.push(Owed::Bind(statement));
+        server.owed.push_light(Kind::Bind);
         Step::Next
+    }
+
+    fn bind_ours(
+        &mut self,
+        statement: Arc<Statement>,
+        bind: &Bind<'_>,
+        server: &mut ServerSession,
+        ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
+    ) {
+        let meant = self.meant.take();
+        self.give(&statement, server, ways.server);
+        if !statement.effects.is_none() {
+            self.lend_to_message(&statement.effects, server, ways.server, around);
+            Self::before_bind(&statement.effects, server, ways.server);
+        }
+        frontend::bind(ways.server.insert(), bind.portal, &statement.name, bind.rest);
+        self.note_portal(bind.portal, statement.effects.clone().bound(bind.rest));
+        let tail = name::tail(name::of_protocol(bind.statement));
+        server.owed.push_bind(Bound { statement, tail, meant });
     }
 
     /// Makes sure the unnamed statement on the server is this client's, or that there is none.

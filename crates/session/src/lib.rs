@@ -21,6 +21,7 @@ mod from_client;
 mod from_server;
 pub mod fuzz;
 mod lend;
+mod line;
 mod long;
 mod name;
 mod outgoing;

@@ -31,6 +31,10 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         server.intake = Intake::Unsynced;
+        if self.parse_again_unnamed(server, frame.body, around) {
+            ways.server.forward(range);
+            return Step::Next;
+        }
         // A malformed body is for the server to refuse.
         let parsed = Parse::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
         let Some(parse) = parsed else {
@@ -61,8 +65,35 @@ impl ClientSession {
         self.on_parse_named(server, &parse, range, ways, around)
     }
 
-    /// Whether the unnamed statement is parsed from the same message once more, as many drivers do for each execution,
-    /// and is known to leave nothing behind.
+    /// The unnamed statement is parsed from the same message once more, as many drivers do for each execution, under
+    /// the settings of a new connection as before, and leaves nothing behind: only its number is another.
+    fn parse_again_unnamed(
+        &mut self,
+        server: &mut ServerSession,
+        message: &[u8],
+        around: &mut impl Surroundings,
+    ) -> bool {
+        let Unnamed::Kept { key, body, effects: Effects::None, rules, settings: None } =
+            &mut self.unnamed
+        else {
+            return false;
+        };
+        // What is sent behind something that is not answered yet may be discarded, and is noted in full.
+        if body[..] != *message
+            || *rules != server.rules
+            || server.unsettled
+            || !server.owed.is_empty()
+            || !self.settings.seen().environment().is_empty()
+        {
+            return false;
+        }
+        *key = around.unnamed_key();
+        server.unnamed = *key;
+        server.owed.push_light(Kind::ParseUnnamed);
+        true
+    }
+
+    /// Whether the unnamed statement is parsed from the same message once more, and is known to leave nothing behind.
     fn has_just_parsed(&self, message: &[u8], server: &ServerSession) -> bool {
         matches!(
             &self.unnamed,
@@ -83,10 +114,8 @@ impl ClientSession {
             Unnamed::Kept { body, .. } => body,
             _ => Box::default(),
         };
-        if kept[..] != *body {
-            kept.clear();
-            kept.extend_from_slice(body);
-        }
+        kept.clear();
+        kept.extend_from_slice(body);
         self.unnamed = Unnamed::Kept { key, body: kept, effects, rules: server.rules, settings };
     }
 

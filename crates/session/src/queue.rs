@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use crate::{
     effect::Effects,
-    expect::{Ours, Owed},
+    expect::{Bound, Ours, Owed},
+    line::Line,
 };
 
 /// What an entry is.
@@ -26,6 +27,8 @@ pub(crate) enum Kind {
     ParseOther,
     /// `Owed::Bind` of the unnamed statement, or one that is not ours.
     Bind,
+    /// `Owed::Bind` of one of ours, which is remembered in case of an error.
+    BindOurs,
     DescribeStatement,
     DescribePortal,
     /// `Owed::Execute` that leaves nothing behind.
@@ -46,6 +49,7 @@ impl Kind {
             Owed::ParseUnnamed => Self::ParseUnnamed,
             Owed::ParseOther => Self::ParseOther,
             Owed::Bind(None) => Self::Bind,
+            Owed::Bind(Some(Bound { meant: None, .. })) => Self::BindOurs,
             Owed::DescribeStatement => Self::DescribeStatement,
             Owed::DescribePortal => Self::DescribePortal,
             Owed::Execute(Effects::None) => Self::Execute,
@@ -61,7 +65,7 @@ impl Kind {
     #[inline]
     fn entry(self) -> Option<&'static Owed> {
         Some(match self {
-            Self::Heavy | Self::HeavyUnanswered => return None,
+            Self::Heavy | Self::HeavyUnanswered | Self::BindOurs => return None,
             Self::Query => &Owed::Query(Effects::None, 0),
             Self::Function => &Owed::Function,
             Self::Sync => &Owed::Sync,
@@ -80,7 +84,7 @@ impl Kind {
 
     #[inline]
     fn is_heavy(self) -> bool {
-        matches!(self, Self::Heavy | Self::HeavyUnanswered)
+        matches!(self, Self::Heavy | Self::HeavyUnanswered | Self::BindOurs)
     }
 
     /// Whether the server does not answer it: its turn is over as soon as it comes.
@@ -104,7 +108,7 @@ pub(crate) enum AfterCopy {
 /// The queue itself.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    kinds: VecDeque<Kind>,
+    kinds: Line<Kind>,
     /// One for each heavy kind, in order.
     heavy: VecDeque<Owed>,
 }
@@ -122,10 +126,16 @@ impl Queue {
         self.kinds.len()
     }
 
+    /// What all entries are, in order.
+    #[inline]
+    pub(crate) fn kinds(&self) -> &[Kind] {
+        self.kinds.waiting()
+    }
+
     /// What the entry is whose replies come next.
     #[inline]
     pub(crate) fn front_kind(&self) -> Option<Kind> {
-        self.kinds.front().copied()
+        self.kinds.front()
     }
 
     /// The entry whose replies come next.
@@ -166,29 +176,53 @@ impl Queue {
     /// Takes the front entry, whose replies are complete.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Owed> {
-        let kind = self.kinds.pop_front()?;
+        let kind = self.kinds.pop()?;
         if kind.is_heavy() { self.heavy.pop_front() } else { light(kind) }
     }
 
     /// Forgets the front entry.
     #[inline]
     pub(crate) fn forget_front(&mut self) {
-        if self.kinds.pop_front().is_some_and(Kind::is_heavy) {
+        if self.kinds.pop().is_some_and(Kind::is_heavy) {
             self.heavy.pop_front();
         }
+    }
+
+    /// Forgets the first entries, as many as `count`.
+    #[inline]
+    pub(crate) fn forget(&mut self, count: usize) {
+        for kind in self.kinds.waiting().iter().take(count) {
+            if kind.is_heavy() {
+                self.heavy.pop_front();
+            }
+        }
+        self.kinds.skip(count);
+    }
+
+    /// Adds entries that have nothing to remember.
+    #[inline]
+    pub(crate) fn push_light_run(&mut self, kinds: &[Kind]) {
+        self.kinds.push_all(kinds);
     }
 
     /// Adds an entry that has nothing to remember.
     #[inline]
     pub(crate) fn push_light(&mut self, kind: Kind) {
         debug_assert!(!kind.is_heavy(), "a heavy entry has to be pushed whole");
-        self.kinds.push_back(kind);
+        self.kinds.push(kind);
+    }
+
+    /// Adds an entry for a Bind of one of our statements.
+    #[inline]
+    pub(crate) fn push_bind(&mut self, bound: Bound) {
+        self.kinds.push(if bound.meant.is_none() { Kind::BindOurs } else { Kind::Heavy });
+        self.heavy.push_back(Owed::Bind(Some(bound)));
     }
 
     /// Adds an entry for what is being sent.
     pub(crate) fn push(&mut self, owed: Owed) {
         let kind = Kind::of(&owed);
-        self.kinds.push_back(kind);
+        self.kinds.push(kind);
         if kind.is_heavy() {
             self.heavy.push_back(owed);
         }
@@ -197,7 +231,7 @@ impl Queue {
     /// The entries in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Owed> {
         let mut heavy = self.heavy.iter();
-        self.kinds.iter().filter_map(move |kind| kind.entry().or_else(|| heavy.next()))
+        self.kinds.waiting().iter().filter_map(move |kind| kind.entry().or_else(|| heavy.next()))
     }
 
     /// After an error in the extended protocol the server discards everything up to the next Sync
@@ -207,12 +241,15 @@ impl Queue {
         let found =
             self.iter().position(|owed| matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)));
         let end = found.unwrap_or(self.kinds.len());
-        let heavy = self.kinds.iter().take(end).filter(|kind| kind.is_heavy()).count();
+        let discarded = self.kinds.waiting().get(..end).unwrap_or_default();
+        let heavy = discarded.iter().filter(|kind| kind.is_heavy()).count();
         let mut heavy = self.heavy.drain(..heavy).rev();
-        for kind in self.kinds.drain(..end).rev() {
-            let entry = if kind.is_heavy() { heavy.next() } else { light(kind) };
+        for kind in discarded.iter().rev() {
+            let entry = if kind.is_heavy() { heavy.next() } else { light(*kind) };
             entry.into_iter().for_each(&mut undo);
         }
+        drop(heavy);
+        self.kinds.skip(end);
         found.is_some()
     }
 
@@ -230,10 +267,10 @@ impl Queue {
     /// The server has begun to read COPY data for the front entry: Syncs and Flushes that were sent before the end of
     /// the data are ignored by it (postgres.c, COPY FROM STDIN). The answer is what the client has sent behind them.
     pub(crate) fn ignore_syncs_of_copy(&mut self) -> AfterCopy {
-        while matches!(self.kinds.get(1), Some(Kind::Sync | Kind::Refusal)) {
+        while matches!(self.kinds.waiting().get(1), Some(Kind::Sync | Kind::Refusal)) {
             self.kinds.remove(1);
         }
-        match self.kinds.get(1) {
+        match self.kinds.waiting().get(1) {
             None => AfterCopy::Nothing,
             Some(Kind::CopyEnd) => AfterCopy::End,
             Some(_) => AfterCopy::Other,
@@ -259,7 +296,7 @@ impl Queue {
 
     fn remove_second(&mut self) {
         if self.kinds.remove(1).is_some_and(Kind::is_heavy) {
-            let place = usize::from(self.kinds.front().is_some_and(|kind| kind.is_heavy()));
+            let place = usize::from(self.kinds.front().is_some_and(Kind::is_heavy));
             self.heavy.remove(place);
         }
     }
@@ -267,8 +304,8 @@ impl Queue {
     /// Gives back memory that a long pipeline needed.
     #[inline]
     pub(crate) fn shrink(&mut self) {
-        if self.kinds.capacity() > KEPT && self.kinds.is_empty() {
-            self.kinds.shrink_to(KEPT);
+        self.kinds.shrink(KEPT);
+        if self.heavy.capacity() > KEPT && self.heavy.is_empty() {
             self.heavy.shrink_to(KEPT);
         }
     }
@@ -281,7 +318,7 @@ const KEPT: usize = 64;
 #[inline]
 fn light(kind: Kind) -> Option<Owed> {
     Some(match kind {
-        Kind::Heavy | Kind::HeavyUnanswered => return None,
+        Kind::Heavy | Kind::HeavyUnanswered | Kind::BindOurs => return None,
         Kind::Query => Owed::Query(Effects::None, 0),
         Kind::Function => Owed::Function,
         Kind::Sync => Owed::Sync,

@@ -1,7 +1,7 @@
 //! Runs of frames of a server that go to its client as they are: rows, and replies to what leaves nothing behind. Most
 //! frames are in such runs, and are judged here by tag, length and the kind of what is owed alone.
 
-use trunkline_wire::frame::peek;
+use trunkline_wire::frame::{HEADER, peek};
 
 use crate::{
     client::ClientSession,
@@ -44,16 +44,14 @@ const ROWS: Tags = Tags::of(b"DdN");
 /// matter.
 const PLAIN_QUERY: Tags = Tags::of(b"TDCINHdcn");
 
-/// What a frame is to the entry whose reply it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// More of the reply follows.
-    More,
-    /// The reply is complete.
-    End,
-    /// It must be looked at.
-    Other,
-}
+/// What completes a Describe.
+const DESCRIBED: Tags = Tags::of(b"Tn");
+
+/// What completes an Execute.
+const EXECUTED: Tags = Tags::of(b"CIs");
+
+/// Nothing does.
+const NOTHING: Tags = Tags::of(b"");
 
 impl ClientSession {
     /// Lets whole frames at the start of `data`, which begins `at` this place of the burst, go to the client; as if
@@ -77,55 +75,59 @@ impl ClientSession {
 
 impl ServerSession {
     fn take_run(&mut self, data: &[u8]) -> usize {
-        let mut rest = data;
-        while let Some(kind) = self.owed.front_kind() {
+        let (mut rest, mut answered) = (data, 0_usize);
+        let kinds = self.owed.kinds();
+        while let Some(kind) = kinds.get(answered).copied() {
             if kind == Kind::Query && !self.copying {
-                rest = after(PLAIN_QUERY, rest);
+                rest = behind(PLAIN_QUERY, rest);
                 break;
             }
-            let Ok(Some(header)) = peek(rest) else { break };
-            let Some((_, behind)) = rest.split_at_checked(header.len) else { break };
-            match Self::part(kind, header.tag, self.unnamed) {
-                Part::More => rest = after(ROWS, behind),
-                Part::End => {
-                    rest = behind;
-                    self.copying = false;
-                    self.owed.forget_front();
-                    if self.owed.front_kind().is_some_and(Kind::is_unanswered) {
-                        break;
-                    }
+            let Some((completion, ends)) = self.ending(kind) else { break };
+            if let Some((head, after)) = rest.split_first_chunk::<HEADER>()
+                && *head == [completion, 0, 0, 0, 4]
+            {
+                rest = after;
+            } else {
+                let (at_end, next) = behind_rows(rest);
+                rest = at_end;
+                let Some((tag, after)) = next else { break };
+                if !ends.has(tag) && tag != completion {
+                    break;
                 }
-                Part::Other => break,
+                rest = after;
             }
+            answered = answered.wrapping_add(1);
+            if kinds.get(answered).is_some_and(|next| next.is_unanswered()) {
+                break;
+            }
+        }
+        if answered > 0 {
+            self.copying = false;
+            self.owed.forget(answered);
         }
         data.len().wrapping_sub(rest.len())
     }
 
+    /// What completes an entry of this kind: a message without a body, with this tag (0 for none), or one of these.
+    /// Nothing if each of its replies must be looked at.
     #[inline]
-    fn part(kind: Kind, tag: u8, unnamed: u64) -> Part {
-        let ends = match kind {
-            Kind::Heavy | Kind::HeavyUnanswered | Kind::CopyEnd => return Part::Other,
-            Kind::Query | Kind::Function | Kind::Sync | Kind::Refusal => false,
-            Kind::ParseUnnamed => tag == b'1' && unnamed != UNNAMED_UNKNOWN,
-            Kind::ParseOther => tag == b'1',
-            Kind::Bind => tag == b'2',
-            Kind::DescribeStatement | Kind::DescribePortal => matches!(tag, b'T' | b'n'),
-            Kind::Execute => matches!(tag, b'C' | b'I' | b's'),
-            Kind::Close | Kind::CloseUnnamed => tag == b'3',
-        };
-        if ends {
-            Part::End
-        } else if ROWS.has(tag) {
-            Part::More
-        } else {
-            Part::Other
-        }
+    fn ending(&self, kind: Kind) -> Option<(u8, Tags)> {
+        Some(match kind {
+            Kind::Heavy | Kind::HeavyUnanswered | Kind::CopyEnd => return None,
+            Kind::Query | Kind::Function | Kind::Sync | Kind::Refusal => (0, NOTHING),
+            Kind::ParseUnnamed if self.unnamed == UNNAMED_UNKNOWN => (0, NOTHING),
+            Kind::ParseUnnamed | Kind::ParseOther => (b'1', NOTHING),
+            Kind::Bind | Kind::BindOurs => (b'2', NOTHING),
+            Kind::DescribeStatement | Kind::DescribePortal => (0, DESCRIBED),
+            Kind::Execute => (0, EXECUTED),
+            Kind::Close | Kind::CloseUnnamed => (b'3', NOTHING),
+        })
     }
 }
 
 /// What follows the whole frames with these tags at the start of `data`.
 #[inline]
-fn after(tags: Tags, data: &[u8]) -> &[u8] {
+fn behind(tags: Tags, data: &[u8]) -> &[u8] {
     let mut rest = data;
     while let Ok(Some(header)) = peek(rest)
         && tags.has(header.tag)
@@ -134,6 +136,22 @@ fn after(tags: Tags, data: &[u8]) -> &[u8] {
         rest = behind;
     }
     rest
+}
+
+/// What follows the whole rows at the start of `data`; and if a whole frame of another kind does, its tag and what
+/// follows it.
+#[inline]
+fn behind_rows(data: &[u8]) -> (&[u8], Option<(u8, &[u8])>) {
+    let mut rest = data;
+    while let Ok(Some(header)) = peek(rest)
+        && let Some((_, behind)) = rest.split_at_checked(header.len)
+    {
+        if !ROWS.has(header.tag) {
+            return (rest, Some((header.tag, behind)));
+        }
+        rest = behind;
+    }
+    (rest, None)
 }
 
 #[cfg(test)]

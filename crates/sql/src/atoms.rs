@@ -68,16 +68,25 @@ pub(crate) const fn pack(word: &[u8]) -> u64 {
     if word.len() > 8 {
         return 0;
     }
+    if let (Some(head), Some(tail)) = (word.first_chunk::<4>(), word.last_chunk::<4>()) {
+        // The two overlap in words of less than eight bytes; what they share is the same in both.
+        let head = wide(u32::from_be_bytes(*head) | 0x2020_2020);
+        let tail = wide(u32::from_be_bytes(*tail) | 0x2020_2020);
+        return head << (8 * (word.len() - 4)) | tail;
+    }
     let mut packed = 0;
     let mut rest = word;
     while let [byte, more @ ..] = rest {
-        #[expect(
-            clippy::as_conversions,
-            reason = "`u64::from` cannot be called in a const function; u8 widens losslessly"
-        )]
-        let wide = (*byte | 0x20) as u64;
-        packed = packed << 8 | wide;
+        packed = packed << 8 | wide(u32::from_be_bytes([0, 0, 0, *byte | 0x20]));
         rest = more;
     }
     packed
+}
+
+#[expect(
+    clippy::as_conversions,
+    reason = "`u64::from` cannot be called in a const function; u32 widens losslessly"
+)]
+const fn wide(word: u32) -> u64 {
+    word as u64
 }
