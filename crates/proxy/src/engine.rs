@@ -26,6 +26,7 @@ mod retire;
 mod server;
 mod shared;
 mod slot;
+mod tally;
 mod to_client;
 mod to_server;
 mod wheel;

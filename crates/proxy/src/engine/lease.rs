@@ -167,20 +167,26 @@ impl Worker {
 
     /// The client's transaction is over: the server goes to whoever is next.
     pub(super) fn release(&mut self, client_index: usize, server_index: usize) {
-        self.keep_no_longer(client_index);
-        if let (Some(client), Some(server)) =
+        let (Some(client), Some(server)) =
             (self.clients.get_mut(client_index), self.servers.get_mut(server_index))
-        {
-            client.session.end_lease(&mut server.session);
-            client.state = ClientState::Idle;
-            let goes_on = client.readable || !client.held.is_empty();
-            if goes_on {
-                self.again.push_back(Again::Client(client_index));
-            } else {
-                self.arm_client(client_index);
-            }
+        else {
+            return;
+        };
+        client.session.end_lease(&mut server.session);
+        client.state = ClientState::Idle;
+        let (kept, pool_index) = (client.kept, client.pool);
+        if client.readable || !client.held.is_empty() {
+            self.again.push_back(Again::Client(client_index));
+        } else if !self.times.untimed || client.leaving.is_some() {
+            self.arm_client(client_index);
         }
-        self.rest_client(client_index);
+        if kept {
+            self.keep_no_longer(client_index);
+        }
+        let removed = self.pools.get(pool_index).is_some_and(|pool| pool.family.is_removed());
+        if self.draining || removed {
+            self.rest_client(client_index);
+        }
         self.park(server_index);
     }
 
@@ -272,40 +278,6 @@ impl Worker {
         }
         self.send_reply(client_index);
         self.again.push_back(Again::Client(client_index));
-    }
-
-    /// Counts what has just been answered.
-    pub(super) fn count_query(&mut self, client_index: usize, server_index: usize) {
-        let (Some(client), Some(server)) =
-            (self.clients.get_mut(client_index), self.servers.get(server_index))
-        else {
-            return;
-        };
-        let Some(pool) = self.pools.get_mut(client.pool) else { return };
-        if client.query_since != 0 {
-            let took = self.now.saturating_sub(client.query_since);
-            pool.stats.queries = pool.stats.queries.wrapping_add(1);
-            pool.stats.query_us = pool.stats.query_us.wrapping_add(took);
-            if self.settings.log.min_duration_statement.is_some_and(|least| took >= us(least)) {
-                tracing::info!(
-                    client = %client.rare.peer, user = %pool.family.user,
-                    database = %pool.family.database, server_pid = server.about.pid,
-                    "statement took {}.{:03} ms", took / 1000, took % 1000
-                );
-            }
-            client.query_since = if server.session.is_busy() { self.now } else { 0 };
-            client.cancelled_at = 0;
-        }
-        if client.transaction_since != 0
-            && server.session.status() == trunkline_session::TxStatus::Idle
-        {
-            pool.stats.transactions = pool.stats.transactions.wrapping_add(1);
-            pool.stats.transaction_us = pool
-                .stats
-                .transaction_us
-                .wrapping_add(self.now.saturating_sub(client.transaction_since));
-            client.transaction_since = client.query_since;
-        }
     }
 }
 

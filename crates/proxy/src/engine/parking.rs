@@ -1,8 +1,9 @@
 //! Where a server goes that nobody uses: to who waits here, to another loop, or into the pool.
 
 use super::{
+    local::LocalPool,
     message::Message,
-    slot::{ClientState, Moving, ServerState},
+    slot::{ClientState, Moving, Server, ServerState},
     worker::Worker,
 };
 use crate::pool::Way;
@@ -18,17 +19,10 @@ impl Worker {
         }
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
         let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
-        let surplus = server.about.permit.is_surplus();
-        if aged || surplus || !pool.wants(server.about.node, server.about.generation, self.primary)
-        {
-            self.retire(index);
-            return;
-        }
-        let slack = self.times.slack;
-        if let Some(since) = server.about.permit.claimed_since(self.now)
-            && pool
-                .oldest_everywhere(self.index)
-                .is_none_or(|oldest| since.saturating_add(slack) < oldest)
+        if aged
+            || !pool.wants(server.about.node, server.about.generation, self.primary)
+            || server.about.permit.is_pressed()
+                && must_go(server, pool, (self.index, self.now, self.times.slack))
         {
             self.retire(index);
             return;
@@ -42,7 +36,7 @@ impl Worker {
         }
         let oldest = pool.waiters.front().map(|waiter| waiter.since);
         let way = if pool.family.is_spread() && server.is_movable() {
-            pool.family.faces.way(self.index, oldest, slack)
+            pool.family.faces.way(self.index, oldest, self.times.slack)
         } else {
             oldest.map_or(Way::Nobody, |_| Way::Own)
         };
@@ -53,18 +47,18 @@ impl Worker {
             }
             Way::Other(other) => self.move_to(index, other),
             Way::Nobody if server.about.permit.is_reserve() => self.retire(index),
-            Way::Nobody => self.rest(index),
+            Way::Nobody if pool.family.is_spread() => self.rest(index),
+            Way::Nobody => pool.idle.push(index),
         }
     }
 
-    /// Parks a server of a pool for which nobody waits here.
+    /// Parks a server of a pool that is dealt to all loops, for which nobody waits here.
     fn rest(&mut self, index: usize) {
         let Some(server) = self.servers.get_mut(index) else { return };
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
         pool.idle.push(index);
         // A waiter that another loop enqueues at this moment is seen now, or sees the parked connection.
-        if pool.family.is_spread()
-            && let Some(other) = pool.family.faces.rest(self.index, pool.idle_count())
+        if let Some(other) = pool.family.faces.rest(self.index, pool.idle_count())
             && server.is_movable()
         {
             pool.idle.pop();
@@ -168,4 +162,15 @@ impl Worker {
         }
         asked
     }
+}
+
+/// Whether a server whose caps are under pressure gives up its place, seen by loop `own` at `now`: there are too many, or
+/// the place is claimed by one who has waited for longer than all who wait for this server, and more than `slack`.
+#[cold]
+fn must_go(server: &Server, pool: &LocalPool, (own, now, slack): (usize, u64, u64)) -> bool {
+    let permit = &server.about.permit;
+    permit.is_surplus()
+        || permit.claimed_since(now).is_some_and(|since| {
+            pool.oldest_everywhere(own).is_none_or(|oldest| since.saturating_add(slack) < oldest)
+        })
 }

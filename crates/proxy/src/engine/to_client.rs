@@ -9,6 +9,7 @@ use super::{
     link::Received,
     readiness::Token,
     slot::{Client, ClientState, Server, ServerState, Stream},
+    tally::count_answer,
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -184,15 +185,16 @@ impl Worker {
 
     /// The server has answered everything it was asked so far.
     fn after_ready(&mut self, client_index: usize, index: usize) {
-        if !self.client_is(client_index, ClientState::Leased(index)) {
-            return;
-        }
-        self.count_query(client_index, index);
         let (Some(client), Some(server)) =
-            (self.clients.get(client_index), self.servers.get(index))
+            (self.clients.get_mut(client_index), self.servers.get(index))
         else {
             return;
         };
+        if client.state != ClientState::Leased(index) {
+            return;
+        }
+        let Some(pool) = self.pools.get_mut(client.pool) else { return };
+        count_answer(client, server, pool, self.now, &self.times);
         if server.session.is_ending() {
             return;
         }
@@ -304,7 +306,7 @@ fn judge_burst(
             out.forward(0..outcome.taken);
         }
     }
-    loop {
+    while outcome.taken < data.len() {
         let rest = data.get(outcome.taken..).unwrap_or_default();
         let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);
         outcome.taken = outcome.taken.saturating_add(run);
@@ -346,4 +348,5 @@ fn judge_burst(
             }
         }
     }
+    outcome
 }

@@ -143,7 +143,7 @@ fn judge_burst(
 ) -> (usize, Burst) {
     let mut taken = continue_stream(client, server, data, ways);
     let plain = SHORT_MAX.min(max_message);
-    while !server.session.is_full() {
+    while taken < data.len() && !server.session.is_full() {
         let rest = data.get(taken..).unwrap_or_default();
         let run = client.session.send_run(&mut server.session, rest, taken, plain, ways.server);
         taken = taken.saturating_add(run);

@@ -10,7 +10,6 @@ use std::{
 
 use bytes::BytesMut;
 use slab::Slab;
-use tokio::time::Instant;
 use trunkline_settings::Settings;
 
 use super::{
@@ -154,7 +153,28 @@ impl Worker {
         self.wheel.next().min(self.next_maintenance).saturating_sub(self.now)
     }
 
+    #[inline]
     fn on_events(&mut self, count: usize) {
+        if count == 1 {
+            // Under light load a turn serves a single socket.
+            if let Some(ready) = self.readiness.get(0) {
+                self.on_event(ready);
+            }
+        } else {
+            self.on_all_events(count);
+        }
+    }
+
+    #[inline]
+    fn on_event(&mut self, ready: Ready) {
+        match ready.token {
+            Token::Server(index) => self.on_server_event(index, ready),
+            Token::Client(index) => self.on_client_event(index, ready),
+            Token::Inbox => self.on_inbox(),
+        }
+    }
+
+    fn on_all_events(&mut self, count: usize) {
         let (mut clients, mut inbox) = (false, false);
         // Servers first: one that says goodbye now must not be given to a client of the same turn.
         for number in 0..count {
@@ -293,6 +313,8 @@ pub(super) struct Times {
     pub(super) server_check: u64,
     /// `pool.fairness_slack`.
     pub(super) slack: u64,
+    /// `log.min_duration_statement`; [`u64::MAX`] for none.
+    pub(super) slow_statement: u64,
 }
 
 impl Times {
@@ -307,25 +329,44 @@ impl Times {
             untimed,
             server_check: if check.is_zero() { u64::MAX } else { us(check) },
             slack: us(settings.pool.fairness_slack),
+            slow_statement: settings.log.min_duration_statement.map_or(u64::MAX, us),
         }
     }
 }
 
 /// The engine's clock.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock(Instant);
+pub(crate) struct Clock {
+    /// What the clock below said at the start.
+    started: i64,
+}
 
 impl Clock {
     /// A clock that starts now.
     pub(crate) fn start() -> Self {
-        Self(Instant::now())
+        Self { started: monotonic_us() }
     }
 
     /// Microseconds since the start; never 0, which means "none" in the slots.
     #[inline]
     pub(crate) fn now_us(self) -> u64 {
-        let elapsed = self.0.elapsed();
-        let whole = elapsed.as_secs().wrapping_mul(1_000_000);
-        whole.wrapping_add(u64::from(elapsed.subsec_micros())).max(1)
+        monotonic_us().wrapping_sub(self.started).max(1).unsigned_abs()
     }
+}
+
+/// Microseconds of `CLOCK_MONOTONIC`. Each turn of a loop asks, so there is no detour by types of time spans.
+#[cfg(not(test))]
+#[inline]
+fn monotonic_us() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.wrapping_mul(1_000_000).wrapping_add(now.tv_nsec / 1000)
+}
+
+/// Microseconds of a clock that drills set by hand.
+#[cfg(test)]
+fn monotonic_us() -> i64 {
+    static ORIGIN: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+    let origin = *ORIGIN.get_or_init(tokio::time::Instant::now);
+    let elapsed = tokio::time::Instant::now().saturating_duration_since(origin);
+    i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
 }

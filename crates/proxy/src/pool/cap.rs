@@ -70,6 +70,7 @@ impl Cap {
     }
 
     /// Whether more are open and staying than the limit allows, after it was lowered.
+    #[inline]
     pub(crate) fn is_exceeded(&self) -> bool {
         let limit = self.limit();
         limit != 0 && self.used().saturating_sub(self.leaving()) > limit
@@ -127,8 +128,14 @@ impl Permit {
         Ok(permit)
     }
 
-    /// Since when another family, which has no connection at all, waits for a place under one of its caps.
+    /// Whether, under one of its caps, somebody may claim its place, or there are more than the limit allows. Asked each
+    /// time a connection comes back.
     #[inline]
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.caps.iter().any(|cap| cap.claims.is_any() || cap.is_exceeded())
+    }
+
+    /// Since when another family, which has no connection at all, waits for a place under one of its caps.
     pub(crate) fn claimed_since(&self, now: u64) -> Option<u64> {
         self.caps.iter().filter_map(|cap| cap.claims.of_another(self.tenants.family, now)).min()
     }
