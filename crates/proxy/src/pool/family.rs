@@ -177,19 +177,19 @@ pub(crate) struct FamilyParts {
     pub(crate) policy: PoolPolicy,
     pub(crate) caps: Arc<PoolCaps>,
     pub(crate) loops: usize,
+    /// `pool.slots_per_worker`.
+    pub(crate) slots_per_loop: usize,
 }
 
 /// Generations of a family. Nodes whose numbers are so far apart share one: their connections are renewed together.
 const GENERATIONS: usize = 16;
 
-/// A pool is dealt to all loops when each gets at least this many slots.
-const SLOTS_PER_LOOP: usize = 8;
-
 impl Family {
     /// Makes a family and decides where it lives.
     pub(crate) fn new(parts: FamilyParts) -> Self {
-        let FamilyParts { id, database, user, startup, policy, caps, loops } = parts;
-        let spread = loops > 1 && policy.size >= loops.saturating_mul(SLOTS_PER_LOOP);
+        let FamilyParts { id, database, user, startup, policy, caps, loops, slots_per_loop } =
+            parts;
+        let spread = loops > 1 && policy.size >= loops.saturating_mul(slots_per_loop);
         let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
         Self {
             id,

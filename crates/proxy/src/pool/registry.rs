@@ -94,16 +94,17 @@ impl Registry {
         inner.logins = inner.logins.wrapping_add(1);
         let key = (database, user);
         let known = inner.known(key, &startup.others);
+        let dealing = (self.loops, settings.pool.slots_per_worker);
         let family = match known {
             Some(family) => family,
             None if startup.others.is_empty()
                 || inner.has_room(key, settings.pool.max_startup_variants) =>
             {
-                inner.found(key, &startup.others, policy.clone(), self.loops)
+                inner.found(key, &startup.others, policy.clone(), dealing)
             }
             None => match inner.known(key, &[]) {
                 Some(family) => family,
-                None => inner.found(key, &[], policy.clone(), self.loops),
+                None => inner.found(key, &[], policy.clone(), dealing),
             },
         };
         if family.is_removed() {
@@ -241,7 +242,7 @@ impl Inner {
         (database, user): (&Arc<str>, &Arc<str>),
         others: &[(Box<str>, Box<str>)],
         policy: PoolPolicy,
-        loops: usize,
+        (loops, slots_per_loop): (usize, usize),
     ) -> Arc<Family> {
         let caps = self.pool_caps(database, user, &policy);
         let id = self.next_id;
@@ -254,6 +255,7 @@ impl Inner {
             policy,
             caps,
             loops,
+            slots_per_loop,
         }));
         family.paused.store(self.pauses.holds(database), Ordering::Release);
         self.families.push(Arc::clone(&family));

@@ -69,6 +69,9 @@ group! {
         /// A returning connection serves the clients of its own worker thread first, unless a client of another
         /// thread has waited for longer by this much.
         pub fairness_slack: Duration = Duration::from_millis(5) => Kind::span(), Live, "\"1ms\"";
+        /// A pool lives on one worker thread until its `size` gives each thread so many server connections; then
+        /// they and its clients are dealt to all threads. One thread serves a small pool with less processor time.
+        pub slots_per_worker: usize = 16 => Kind::count(1, MOST), Restart, "4";
         /// Prepared statements kept on one server connection; beyond, the least used is closed.
         pub max_prepared_statements: usize = 500 => Kind::count(1, MOST), NewConnections, "100";
         /// Bytes of statement text that the prepared statements of one server connection may have together.

@@ -51,10 +51,11 @@ impl Crowd {
     fn new(loops: usize, size: usize) -> Self {
         let mut settings = Settings::default();
         settings.pool.size = size;
+        settings.pool.slots_per_worker = 5;
         settings.pool.wait_timeout = Duration::ZERO;
         let slack = u64::try_from(settings.pool.fairness_slack.as_micros()).expect("short");
         let mut drill = Drill::new(loops, settings);
-        let spread = size >= loops * 8;
+        let spread = size >= loops * 5;
         let homes: Vec<usize> = (0..CLIENTS).map(|n| if spread { n % loops } else { 0 }).collect();
         for home in &homes {
             drill.log_in(*home);
