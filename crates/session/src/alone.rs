@@ -81,9 +81,9 @@ impl ClientSession {
         let Ok(parse) = Parse::parse(frame.body) else { return false };
         let name = name::of_protocol(parse.name);
         if name.is_empty()
-            || self.names.contains_key(name)
+            || self.names.contains(name)
             || self.there.contains(name)
-            || self.names.len() >= self.limits.client_statements
+            || !self.has_room(&parse)
             || !name::is_text(parse.name, &self.seen)
         {
             return false;

@@ -1,9 +1,6 @@
 //! One client's conversation: what it has prepared, set and pinned, whichever server it talks to.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::BytesMut;
 use trunkline_sql::Rules;
@@ -13,6 +10,7 @@ use crate::{
     effect::Effects,
     expect::{Named, Ours, Owed, Purpose},
     long::Follow,
+    names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
     server::{ServerSession, TxStatus},
@@ -38,8 +36,8 @@ pub enum PoolMode {
 pub struct SessionLimits {
     /// Prepared statements per server connection.
     pub server_statements: StatementLimits,
-    /// Statement names per client; a client with more is pinned.
-    pub client_statements: usize,
+    /// Named statements per client; what a client prepares beyond lives on one server, which it keeps.
+    pub client_statements: StatementLimits,
     /// Bytes of an unnamed statement that are kept for another server; a longer one pins until it is replaced.
     pub unnamed_bytes: usize,
 }
@@ -48,7 +46,7 @@ impl Default for SessionLimits {
     fn default() -> Self {
         Self {
             server_statements: StatementLimits { count: 500, bytes: 4 << 20 },
-            client_statements: 10_000,
+            client_statements: StatementLimits { count: 10_000, bytes: 16 << 20 },
             unnamed_bytes: 16 << 10,
         }
     }
@@ -101,7 +99,7 @@ pub struct ClientSession {
     pub(crate) mode: PoolMode,
     pub(crate) settings: SettingsTrack,
     /// By the parts of their names that count.
-    pub(crate) names: BTreeMap<Box<[u8]>, Arc<Statement>>,
+    pub(crate) names: Names,
     /// Told apart from all other clients; 0 until its first lease.
     pub(crate) number: u64,
     /// What a name meant that has just been looked up, if the settings have changed that.
@@ -139,7 +137,7 @@ impl ClientSession {
         Self {
             mode,
             settings: SettingsTrack::new(base),
-            names: BTreeMap::new(),
+            names: Names::default(),
             there: BTreeSet::new(),
             meant: None,
             number: 0,
@@ -197,6 +195,7 @@ impl ClientSession {
             && !self.unnamed_holds(server)
     }
 
+    #[inline]
     fn unnamed_holds(&self, server: &ServerSession) -> bool {
         matches!(&self.unnamed, Unnamed::OnServer { key, .. } if *key == server.unnamed)
     }
@@ -229,6 +228,7 @@ impl ClientSession {
     }
 
     /// Tells the client the parameters in which this server differs from what it knows.
+    #[inline]
     pub(crate) fn tell_parameters(&mut self, server: &ServerSession, to_client: &mut BytesMut) {
         if Arc::ptr_eq(&self.seen, &server.reported) {
             return;
@@ -240,6 +240,7 @@ impl ClientSession {
     }
 
     /// Ends a lease with a server at rest: what the server has is now what the client has committed.
+    #[inline]
     pub fn end_lease(&mut self, server: &mut ServerSession) {
         let committed = self.settings.current();
         if server.base_lost {

@@ -76,7 +76,12 @@ impl ClientSession {
             self.lend_to_message(&statement.effects, server, ways.server, around);
             Self::before_bind(&statement.effects, server, ways.server);
         }
-        frontend::bind(ways.server.insert(), bind.portal, &statement.name, bind.rest);
+        let to_server = ways.server.insert();
+        if bind.portal.is_empty() {
+            frontend::bind_named(to_server, &statement.bind_names, bind.rest);
+        } else {
+            frontend::bind(to_server, bind.portal, &statement.name, bind.rest);
+        }
         self.note_portal(bind.portal, statement.effects.clone().bound(bind.rest));
         let tail = name::tail(name::of_protocol(bind.statement));
         server.owed.push_bind(Bound { statement, tail, meant });
@@ -233,8 +238,7 @@ impl ClientSession {
                 server.unnamed = 0;
                 server.owed.push(Owed::CloseUnnamed);
                 ways.server.forward(range);
-            } else if let Some((name, statement)) = self.names.remove_entry(name::of_protocol(name))
-            {
+            } else if let Some((name, statement)) = self.names.remove(name::of_protocol(name)) {
                 server.owed.push(Owed::Closed(Box::new(Named { name, statement })));
                 settle(server, ways.client);
             } else if let Some(name) = self.there.take(name::of_protocol(name)) {

@@ -98,6 +98,7 @@ impl ClientSession {
         self.names.remove(name);
         if self.there.remove(name) && self.there.is_empty() {
             self.pins.remove(PinReason::SqlPrepare);
+            self.pins.remove(PinReason::TooManyStatements);
         }
         if name.starts_with(RESERVED_PREFIX) {
             server.statements.remove_named(name);
@@ -108,6 +109,7 @@ impl ClientSession {
         self.names.clear();
         self.there.clear();
         self.pins.remove(PinReason::SqlPrepare);
+        self.pins.remove(PinReason::TooManyStatements);
         server.statements.clear();
         let mut unnamed = false;
         // What was sent after it is prepared later.

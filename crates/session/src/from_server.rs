@@ -150,7 +150,7 @@ impl ClientSession {
     }
 
     fn on_extended(
-        &self,
+        &mut self,
         server: &mut ServerSession,
         tag: u8,
         range: Range<usize>,
@@ -158,9 +158,15 @@ impl ClientSession {
     ) -> Reply {
         match (tag, server.owed.front()) {
             (b'2', Some(Owed::Bind(_)))
-            | (b'3', Some(Owed::Close | Owed::CloseUnnamed | Owed::CloseThere(_)))
+            | (b'3', Some(Owed::Close | Owed::CloseUnnamed))
             | (b'1', Some(Owed::ParseOther | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
                 server.owed.pop();
+            }
+            (b'3', Some(Owed::CloseThere(_))) => {
+                server.owed.pop();
+                if self.there.is_empty() {
+                    self.pins.remove(PinReason::TooManyStatements);
+                }
             }
             (b'1', Some(Owed::ParseUnnamed)) => {
                 server.owed.pop();

@@ -29,7 +29,7 @@ const SERVERS: usize = 2;
 /// Small ones, so that they are reached.
 const LIMITS: SessionLimits = SessionLimits {
     server_statements: StatementLimits { count: 2, bytes: 200 },
-    client_statements: 3,
+    client_statements: StatementLimits { count: 3, bytes: 1 << 20 },
     unnamed_bytes: 40,
 };
 

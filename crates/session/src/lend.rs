@@ -73,7 +73,7 @@ impl ClientSession {
                 Change::Mention(name) => (name, true),
                 _ => continue,
             };
-            if !self.names.contains_key(name) || there.contains(name) {
+            if !self.names.contains(name) || there.contains(name) {
                 continue;
             }
             match lendings.iter_mut().find(|known| known.name == *name) {

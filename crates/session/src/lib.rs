@@ -24,6 +24,7 @@ mod lend;
 mod line;
 mod long;
 mod name;
+mod names;
 mod outgoing;
 mod parse;
 mod pin;

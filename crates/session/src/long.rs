@@ -171,7 +171,7 @@ impl ClientSession {
         let counts = name::of_protocol(name);
         if self.mode == PoolMode::Session || self.is_there(counts, server) {
             server.owed.push(Owed::ParseOther);
-        } else if self.names.contains_key(counts) {
+        } else if self.names.contains(counts) {
             send_decoy(name, server, ways);
             server.owed.push(Owed::ParseOther);
         } else {

@@ -19,6 +19,7 @@ use crate::{
     queue::Kind,
     server::{Intake, ServerSession, TxStatus},
     setting::Folds,
+    statement::StatementLimits,
 };
 
 impl ClientSession {
@@ -128,7 +129,7 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         let name = name::of_protocol(parse.name);
-        if self.names.contains_key(name) {
+        if self.names.contains(name) {
             refuse_duplicate(server, parse, range, ways);
             return Step::Next;
         }
@@ -139,12 +140,13 @@ impl ClientSession {
             server.owed.push(Owed::ParseOther);
             return Step::Next;
         }
-        if self.names.len() >= self.limits.client_statements {
-            self.pins.add(PinReason::TooManyStatements);
-        }
         let effects = Self::effects_of(parse.text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
+        }
+        if !self.has_room(parse) {
+            self.parse_there(parse, &effects, server, range, ways);
+            return Step::Next;
         }
         // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared.
         let outlook = self.outlook(server);
@@ -173,6 +175,38 @@ impl ClientSession {
             self.hold(&statement, server, ways.server);
         }
         Step::Next
+    }
+
+    /// Whether the client may have one more named statement that any server can be given.
+    pub(crate) fn has_room(&self, parse: &Parse<'_>) -> bool {
+        let StatementLimits { count, bytes } = self.limits.client_statements;
+        let weight = parse.text.len().saturating_add(parse.types.len());
+        self.names.len() < count && self.names.bytes().saturating_add(weight) <= bytes
+    }
+
+    /// Leaves a statement to the server alone, under the client's own name: the client keeps that server.
+    fn parse_there(
+        &mut self,
+        parse: &Parse<'_>,
+        effects: &Effects,
+        server: &mut ServerSession,
+        range: Range<usize>,
+        ways: &mut Ways<'_, '_>,
+    ) {
+        let stranger = Stranger::of(parse.name);
+        if stranger.is_plain() {
+            ways.server.forward(range);
+        } else {
+            frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
+        }
+        let name: Box<[u8]> = name::of_protocol(parse.name).into();
+        self.there.insert(name.clone());
+        server.owed.push(Owed::ParseThere(name));
+        self.pins.add(PinReason::TooManyStatements);
+        if !effects.is_none() {
+            // Its executions are not followed.
+            self.pins.add(PinReason::HiddenState);
+        }
     }
 
     /// Whether the name is that of a statement on the server itself, or will be.

@@ -188,13 +188,11 @@ impl Queue {
         }
     }
 
-    /// Forgets the first entries, as many as `count`.
+    /// Forgets the first entries, as many as `count`, of which so many remember something.
     #[inline]
-    pub(crate) fn forget(&mut self, count: usize) {
-        for kind in self.kinds.waiting().iter().take(count) {
-            if kind.is_heavy() {
-                self.heavy.pop_front();
-            }
+    pub(crate) fn forget(&mut self, count: usize, heavy: usize) {
+        for _ in 0..heavy {
+            self.heavy.pop_front();
         }
         self.kinds.skip(count);
     }

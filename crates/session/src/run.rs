@@ -1,7 +1,7 @@
 //! Runs of frames of a server that go to its client as they are: rows, and replies to what leaves nothing behind. Most
 //! frames are in such runs, and are judged here by tag, length and the kind of what is owed alone.
 
-use trunkline_wire::frame::{HEADER, peek};
+use trunkline_wire::frame::peek;
 
 use crate::{
     client::ClientSession,
@@ -75,7 +75,7 @@ impl ClientSession {
 
 impl ServerSession {
     fn take_run(&mut self, data: &[u8]) -> usize {
-        let (mut rest, mut answered) = (data, 0_usize);
+        let (mut rest, mut answered, mut remembered) = (data, 0_usize, 0_usize);
         let kinds = self.owed.kinds();
         while let Some(kind) = kinds.get(answered).copied() {
             if kind == Kind::Query && !self.copying {
@@ -83,8 +83,9 @@ impl ServerSession {
                 break;
             }
             let Some((completion, ends)) = self.ending(kind) else { break };
-            if let Some((head, after)) = rest.split_first_chunk::<HEADER>()
-                && *head == [completion, 0, 0, 0, 4]
+            if completion != 0
+                && let [tag, 0, 0, 0, 4, after @ ..] = rest
+                && *tag == completion
             {
                 rest = after;
             } else {
@@ -97,13 +98,14 @@ impl ServerSession {
                 rest = after;
             }
             answered = answered.wrapping_add(1);
+            remembered = remembered.wrapping_add(usize::from(kind == Kind::BindOurs));
             if kinds.get(answered).is_some_and(|next| next.is_unanswered()) {
                 break;
             }
         }
         if answered > 0 {
             self.copying = false;
-            self.owed.forget(answered);
+            self.owed.forget(answered, remembered);
         }
         data.len().wrapping_sub(rest.len())
     }

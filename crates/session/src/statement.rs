@@ -20,6 +20,9 @@ pub const RESERVED_PREFIX: &[u8] = b"__trunkline_";
 /// The store is swept of statements that nobody holds when it has grown by this many since the last sweep.
 const SWEEP_STEP: usize = 1024;
 
+/// The same in bytes.
+const SWEEP_BYTES: usize = 4 << 20;
+
 /// The number of the pool takes so many bytes of an environment.
 const SCOPE_BYTES: usize = size_of::<u32>();
 
@@ -30,6 +33,8 @@ pub struct Statement {
     pub id: u64,
     /// Its name on every server: the reserved prefix and the number.
     pub name: Box<[u8]>,
+    /// The names in a Bind of it to the unnamed portal, each with its NUL.
+    pub bind_names: Box<[u8]>,
     /// The SQL text.
     pub text: Box<[u8]>,
     /// The parameter types of the Parse message, as on the wire (count and OIDs).
@@ -114,12 +119,15 @@ pub struct StatementStore {
     by_hash: BTreeMap<u64, Vec<Arc<Statement>>>,
     next_id: u64,
     held: usize,
-    sweep_at: usize,
+    bytes: usize,
+    /// So many statements, or bytes of them, are the next reason for a sweep.
+    sweep_at: StatementLimits,
 }
 
 impl Default for StatementStore {
     fn default() -> Self {
-        Self { by_hash: BTreeMap::new(), next_id: 1, held: 0, sweep_at: SWEEP_STEP }
+        let sweep_at = StatementLimits { count: SWEEP_STEP, bytes: SWEEP_BYTES };
+        Self { by_hash: BTreeMap::new(), next_id: 1, held: 0, bytes: 0, sweep_at }
     }
 }
 
@@ -138,7 +146,8 @@ impl StatementStore {
         let statement = self.make((text, types, environment), effects(), true);
         self.by_hash.entry(hash).or_default().push(Arc::clone(&statement));
         self.held = self.held.saturating_add(1);
-        if self.held >= self.sweep_at {
+        self.bytes = self.bytes.saturating_add(statement.weight());
+        if self.held >= self.sweep_at.count || self.bytes >= self.sweep_at.bytes {
             self.sweep();
         }
         statement
@@ -174,6 +183,7 @@ impl StatementStore {
         name.extend_from_slice(id.to_string().as_bytes());
         Arc::new(Statement {
             id,
+            bind_names: [b"\0", name.as_slice(), b"\0"].concat().into(),
             name: name.into(),
             text: text.into(),
             types: types.into(),
@@ -202,8 +212,14 @@ impl StatementStore {
             same.retain(|statement| Arc::strong_count(statement) > 1);
         }
         self.by_hash.retain(|_, same| !same.is_empty());
-        self.held = self.by_hash.values().map(Vec::len).sum();
-        self.sweep_at = self.held.saturating_mul(2).max(self.held.saturating_add(SWEEP_STEP));
+        let left = self.by_hash.values().flatten();
+        self.held = left.clone().count();
+        self.bytes = left.map(|statement| statement.weight()).sum();
+        let next = |now: usize, step| now.saturating_mul(2).max(now.saturating_add(step));
+        self.sweep_at = StatementLimits {
+            count: next(self.held, SWEEP_STEP),
+            bytes: next(self.bytes, SWEEP_BYTES),
+        };
     }
 }
 
@@ -334,6 +350,16 @@ mod tests {
         }
         assert!(store.len() < SWEEP_STEP, "{}", store.len());
         assert_eq!(kept.id, intern(&mut store, "select 1", "").id);
+    }
+
+    #[test]
+    fn long_statements_nobody_holds_are_swept_before_they_are_many() {
+        let mut store = StatementStore::default();
+        for number in 0..64 {
+            let text = format!("select '{}', {number}", "x".repeat(256 << 10));
+            intern(&mut store, &text, "");
+            assert!(store.bytes <= SWEEP_BYTES + (257 << 10), "{} bytes", store.bytes);
+        }
     }
 
     #[test]

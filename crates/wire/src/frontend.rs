@@ -16,7 +16,7 @@ pub use extended::{Bind, Close, Describe, Execute, PORTAL, Parse, STATEMENT};
 pub use head::{BindHead, ParseHead};
 pub use simple::{CopyFail, FunctionCall, Query};
 pub use write::{
-    bind, bind_head, close, copy_data, copy_done, copy_fail, describe, execute, flush,
+    bind, bind_head, bind_named, close, copy_data, copy_done, copy_fail, describe, execute, flush,
     function_call, parse, parse_head, password, query, sasl_initial, sasl_response, sync,
     terminate,
 };

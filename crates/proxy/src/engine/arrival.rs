@@ -95,7 +95,10 @@ impl Worker {
                 count: self.settings.pool.max_prepared_statements,
                 bytes: self.settings.pool.max_prepared_bytes,
             },
-            client_statements: self.settings.limits.max_client_statements,
+            client_statements: StatementLimits {
+                count: self.settings.limits.max_client_statements,
+                bytes: self.settings.limits.max_client_statement_bytes,
+            },
             ..SessionLimits::default()
         }
     }

@@ -361,9 +361,8 @@ impl Clock {
 fn monotonic_us() -> i64 {
     use nix::time::{ClockId, clock_gettime};
     // Every Linux has this clock: there is no error to tell of.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        now.tv_sec().wrapping_mul(1_000_000).wrapping_add(now.tv_nsec() / 1000)
-    })
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |now| now.tv_sec().wrapping_mul(1_000_000).wrapping_add(now.tv_nsec() / 1000))
 }
 
 /// Microseconds of a clock that drills set by hand.

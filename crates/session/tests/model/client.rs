@@ -13,7 +13,7 @@ use crate::shared::{Message, messages};
 /// So that unnamed statements are sometimes too long to keep, and servers often full.
 const LIMITS: SessionLimits = SessionLimits {
     server_statements: StatementLimits { count: 3, bytes: 400 },
-    client_statements: 4,
+    client_statements: StatementLimits { count: 4, bytes: 400 },
     unnamed_bytes: 60,
 };
 

@@ -189,7 +189,7 @@ impl Stage {
             match name {
                 "statements" => self.limits.server_statements.count = number,
                 "bytes" => self.limits.server_statements.bytes = number,
-                "names" => self.limits.client_statements = number,
+                "names" => self.limits.client_statements.count = number,
                 "unnamed" => self.limits.unnamed_bytes = number,
                 _ => panic!("no limit {name}"),
             }

@@ -30,7 +30,10 @@ group! {
         pub client_buffer: usize = 64 << 10 => Kind::Size { min: 16 << 10, max: 64 << 20 }, NewConnections, "\"256KiB\"";
         /// Largest message that is passed on. PostgreSQL's own limit is just below 1GiB.
         pub max_message: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 30 }, NewConnections, "\"64MiB\"";
-        /// Prepared statements that one client may hold; the next one is refused with SQLSTATE 53400.
+        /// Named prepared statements of one client that any server connection can be given. A client that prepares
+        /// more keeps one server connection for itself.
         pub max_client_statements: usize = 10_000 => Kind::count(1, MOST), NewConnections, "1000";
+        /// Bytes of statement text that these may have together.
+        pub max_client_statement_bytes: usize = 16 << 20 => Kind::Size { min: 4 << 10, max: 1 << 30 }, NewConnections, "\"64MiB\"";
     }
 }

@@ -47,6 +47,17 @@ pub fn bind(out: &mut BytesMut, portal: &[u8], statement: &[u8], rest: &[u8]) {
     out.extend_from_slice(rest);
 }
 
+/// Appends a Bind whose names are written already, portal and statement, each with its NUL.
+#[inline]
+pub fn bind_named(out: &mut BytesMut, names: &[u8], rest: &[u8]) {
+    let declared = names.len().saturating_add(rest.len()).saturating_add(4);
+    out.reserve(declared.saturating_add(1));
+    let [a, b, c, d] = length_word(declared).to_be_bytes();
+    out.extend_from_slice(&[tag::BIND, a, b, c, d]);
+    out.extend_from_slice(names);
+    out.extend_from_slice(rest);
+}
+
 /// Appends the start of a Bind of which `rest_len` more bytes (formats and values) are sent behind it.
 #[inline]
 pub fn bind_head(out: &mut BytesMut, portal: &[u8], statement: &[u8], rest_len: usize) {
