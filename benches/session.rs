@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use divan::{Bencher, black_box};
 use trunkline_session::{
-    ClientSession, LeaseStart, Outgoing, PoolMode, Reply, ServerSession, SessionLimits, SettingSet,
-    StatementStore, Step, Surroundings, Ways,
+    ClientSession, LeaseStart, OWED_MAX, Outgoing, PoolMode, Reply, ServerSession, SessionLimits,
+    SettingSet, StatementStore, Step, Surroundings, Ways,
 };
 use trunkline_testkit::peer::{answer, say};
 use trunkline_wire::Reported;
@@ -98,7 +98,13 @@ impl Pair {
         let mut ways = Ways { server: &mut out, client: &mut self.to_client };
         let mut at = 0;
         while let Some(rest) = request.get(at..).filter(|rest| !rest.is_empty()) {
-            let run = self.client.send_run(&mut self.server, rest, at, MAX_FRAME, ways.server);
+            let run = self.client.send_run(
+                &mut self.server,
+                rest,
+                at,
+                (MAX_FRAME, OWED_MAX),
+                ways.server,
+            );
             at += run;
             if run == 0
                 && let Ok(Some(frame)) = Frame::first(rest)

@@ -186,13 +186,16 @@ impl ClientSession {
         self.names.len()
     }
 
+    /// Whether it gives its server back between transactions.
+    #[inline]
+    pub fn shares_servers(&self) -> bool {
+        self.mode != PoolMode::Session && self.pins.is_empty()
+    }
+
     /// Whether the server may go back to the pool now.
     #[inline]
     pub fn may_release(&self, server: &ServerSession) -> bool {
-        self.mode != PoolMode::Session
-            && self.pins.is_empty()
-            && server.at_rest()
-            && !self.unnamed_holds(server)
+        self.shares_servers() && server.at_rest() && !self.unnamed_holds(server)
     }
 
     #[inline]

@@ -6,7 +6,6 @@ use trunkline_wire::frame::{HEADER, peek};
 use crate::{
     client::{ClientSession, Unnamed},
     effect::Effects,
-    expect::OWED_MAX,
     outgoing::Outgoing,
     queue::Kind,
     server::{Forgetting, Intake, ServerSession},
@@ -37,28 +36,34 @@ fn ordinary_end(data: &[u8]) -> Option<(&[u8], &'static [Kind])> {
 impl ClientSession {
     /// Lets whole frames at the start of `data`, which begins `at` this place of the burst, go to the server; as if
     /// each had been given to [`ClientSession::on_client`]. Says how many bytes they are; the next frame is another
-    /// one, longer than `most`, not whole, or broken.
+    /// one, longer than `longest`, not whole, or broken, or comes when so many replies are owed.
     #[inline]
     pub fn send_run(
         &self,
         server: &mut ServerSession,
         data: &[u8],
         at: usize,
-        most: usize,
+        (longest, owed): (usize, usize),
         out: &mut Outgoing<'_>,
     ) -> usize {
         // A Bind of a named statement is none of these: it is rewritten.
         if !matches!(data, [b'B', _, _, _, _, 0, 0, ..] | [b'D' | b'E' | b'S', ..]) {
             return 0;
         }
-        let run = self.take_run(server, data, most);
+        let run = self.take_run(server, data, longest, owed);
         if run > 0 {
             out.forward(at..at.saturating_add(run));
         }
         run
     }
 
-    fn take_run(&self, server: &mut ServerSession, data: &[u8], most: usize) -> usize {
+    fn take_run(
+        &self,
+        server: &mut ServerSession,
+        data: &[u8],
+        longest: usize,
+        owed: usize,
+    ) -> usize {
         // Portals that leave something behind, errors and COPY need a look at each message.
         if !self.portals.is_empty()
             || !matches!(server.intake, Intake::Messages | Intake::Unsynced)
@@ -69,7 +74,7 @@ impl ClientSession {
             return 0;
         }
         let mut rest = data;
-        while server.owed.len() < OWED_MAX {
+        while server.owed.len() < owed {
             if let Some((behind, kinds)) = ordinary_end(rest) {
                 server.owed.push_light_run(kinds);
                 server.intake = Intake::Messages;
@@ -78,7 +83,7 @@ impl ClientSession {
             }
             let Ok(Some(header)) = peek(rest) else { break };
             let Some((frame, behind)) = rest.split_at_checked(header.len) else { break };
-            if header.len > most {
+            if header.len > longest {
                 break;
             }
             let body = frame.get(HEADER..).unwrap_or_default();
@@ -119,6 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         client::{PoolMode, SessionLimits},
+        expect::OWED_MAX,
         setting::SettingSet,
     };
 
@@ -149,7 +155,7 @@ mod tests {
     fn what_follows_a_parse_is_one_run() {
         let (client, mut server) = pair();
         let data = [ordinary(), ordinary(), frame(b'P', b"\0SELECT 2\0\0\0")].concat();
-        assert_eq!(client.take_run(&mut server, &data, 100), 2 * ordinary().len());
+        assert_eq!(client.take_run(&mut server, &data, 100, OWED_MAX), 2 * ordinary().len());
         assert_eq!((server.owed_len(), server.intake), (8, Intake::Messages));
         assert_eq!(server.owed.front_kind(), Some(Kind::Bind));
     }
@@ -167,7 +173,11 @@ mod tests {
         ] {
             let (client, mut server) = pair();
             let data = [ordinary(), other].concat();
-            assert_eq!(client.take_run(&mut server, &data, 100), ordinary().len(), "{why}");
+            assert_eq!(
+                client.take_run(&mut server, &data, 100, OWED_MAX),
+                ordinary().len(),
+                "{why}"
+            );
         }
     }
 
@@ -189,7 +199,7 @@ mod tests {
         for (why, change) in changes {
             let (mut client, mut server) = pair();
             change(&mut client, &mut server);
-            assert_eq!(client.take_run(&mut server, &ordinary(), 100), 0, "{why}");
+            assert_eq!(client.take_run(&mut server, &ordinary(), 100, OWED_MAX), 0, "{why}");
             assert_eq!(server.owed_len(), 0, "{why}");
         }
     }
@@ -198,6 +208,6 @@ mod tests {
     fn a_run_ends_when_enough_is_owed() {
         let (client, mut server) = pair();
         let data = frame(b'S', b"").repeat(OWED_MAX + 10);
-        assert_eq!(client.take_run(&mut server, &data, 100), 5 * OWED_MAX);
+        assert_eq!(client.take_run(&mut server, &data, 100, OWED_MAX), 5 * OWED_MAX);
     }
 }

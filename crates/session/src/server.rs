@@ -201,7 +201,15 @@ impl ServerSession {
     /// on whether it does what it was asked, such as to forget all prepared statements.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.owed.len() >= OWED_MAX || self.forgetting == Forgetting::Asked
+        self.is_full_at(OWED_MAX)
+    }
+
+    /// The same with another limit for replies owed; a group of messages that ends with a Sync is not cut by it.
+    #[inline]
+    pub fn is_full_at(&self, most: usize) -> bool {
+        let owed = self.owed.len();
+        owed >= most && (self.intake == Intake::Messages || owed >= OWED_MAX)
+            || self.forgetting == Forgetting::Asked
     }
 
     /// The parameters it has reported.

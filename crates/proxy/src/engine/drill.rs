@@ -196,11 +196,19 @@ impl Drill {
     }
 
     fn ask(&mut self, client: usize, sql: &str) {
-        let mut message = vec![b'Q'];
-        message.extend(u32::try_from(sql.len() + 5).expect("short").to_be_bytes());
-        message.extend(sql.as_bytes());
-        message.push(0);
-        self.clients[client].send(&message);
+        self.ask_all(client, [sql]);
+    }
+
+    /// Several statements in one burst.
+    fn ask_all<'a>(&mut self, client: usize, all: impl IntoIterator<Item = &'a str>) {
+        let mut burst = Vec::new();
+        for sql in all {
+            burst.push(b'Q');
+            burst.extend(u32::try_from(sql.len() + 5).expect("short").to_be_bytes());
+            burst.extend(sql.as_bytes());
+            burst.push(0);
+        }
+        self.clients[client].send(&burst);
     }
 
     /// The statements that have come to a server.

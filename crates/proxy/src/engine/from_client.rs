@@ -67,7 +67,7 @@ impl Worker {
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
-                    || server.session.is_full()
+                    || server.session.is_full_at(self.owed_at_most(client, server))
             }),
         }
     }

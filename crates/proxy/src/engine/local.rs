@@ -155,6 +155,13 @@ impl LocalPool {
         if self.family.is_removed() { 0 } else { self.family.policy.load().min_idle }
     }
 
+    /// Whether somebody waits for a connection of this pool, here or at another loop.
+    #[inline]
+    pub(super) fn is_crowded(&self, own: usize) -> bool {
+        !self.waiters.is_empty()
+            || self.family.is_spread() && self.family.faces.oldest_elsewhere(own).is_some()
+    }
+
     /// How many clients have waited for longer than `patience`.
     pub(super) fn overdue(&self, now: u64, patience: u64) -> usize {
         self.waiters.iter().take_while(|it| now.saturating_sub(it.since) >= patience).count()

@@ -1,6 +1,6 @@
 //! From a client towards the server that serves it.
 
-use trunkline_session::{Long, Outgoing, Parcel, Step, Ways, is_expected};
+use trunkline_session::{Long, OWED_MAX, Outgoing, Parcel, Step, Ways, is_expected};
 use trunkline_wire::{
     Frame, Header, SqlState,
     backend::Report,
@@ -19,6 +19,9 @@ pub(super) const HOLD_MAX: usize = 256 << 10;
 
 /// What a client is told whose message is longer than the settings allow.
 pub(super) const TOO_LONG: &str = "message is longer than limits.max_message allows";
+
+/// Replies that may be owed to a client while others wait for a server.
+const OWED_IN_CROWD: usize = 128;
 
 /// The longest message of a kind that is always short (`PQ_SMALL_MESSAGE_LIMIT` of `libpq.h`, and its tag).
 const SHORT_MAX: usize = 10_001;
@@ -58,6 +61,12 @@ impl Worker {
         data: &[u8],
     ) -> usize {
         let (Some(client), Some(server)) =
+            (self.clients.get(index), self.servers.get(server_index))
+        else {
+            return data.len();
+        };
+        let most = self.owed_at_most(client, server);
+        let (Some(client), Some(server)) =
             (self.clients.get_mut(index), self.servers.get_mut(server_index))
         else {
             return data.len();
@@ -65,8 +74,8 @@ impl Worker {
         let mut out = Outgoing::new(data, &mut self.splice);
         let mut ways = Ways { server: &mut out, client: &mut self.reply };
         let mut around = self.shared.surroundings(&mut self.keys);
-        let max_message = self.settings.limits.max_message;
-        let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, max_message);
+        let limits = (self.settings.limits.max_message, most);
+        let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, limits);
         if client.query_since == 0 && taken > 0 {
             client.query_since = self.now;
             if client.transaction_since == 0 {
@@ -106,6 +115,21 @@ impl Worker {
         if end == Burst::Taken { taken } else { data.len() }
     }
 
+    /// How many replies may be owed to a client. One that sends statement after statement without a pause would keep
+    /// its server for ever, as there would always be a reply owed; when others wait, it sends less ahead, and after
+    /// `pool.fairness_slack` nothing more until all is answered: then the server goes to who waits, unless a
+    /// transaction is open.
+    #[inline]
+    pub(super) fn owed_at_most(&self, client: &Client, server: &Server) -> usize {
+        match self.pools.get(client.pool) {
+            Some(pool) if pool.is_crowded(self.index) && client.session.shares_servers() => {
+                let old = self.now.saturating_sub(server.since) > self.times.slack;
+                if old && server.session.is_busy() { 0 } else { OWED_IN_CROWD }
+            }
+            _ => OWED_MAX,
+        }
+    }
+
     pub(super) fn refuse_tag(&mut self, index: usize, tag: u8) {
         let message = format!("invalid frontend message type {tag}");
         self.refuse(index, &Report::fatal(SqlState::PROTOCOL_VIOLATION, &message));
@@ -132,20 +156,27 @@ impl Worker {
     }
 }
 
-/// Judges the frames of a burst of a client that holds `server`; says how many bytes were taken.
+/// Judges the frames of a burst of a client that holds `server`, until so many replies are owed; says how many bytes
+/// were taken.
 fn judge_burst(
     client: &mut Client,
     server: &mut Server,
     data: &[u8],
     ways: &mut Ways<'_, '_>,
     around: &mut Around<'_>,
-    max_message: usize,
+    (max_message, owed_at_most): (usize, usize),
 ) -> (usize, Burst) {
     let mut taken = continue_stream(client, server, data, ways);
     let plain = SHORT_MAX.min(max_message);
-    while taken < data.len() && !server.session.is_full() {
+    while taken < data.len() && !server.session.is_full_at(owed_at_most) {
         let rest = data.get(taken..).unwrap_or_default();
-        let run = client.session.send_run(&mut server.session, rest, taken, plain, ways.server);
+        let run = client.session.send_run(
+            &mut server.session,
+            rest,
+            taken,
+            (plain, owed_at_most),
+            ways.server,
+        );
         taken = taken.saturating_add(run);
         let rest = rest.get(run..).unwrap_or_default();
         let header = match peek(rest) {

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use trunkline_session::{
-    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PoolMode, Purpose, Reply, Step,
-    Unleased, Ways, unleased,
+    Alone, ClientSession, LeaseStart, Long, OWED_MAX, Outgoing, Parcel, PoolMode, Purpose, Reply,
+    Step, Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, frame::HEADER, frame::peek};
 
@@ -277,7 +277,7 @@ impl Shell {
         {
             let rest = &data[taken..];
             if in_runs(index) {
-                let (session, most) = (&client.session, usize::MAX);
+                let (session, most) = (&client.session, (usize::MAX, OWED_MAX));
                 let run = session.send_run(&mut server.session, rest, taken, most, ways.server);
                 taken += run;
                 if run > 0 {

@@ -164,3 +164,40 @@ async fn a_crowd_shares_servers_in_order_whatever_happens_first() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_pauses_gives_its_server_to_who_waits() {
+    const MANY: usize = 1000;
+    let mut settings = Settings::default();
+    settings.pool.size = 1;
+    let mut drill = Drill::new(1, settings);
+    let (hasty, patient) = (drill.log_in(0), drill.log_in(0));
+    drill.settle();
+    drill.ask(hasty, "SELECT 0");
+    drill.settle();
+    drill.ask(patient, "SELECT 'patient'");
+    drill.settle();
+    drill.ask_all(hasty, vec!["SELECT 1"; MANY]);
+    pass(Duration::from_millis(2)).await;
+    let (mut asked, mut place, mut told) = (0, None, 0);
+    for _ in 0..=MANY {
+        drill.settle();
+        for sql in drill.asked(0) {
+            if sql == "SELECT 'patient'" {
+                place = Some(asked);
+            }
+            asked += 1;
+        }
+        told += drill.told(hasty).matches('C').count();
+        pass(Duration::from_millis(1)).await;
+        drill.answer(0, "SELECT 1", b'I');
+    }
+    let place = place.expect("the patient one is served");
+    assert!((1..300).contains(&place), "served after {place}");
+    drill.settle();
+    drill.answer(0, "SELECT 1", b'I');
+    drill.settle();
+    told += drill.told(hasty).matches('C').count();
+    assert_eq!(told, MANY + 1);
+    assert!(drill.told(patient).ends_with("CZ"));
+}
