@@ -17,7 +17,9 @@ mod lease;
 mod leaving;
 mod link;
 mod local;
+mod loss;
 mod message;
+mod opening;
 mod parking;
 mod queue;
 mod readiness;
@@ -29,6 +31,7 @@ mod slot;
 mod tally;
 mod to_client;
 mod to_server;
+mod upkeep;
 mod wheel;
 mod worker;
 

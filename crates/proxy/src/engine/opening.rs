@@ -1,0 +1,171 @@
+//! How server connections are opened, and what becomes of those who wait when none can be.
+
+use std::sync::Arc;
+
+use trunkline_wire::SqlState;
+
+use super::{lease::us, local::Failure, message::Opened, worker::Worker};
+use crate::{cluster::NodeId, handover::OpenError, pool::Permit};
+
+/// Clients are told the failure of the last attempt, without another one, when attempts are at least this far apart.
+const ANSWER_FROM_US: u64 = 1_000_000;
+
+/// Connections of one pool that one loop opens at a time.
+const OPENING_MAX: usize = 16;
+
+impl Worker {
+    /// Opens as many connections as those who wait call for and the caps allow.
+    pub(super) fn open_more(&mut self, pool_index: usize) {
+        let Some(node) = self.primary else { return };
+        loop {
+            let Some(pool) = self.pools.get_mut(pool_index) else { return };
+            if pool.lacking(self.index) == 0
+                || pool.opening >= OPENING_MAX
+                || self.now < pool.attempt.not_before
+                || pool.family.is_paused()
+            {
+                return;
+            }
+            let caps = self.shared.caps_of(&pool.family, node);
+            match Permit::take(&caps, &pool.family.tenants, self.now) {
+                Ok(permit) => {
+                    pool.withdraw_claim();
+                    pool.opening = pool.opening.saturating_add(1);
+                    pool.attempt.full = None;
+                    self.shared.open(&pool.family, node, permit, self.index);
+                }
+                Err(cap) => {
+                    // Somebody's idle connection may hold the place: it is asked for, at this loop first.
+                    pool.attempt.full = Some(Arc::clone(&cap));
+                    pool.claim(&cap, self.now);
+                    let waits = pool.is_wanted();
+                    // Those on their way out make room for as many.
+                    let enough = cap.leaving() >= pool.lacking(self.index);
+                    if !waits
+                        || !(!enough && self.evict(&cap, pool_index)
+                            || self.open_reserve(pool_index, node))
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens a connection beyond the size of the pool, if there are clients who have waited for `reserve_after` and
+    /// for whom none is being opened yet.
+    fn open_reserve(&mut self, pool_index: usize, node: NodeId) -> bool {
+        let patience = us(self.settings.pool.reserve_after);
+        let Some(pool) = self.pools.get_mut(pool_index) else { return false };
+        if pool.overdue(self.now, patience) <= pool.opening {
+            return false;
+        }
+        let Some(caps) = self.shared.reserve_caps_of(&pool.family, node) else { return false };
+        let Ok(permit) = Permit::take_reserve(&caps, &pool.family.tenants, self.now) else {
+            return false;
+        };
+        pool.opening = pool.opening.saturating_add(1);
+        self.shared.open(&pool.family, node, permit, self.index);
+        true
+    }
+
+    /// Closes an idle connection of another pool that counts against `cap`, the longest idle first.
+    pub(super) fn evict(&mut self, cap: &Arc<crate::pool::Cap>, but: usize) -> bool {
+        let found = self
+            .pools
+            .iter()
+            .filter(|(index, pool)| *index != but && !pool.is_wanting())
+            .filter_map(|(_, pool)| pool.idle.first().copied())
+            .filter(|index| {
+                self.servers.get(*index).is_some_and(|server| server.about.permit.is_under(cap))
+            })
+            .min_by_key(|index| self.servers.get(*index).map_or(u64::MAX, |server| server.since));
+        let Some(index) = found else { return false };
+        self.retire(index);
+        true
+    }
+
+    /// A connection that was asked for is there, or not.
+    pub(super) fn opened(&mut self, opened: Opened) {
+        let Opened { family, node, generation, permit, result } = opened;
+        let Some(pool_index) = self.by_family.get(&family).copied() else { return };
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        pool.opening = pool.opening.saturating_sub(1);
+        match result {
+            Ok(new) => {
+                pool.attempt.backoff_us = 0;
+                pool.attempt.failure = None;
+                let about = self.about(pool_index, node, generation, permit, &new);
+                self.settle_server(pool_index, new, about);
+            }
+            Err(error) => {
+                drop(permit);
+                if matches!(error, OpenError::Away(_)) {
+                    self.shared.suspect(node);
+                }
+                self.open_failed(pool_index, &error);
+            }
+        }
+        self.open_more(pool_index);
+    }
+    fn open_failed(&mut self, pool_index: usize, error: &OpenError) {
+        let (least, most) =
+            (us(self.settings.pool.retry_backoff_min), us(self.settings.pool.retry_backoff_max));
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let body = match error {
+            OpenError::Final(report) => Some(report.body.clone()),
+            OpenError::NodeFull(_) | OpenError::Away(_) | OpenError::NoCredential(_) => None,
+        };
+        let told = error.to_string();
+        let news = pool.attempt.failure.as_ref().is_none_or(|failure| *failure.message != *told);
+        pool.attempt.backoff_us = pool.attempt.backoff_us.saturating_mul(2).clamp(least, most);
+        pool.attempt.not_before = self.now.saturating_add(pool.attempt.backoff_us);
+        pool.attempt.failure = Some(Failure { message: told.into(), body: body.clone() });
+        if news {
+            tracing::warn!(
+                database = %pool.family.database, user = %pool.family.user,
+                "no server connection could be opened: {error}"
+            );
+        }
+        let no_credential = matches!(error, OpenError::NoCredential(_));
+        if body.is_some() || no_credential {
+            self.fail_waiting(pool_index, body.as_deref(), &error.to_string());
+        }
+        self.hasten_maintenance();
+    }
+
+    /// Whether the last attempt has failed in a way that waiting does not help, and it is too early for another one;
+    /// then the client is told.
+    pub(super) fn told_failure(&mut self, client_index: usize, pool_index: usize) -> bool {
+        let Some(pool) = self.pools.get(pool_index) else { return false };
+        let Some(Failure { body: Some(body), .. }) = &pool.attempt.failure else { return false };
+        if pool.servers > 0 || self.now >= pool.attempt.not_before {
+            return false;
+        }
+        // The next attempt is near: what was wrong (a database that did not exist) may have been mended meanwhile.
+        if pool.attempt.backoff_us < ANSWER_FROM_US {
+            return false;
+        }
+        let body = body.clone();
+        self.fatal_body(client_index, &body);
+        true
+    }
+
+    /// Those who wait are told at once: waiting will not help.
+    fn fail_waiting(&mut self, pool_index: usize, body: Option<&[u8]>, message: &str) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        if pool.servers > 0 {
+            // Others of this pool work; their connections will serve the queue.
+            return;
+        }
+        let mut clients: Vec<usize> = pool.waiters.drain(..).map(|waiter| waiter.client).collect();
+        clients.append(&mut pool.welcoming);
+        pool.publish(self.index);
+        for index in clients {
+            match body {
+                Some(body) => self.fatal_body(index, body),
+                None => self.fatal(index, SqlState::INVALID_AUTHORIZATION, message),
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What pools need from time to time: deadlines, attempts to open, idle and aged connections.
+
+use std::sync::Arc;
+
+use super::{lease::us, message::Message, retire::RETIRING_US, slot::ServerState, worker::Worker};
+
+impl Worker {
+    /// Looks after all pools; says whether something waits or is being opened.
+    pub(super) fn maintain_pools(&mut self) -> bool {
+        let mut busy = false;
+        let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
+        for pool_index in pools {
+            self.follow_pause(pool_index);
+            self.expire_waiters(pool_index);
+            self.expire_idle(pool_index);
+            self.serve_queue(pool_index);
+            self.open_more(pool_index);
+            self.ask_for_eviction(pool_index);
+            if let Some(pool) = self.pools.get_mut(pool_index).filter(|pool| !pool.is_wanted()) {
+                pool.withdraw_claim();
+            }
+            self.forget_pool(pool_index);
+            busy |= self.pools.get(pool_index).is_some_and(|pool| {
+                !pool.waiters.is_empty() || !pool.welcoming.is_empty() || pool.opening > 0
+            });
+        }
+        self.expire_housekeeping();
+        busy
+    }
+
+    /// A pool of a removed family goes when nothing of it is left here.
+    fn forget_pool(&mut self, pool_index: usize) {
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        if pool.family.is_removed() && pool.clients == 0 && pool.servers == 0 && pool.opening == 0 {
+            self.by_family.remove(&pool.family.id);
+            self.pools.remove(pool_index);
+        }
+    }
+
+    /// A cap is full and others may hold idle connections under it, on other loops.
+    fn ask_for_eviction(&mut self, pool_index: usize) {
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        if let Some(cap) = &pool.attempt.full
+            && pool.is_wanted()
+        {
+            self.shared.send_others(self.index, || Message::Evict(Arc::clone(cap)));
+        }
+    }
+
+    fn expire_idle(&mut self, pool_index: usize) {
+        let limit = us(self.settings.pool.idle_timeout);
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        let mut spare = pool.idle_everywhere(self.index).saturating_sub(pool.least());
+        for index in pool.idle.clone() {
+            let (Some(pool), Some(server)) = (self.pools.get(pool_index), self.servers.get(index))
+            else {
+                continue;
+            };
+            let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
+            let stale = !pool.wants(server.about.node, server.about.generation, self.primary)
+                || server.about.permit.is_surplus();
+            let idle = limit != 0 && spare > 0 && self.now.saturating_sub(server.since) >= limit;
+            if aged || stale || idle {
+                spare = spare.saturating_sub(1);
+                self.retire(index);
+            }
+        }
+    }
+
+    /// Queries of ours that are not answered in time cost the connection, and a server that does not close a connection
+    /// is not waited for.
+    fn expire_housekeeping(&mut self) {
+        let limit = us(self.settings.pool.server_check_timeout);
+        let late: Vec<usize> = self
+            .servers
+            .iter()
+            .filter(|(_, server)| {
+                let limit = match server.state {
+                    ServerState::Housekeeping => limit,
+                    ServerState::Retiring => RETIRING_US,
+                    _ => return false,
+                };
+                self.now.saturating_sub(server.since) >= limit
+            })
+            .map(|(index, _)| index)
+            .collect();
+        for index in late {
+            self.drop_server(
+                index,
+                "a query of the pooler was not answered within pool.server_check_timeout",
+            );
+        }
+    }
+}
