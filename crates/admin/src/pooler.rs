@@ -25,6 +25,9 @@ pub trait Pooler: Clone + Send + Sync + 'static {
     /// Clients connected, and how many may be.
     fn client_slots(&self) -> (usize, usize);
 
+    /// Panics caught beside the worker loops.
+    fn panics(&self) -> u64;
+
     /// When the pooler was started.
     fn started_at(&self) -> SystemTime;
 
@@ -70,6 +73,10 @@ impl Pooler for Handle {
 
     fn client_slots(&self) -> (usize, usize) {
         Self::client_slots(self)
+    }
+
+    fn panics(&self) -> u64 {
+        Self::panics(self)
     }
 
     fn started_at(&self) -> SystemTime {

@@ -47,6 +47,8 @@ pub(crate) struct Snapshot {
     pub(crate) paused: BTreeSet<Arc<str>>,
     pub(crate) clients_taken: usize,
     pub(crate) clients_limit: usize,
+    /// Panics caught beside the loops.
+    pub(crate) panics_beside: u64,
     pub(crate) started: SystemTime,
     pub(crate) now: SystemTime,
     /// Counters of some time ago.
@@ -76,6 +78,7 @@ impl Snapshot {
             paused: BTreeSet::new(),
             clients_taken,
             clients_limit,
+            panics_beside: pooler.panics(),
             started: pooler.started_at(),
             now: SystemTime::now(),
             marks,
@@ -97,6 +100,12 @@ impl Snapshot {
     pub(crate) fn users(&self) -> BTreeSet<Arc<str>> {
         let configured = self.settings.users.0.keys().map(|name| Arc::from(name.as_str()));
         configured.chain(self.pools.keys().map(|(_, user)| Arc::clone(user))).collect()
+    }
+
+    /// Panics caught since the start.
+    pub(crate) fn panics(&self) -> u64 {
+        let loops = self.loops.iter().map(|report| report.panics);
+        loops.fold(self.panics_beside, u64::wrapping_add)
     }
 
     /// The clients of all loops.

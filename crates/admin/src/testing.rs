@@ -100,6 +100,8 @@ pub(crate) struct Strings {
     pub(crate) readiness: Readiness,
     pub(crate) nodes: Vec<NodeReport>,
     pub(crate) paused: BTreeSet<String>,
+    /// Panics beside the loops.
+    pub(crate) panics: u64,
     pub(crate) asked: Vec<String>,
     pub(crate) reload: Result<Vec<String>, String>,
 }
@@ -143,6 +145,7 @@ impl Puppet {
             readiness: Readiness::Ready,
             nodes: vec![node],
             paused: BTreeSet::new(),
+            panics: 0,
             asked: Vec::new(),
             reload: Ok(vec!["pool.size: 20 -> 30 (live)".to_owned()]),
         })))
@@ -195,6 +198,10 @@ impl Pooler for Puppet {
 
     fn client_slots(&self) -> (usize, usize) {
         (4, 100)
+    }
+
+    fn panics(&self) -> u64 {
+        self.with(|strings| strings.panics)
     }
 
     fn started_at(&self) -> SystemTime {

@@ -12,10 +12,11 @@ use trunkline_wire::startup::ProtocolVersion;
 use crate::{
     backend::{self, CancelTarget, KeyRing, NodeAddress, OpenTarget},
     cluster::NodeId,
-    engine::{CancelAt, OnCancelled, OnOpened, Opener},
+    engine::{CancelAt, Cancelling, Opener, Opening},
     frontend::StartupParams,
     handover::{Away, OpenError},
     net::TcpOptions,
+    panics::Panics,
     pool::Family,
     tls::ServerSide,
 };
@@ -83,6 +84,7 @@ pub(crate) struct ColdOpener {
     runtime: tokio::runtime::Handle,
     in_force: Arc<ArcSwap<InForce>>,
     ring: Arc<KeyRing>,
+    panics: Panics,
 }
 
 impl ColdOpener {
@@ -92,7 +94,12 @@ impl ColdOpener {
         in_force: Arc<ArcSwap<InForce>>,
         ring: Arc<KeyRing>,
     ) -> Self {
-        Self { runtime, in_force, ring }
+        Self { runtime, in_force, ring, panics: Panics::default() }
+    }
+
+    /// The panics of what it does.
+    pub(crate) fn panics(&self) -> Panics {
+        self.panics.clone()
     }
 
     fn target(&self, family: &Family, node: NodeId) -> Result<OpenTarget, OpenError> {
@@ -124,20 +131,21 @@ impl ColdOpener {
 }
 
 impl Opener for ColdOpener {
-    fn open(&self, family: Arc<Family>, node: NodeId, done: OnOpened) {
-        let target = self.target(&family, node);
+    fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening) {
+        let (target, panics) = (self.target(&family, node), self.panics.clone());
         self.runtime.spawn(async move {
-            done(match target {
-                Ok(target) => backend::open(&target).await,
-                Err(error) => Err(error),
-            });
+            let opened = match target {
+                Ok(target) => panics.contain(backend::open(&target)).await,
+                Err(error) => Some(Err(error)),
+            };
+            opening.ended(opened.unwrap_or(Err(OpenError::Broken)));
         });
     }
 
-    fn cancel(&self, at: CancelAt, done: OnCancelled) {
+    fn cancel(&self, at: CancelAt, cancelling: Cancelling) {
         let in_force = self.in_force.load();
         let Some(entry) = in_force.nodes.get(&at.node) else {
-            done();
+            cancelling.ended();
             return;
         };
         let target = CancelTarget {
@@ -148,11 +156,16 @@ impl Opener for ColdOpener {
             tcp: in_force.tcp,
             timeout: in_force.settings.timeouts.cancel,
         };
+        let panics = self.panics.clone();
         self.runtime.spawn(async move {
-            if let Err(error) = backend::cancel(&target, at.pid, &at.key).await {
-                tracing::warn!("a cancel request could not be delivered: {error}");
+            match panics.contain(backend::cancel(&target, at.pid, &at.key)).await {
+                Some(Ok(())) => cancelling.ended(),
+                // It may have got there all the same, and be slow to act.
+                Some(Err(error)) => {
+                    tracing::warn!("a cancel request could not be delivered: {error}");
+                }
+                None => {}
             }
-            done();
         });
     }
 }

@@ -11,6 +11,9 @@ mod client;
 mod deadline;
 #[cfg(test)]
 mod drill;
+mod errand;
+#[cfg(test)]
+mod fault;
 mod from_client;
 mod inbox;
 mod lease;
@@ -18,6 +21,7 @@ mod leaving;
 mod link;
 mod local;
 mod loss;
+mod mend;
 mod message;
 mod opening;
 mod parking;
@@ -46,14 +50,15 @@ use std::{
 
 use trunkline_settings::Settings;
 
+pub(crate) use self::{
+    errand::{Cancelling, Opening},
+    message::{Arrival, Message},
+    shared::{CancelAt, Opener, Shared},
+};
 use self::{
     message::Mailbox,
     readiness::Registry,
     worker::{Worker, WorkerParts},
-};
-pub(crate) use self::{
-    message::{Arrival, Message},
-    shared::{CancelAt, OnCancelled, OnOpened, Opener, Shared},
 };
 use crate::pool::Home;
 

@@ -14,6 +14,7 @@ use crate::{
     cold::InForce,
     engine::{Message, Shared, report::LoopReport},
     frontend::Frontend,
+    panics::Panics,
     pool::Family,
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) draining: AtomicBool,
     pub(crate) listening: AtomicBool,
     pub(crate) frontend: Frontend,
+    /// While servers were opened, and cancel requests sent.
+    pub(crate) panics: Panics,
     pub(crate) reload: tokio::sync::mpsc::Sender<ReloadRequest>,
     pub(crate) ending: tokio::sync::mpsc::Sender<Ending>,
     pub(crate) started: std::time::SystemTime,
@@ -143,6 +146,11 @@ impl Handle {
     /// Clients connected, and how many may be.
     pub fn client_slots(&self) -> (usize, usize) {
         (self.0.frontend.clients(), self.settings().general.max_clients)
+    }
+
+    /// Panics caught beside the loops: during logins, while servers were opened, and cancel requests sent.
+    pub fn panics(&self) -> u64 {
+        self.0.frontend.panics().wrapping_add(self.0.panics.count())
     }
 
     /// When the pooler was started.

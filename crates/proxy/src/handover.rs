@@ -100,6 +100,9 @@ pub enum OpenError {
     /// We have nothing to prove the user with.
     #[error("{0}")]
     NoCredential(NoCredential),
+    /// The attempt has ended without an outcome, by a bug of ours: waiters stay, and the next attempt may do better.
+    #[error("internal error while a server connection was being opened")]
+    Broken,
 }
 
 /// Why a node takes no connections now.

@@ -20,6 +20,7 @@ mod handoff;
 pub mod handover;
 mod life;
 pub mod net;
+mod panics;
 pub(crate) mod pool;
 mod pooler;
 pub mod seats;

@@ -93,6 +93,7 @@ impl Pooler {
         let ring = Arc::new(KeyRing::new());
         let runtime = tokio::runtime::Handle::current();
         let opener = Arc::new(ColdOpener::new(runtime, Arc::clone(&in_force), Arc::clone(&ring)));
+        let panics = opener.panics();
         let (suspect, suspects) = mpsc::channel(SUSPECTS_WAITING);
         let shared = Arc::new(Shared::new(registry, opener, rand::random(), suspect));
         let engine = Engine::start(Arc::clone(&shared), &settings, workers)?;
@@ -123,6 +124,7 @@ impl Pooler {
             draining: AtomicBool::new(false),
             listening: AtomicBool::new(true),
             frontend: frontend.clone(),
+            panics,
             reload,
             ending,
             started: SystemTime::now(),

@@ -165,6 +165,7 @@ impl Prober {
             OpenError::Away(Away::Said(_)) => Failure::NotAccepting,
             OpenError::Final(_)
             | OpenError::NoCredential(_)
+            | OpenError::Broken
             | OpenError::Away(Away::Tls { .. } | Away::Protocol { .. }) => Failure::Refused,
         };
         if failure == Failure::Refused {

@@ -22,8 +22,16 @@ use super::{
 use crate::{handover::StartupParams, pool::Family};
 
 impl Worker {
-    /// Takes in a client that has logged in.
+    /// A client has logged in.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
+        let family = Arc::clone(arrival.member.family());
+        if let Some(index) = self.admit(arrival) {
+            self.guard_client(index, |worker| worker.greet(index, &family));
+        }
+    }
+
+    /// Takes in a client; nothing has been said to it yet.
+    fn admit(&mut self, arrival: Arrival) -> Option<usize> {
         let Arrival { login, member, base, secret } = arrival;
         let family = Arc::clone(member.family());
         let pool = self.pool_of(&family);
@@ -40,7 +48,7 @@ impl Worker {
         let mut link = Link::new(login.socket, login.tls);
         if let Err(error) = link.register(self.readiness.registry(), Token::Client(index)) {
             tracing::warn!(%error, "a client could not be registered");
-            return;
+            return None;
         }
         let mut held = login.early;
         if held.is_empty() {
@@ -78,14 +86,18 @@ impl Worker {
             pool.clients = pool.clients.saturating_add(1);
             pool.stats.logins = pool.stats.logins.wrapping_add(1);
         }
+        Some(index)
+    }
+
+    /// Welcomes a new client, as soon as it is known with what.
+    fn greet(&mut self, index: usize, family: &Family) {
         if self.draining {
             self.farewell(index);
             return;
         }
-        let known = family.welcome.load_full();
-        match known {
+        match family.welcome.load_full() {
             Some(reported) => self.welcome(index, &reported),
-            None => self.await_welcome(index, pool),
+            None => self.await_welcome(index),
         }
     }
 
@@ -103,12 +115,13 @@ impl Worker {
         }
     }
 
-    fn await_welcome(&mut self, index: usize, pool_index: usize) {
+    fn await_welcome(&mut self, index: usize) {
+        let Some(pool_index) = self.clients.get(index).map(|client| client.pool) else { return };
         if self.told_failure(index, pool_index) {
             return;
         }
         if let Some(pool) = self.pools.get_mut(pool_index) {
-            pool.welcoming.push(index);
+            pool.welcoming.push_back(index);
             self.open_more(pool_index);
             self.hasten_maintenance();
         }

@@ -9,7 +9,11 @@ use trunkline_wire::{
     backend::{self, Report},
 };
 
-use super::{readiness::Token, slot::ClientState, worker::Worker};
+use super::{
+    readiness::Token,
+    slot::{ClientState, ServerState},
+    worker::Worker,
+};
 
 impl Worker {
     /// Writes to a client; a broken socket ends it.
@@ -144,11 +148,13 @@ impl Worker {
     pub(super) fn drop_client(&mut self, index: usize, why: &str) {
         let Some(client) = self.clients.get(index) else { return };
         tracing::error!(client = %client.rare.peer, "closing a client: {why}");
-        if let ClientState::Leased(server) | ClientState::Replaying(server) = client.state {
-            self.retire(server);
-        }
-        if let Some(client) = self.clients.get_mut(index) {
-            client.state = ClientState::Idle;
+        if let Some(server) = client.state.server() {
+            if self.servers.get(server).is_some_and(|it| it.state == ServerState::Leased(index)) {
+                self.retire(server);
+            }
+            if let Some(client) = self.clients.get_mut(index) {
+                client.state = ClientState::Idle;
+            }
         }
         self.detach(index);
         self.remove_client(index);

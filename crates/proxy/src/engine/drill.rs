@@ -3,11 +3,16 @@
 
 mod fairness;
 mod faults;
+mod panics;
+mod story;
 
 use std::{
     io::{ErrorKind, Read, Write},
     os::unix::net::UnixStream,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,10 +23,12 @@ use trunkline_settings::Settings;
 use trunkline_wire::{Reported, backend, startup::ProtocolVersion};
 
 use super::{
+    errand::{Cancelling, Opening},
+    fault,
     message::{Arrival, Mailbox, Message},
     readiness::Registry as Sockets,
     report::LoopReport,
-    shared::{CancelAt, OnCancelled, OnOpened, Opener, Shared},
+    shared::{CancelAt, Opener, Shared},
     worker::{Worker, WorkerParts},
 };
 use crate::{
@@ -53,8 +60,12 @@ impl End {
         (Socket::Unix(near), Self { stream, read: Vec::new(), closed: false })
     }
 
+    /// One who has gone hears nothing.
     fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the socket takes a short message");
+        match self.stream.write_all(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            sent => sent.expect("the socket takes a short message"),
+        }
     }
 
     /// The messages that have come, by tag, with their bodies.
@@ -88,13 +99,21 @@ impl End {
 
 /// Opens servers that the test plays.
 #[derive(Debug, Default)]
-struct Servers(Mutex<Vec<End>>);
+struct Servers {
+    opened: Mutex<Vec<End>>,
+    /// Whatever is asked for ends without an outcome.
+    loses: AtomicBool,
+}
 
 impl Opener for Servers {
-    fn open(&self, _family: Arc<Family>, _node: NodeId, done: OnOpened) {
+    fn open(&self, _family: Arc<Family>, _node: NodeId, opening: Opening) {
+        fault::point();
+        if self.loses.load(Ordering::Relaxed) {
+            return;
+        }
         let (socket, end) = End::pair();
-        self.0.lock().expect("one thread").push(end);
-        done(Ok(NewServer {
+        self.opened.lock().expect("one thread").push(end);
+        opening.ended(Ok(NewServer {
             socket,
             tls: None,
             endpoint: Endpoint::Unix("/nowhere".into()),
@@ -106,8 +125,11 @@ impl Opener for Servers {
         }));
     }
 
-    fn cancel(&self, _at: CancelAt, done: OnCancelled) {
-        done();
+    fn cancel(&self, _at: CancelAt, cancelling: Cancelling) {
+        fault::point();
+        if !self.loses.load(Ordering::Relaxed) {
+            cancelling.ended();
+        }
     }
 }
 
@@ -150,7 +172,12 @@ impl Drill {
 
     /// A client at this loop.
     fn log_in(&mut self, at: usize) -> usize {
-        let (database, user): (Arc<str>, Arc<str>) = (Arc::from("shop"), Arc::from("alice"));
+        self.log_in_to("shop", at)
+    }
+
+    /// A client of this database at this loop.
+    fn log_in_to(&mut self, database: &str, at: usize) -> usize {
+        let (database, user): (Arc<str>, Arc<str>) = (Arc::from(database), Arc::from("alice"));
         let startup = StartupParams::default();
         let member = self.shared.registry.family(&self.settings, &database, &user, &startup);
         let (socket, end) = End::pair();
@@ -180,8 +207,10 @@ impl Drill {
     /// One turn of one loop; says whether there was, or is, anything to do.
     fn turn(&mut self, index: usize) -> bool {
         let events = self.loops[index].turn(0).expect("the poll works");
-        self.servers.append(&mut self.opener.0.lock().expect("one thread"));
-        events > 0 || !self.loops[index].again.is_empty()
+        self.servers.append(&mut self.opener.opened.lock().expect("one thread"));
+        let worker = &self.loops[index];
+        // What is asked of the opener is answered at once: that is in the inbox now.
+        events > 0 || !worker.again.is_empty() || worker.pools.iter().any(|(_, it)| it.opening > 0)
     }
 
     /// Turns the loops until none has anything to do before time goes on.

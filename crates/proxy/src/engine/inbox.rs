@@ -17,27 +17,31 @@ impl Worker {
     /// Takes all messages that are there.
     pub(super) fn on_inbox(&mut self) {
         while let Ok(message) = self.inbox.try_recv() {
-            match message {
-                Message::Client(arrival) => self.arrive(*arrival),
-                Message::Opened(opened) => self.opened(*opened),
-                Message::Moved(moving) => self.moved_in(moving),
-                Message::Wanted { family, by } => {
-                    if let Some(pool) = self.by_family.get(&family).copied() {
-                        self.wished(pool, by);
-                    }
+            self.guard(|worker| worker.take_message(message));
+        }
+    }
+
+    fn take_message(&mut self, message: Message) {
+        match message {
+            Message::Client(arrival) => self.arrive(*arrival),
+            Message::Opened(opened) => self.opened(*opened),
+            Message::Moved(moving) => self.moved_in(moving),
+            Message::Wanted { family, by } => {
+                if let Some(pool) = self.by_family.get(&family).copied() {
+                    self.wished(pool, by);
                 }
-                Message::Evict(cap) => {
-                    self.evict(&cap, usize::MAX);
-                }
-                Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
-                Message::CancelDone { serial } => self.cancel_done(serial),
-                Message::Primary(primary) => self.on_primary(primary),
-                Message::Settings(settings) => self.on_settings(settings),
-                Message::Recheck => self.recheck(),
-                Message::Report(answer) => drop(answer.send(self.report())),
-                Message::Drain => self.drain(),
-                Message::Stop => self.stopping = true,
             }
+            Message::Evict(cap) => {
+                self.evict(&cap, usize::MAX);
+            }
+            Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
+            Message::CancelDone { serial, certain } => self.cancel_done(serial, certain),
+            Message::Primary(primary) => self.on_primary(primary),
+            Message::Settings(settings) => self.on_settings(settings),
+            Message::Recheck => self.recheck(),
+            Message::Report(answer) => drop(answer.send(self.report())),
+            Message::Drain => self.drain(),
+            Message::Stop => self.stopping = true,
         }
     }
 
@@ -49,7 +53,7 @@ impl Worker {
             tracing::debug!(pid, "a cancel request with a wrong key");
             return;
         }
-        self.cancel_statement(slot, Some(ticket));
+        self.guard_client(slot, |worker| worker.cancel_statement(slot, Some(ticket)));
     }
 
     /// Cancels what the client is waiting for, be it a statement or a server.
@@ -81,8 +85,9 @@ impl Worker {
         }
     }
 
-    /// The server has closed the socket of a cancel request: nothing can be cancelled by it any more.
-    fn cancel_done(&mut self, serial: u64) {
+    /// A cancel request has ended: if that is `certain`, the server has closed its socket, and nothing can be cancelled
+    /// by it any more. Otherwise the server is given to nobody else.
+    fn cancel_done(&mut self, serial: u64, certain: bool) {
         let Some(index) = self
             .servers
             .iter()
@@ -93,8 +98,11 @@ impl Worker {
         };
         let Some(server) = self.servers.get_mut(index) else { return };
         server.cancels = server.cancels.saturating_sub(1);
+        if !certain {
+            server.about.expires_at = self.now;
+        }
         if server.cancels == 0 && server.state == ServerState::Withheld {
-            self.park(index);
+            self.guard_server(index, |worker| worker.park(index));
         }
     }
 
@@ -108,11 +116,13 @@ impl Worker {
         self.settings = settings;
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {
-            // A timeout may have become shorter than the one that is armed.
-            if let Some(client) = self.clients.get_mut(index) {
-                client.armed = 0;
-            }
-            self.arm_client(index);
+            self.guard_client(index, |worker| {
+                // A timeout may have become shorter than the one that is armed.
+                if let Some(client) = worker.clients.get_mut(index) {
+                    client.armed = 0;
+                }
+                worker.arm_client(index);
+            });
         }
         self.recheck();
     }
@@ -122,7 +132,7 @@ impl Worker {
     fn recheck(&mut self) {
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {
-            self.rest_client(index);
+            self.guard_client(index, |worker| worker.rest_client(index));
         }
         self.maintain_pools();
     }

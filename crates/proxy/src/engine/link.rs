@@ -87,12 +87,16 @@ impl Link {
 
     /// Registers with a loop, edge-triggered for reading.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        #[cfg(test)]
+        super::fault::point();
         self.wants_write = !self.out.is_empty();
         registry.add(&self.socket, token, self.wants_write)
     }
 
     /// Leaves its loop.
     pub(crate) fn deregister(&mut self, registry: &Registry) {
+        #[cfg(test)]
+        super::fault::point();
         // Closing the descriptor would do the same; an error leaves nothing behind.
         drop(registry.delete(&self.socket));
     }
@@ -121,6 +125,8 @@ impl Link {
 
     /// Reads once into the inflow.
     pub(crate) fn receive(&mut self, inflow: &mut Inflow) -> io::Result<Received> {
+        #[cfg(test)]
+        super::fault::point();
         let len = loop {
             // Straight to the kernel: as a cancellation point of the C library each call costs a hundred
             // instructions more.
@@ -159,6 +165,8 @@ impl Link {
 
     /// Writes at once what the socket takes; the rest is kept for [`Link::flush`].
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        super::fault::point();
         if self.mute {
             return Ok(());
         }
@@ -201,6 +209,8 @@ impl Link {
 
     /// Says that nothing more will be written; what the other side still sends can be read.
     pub(crate) fn finish(&mut self) {
+        #[cfg(test)]
+        super::fault::point();
         self.close_notify();
         self.out = BytesMut::new();
         // A connection that is broken already has ended in both directions.

@@ -24,7 +24,7 @@ pub(super) struct LocalPool {
     /// Clients that wait, in order of arrival.
     pub(super) waiters: VecDeque<Waiter>,
     /// Clients that wait for what a first server reports.
-    pub(super) welcoming: Vec<usize>,
+    pub(super) welcoming: VecDeque<usize>,
     /// Connections of this loop, whatever they are doing.
     pub(super) servers: usize,
     pub(super) clients: usize,
@@ -65,7 +65,7 @@ impl LocalPool {
             family,
             idle: Vec::new(),
             waiters: VecDeque::new(),
-            welcoming: Vec::new(),
+            welcoming: VecDeque::new(),
             servers: 0,
             clients: 0,
             opening: 0,
@@ -77,6 +77,8 @@ impl LocalPool {
 
     /// Takes a client out of the queue.
     pub(super) fn forget(&mut self, client: usize) {
+        #[cfg(test)]
+        super::fault::point();
         self.waiters.retain(|waiter| waiter.client != client);
         self.welcoming.retain(|other| *other != client);
     }
@@ -88,6 +90,8 @@ impl LocalPool {
 
     /// Publishes queue and idle connections to the other loops.
     pub(super) fn publish(&self, own: usize) {
+        #[cfg(test)]
+        super::fault::point();
         if self.family.is_spread() {
             let oldest = self.waiters.front().map_or(0, |waiter| waiter.since);
             self.family.faces.publish(own, oldest, self.idle_count());
@@ -101,6 +105,8 @@ impl LocalPool {
 
     /// How many more connections those who wait call for, or `min_idle` of the whole pool.
     pub(super) fn lacking(&self, own: usize) -> usize {
+        #[cfg(test)]
+        super::fault::point();
         let first = usize::from(!self.welcoming.is_empty() && self.servers == 0);
         let wanted = self.waiters.len().max(first).saturating_sub(self.opening);
         let ready = self.idle_everywhere(own).saturating_add(self.opening);

@@ -28,8 +28,8 @@ pub(crate) enum Message {
     Evict(Arc<Cap>),
     /// Somebody asks to cancel what the client in this slot is doing.
     Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },
-    /// The cancel request for this server is finished.
-    CancelDone { serial: u64 },
+    /// The cancel request for this server is finished; unless that is certain, it may still hit what runs there.
+    CancelDone { serial: u64, certain: bool },
     /// Another primary, or none.
     Primary(Option<NodeId>),
     /// New settings.

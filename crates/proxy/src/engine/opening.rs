@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use trunkline_wire::SqlState;
 
-use super::{lease::us, local::Failure, message::Opened, worker::Worker};
+use super::{
+    lease::us,
+    local::{Failure, LocalPool},
+    message::Opened,
+    worker::Worker,
+};
 use crate::{cluster::NodeId, handover::OpenError, pool::Permit};
 
 /// Clients are told the failure of the last attempt, without another one, when attempts are at least this far apart.
@@ -114,7 +119,10 @@ impl Worker {
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
         let body = match error {
             OpenError::Final(report) => Some(report.body.clone()),
-            OpenError::NodeFull(_) | OpenError::Away(_) | OpenError::NoCredential(_) => None,
+            OpenError::NodeFull(_)
+            | OpenError::Away(_)
+            | OpenError::NoCredential(_)
+            | OpenError::Broken => None,
         };
         let told = error.to_string();
         let news = pool.attempt.failure.as_ref().is_none_or(|failure| *failure.message != *told);
@@ -153,19 +161,22 @@ impl Worker {
 
     /// Those who wait are told at once: waiting will not help.
     fn fail_waiting(&mut self, pool_index: usize, body: Option<&[u8]>, message: &str) {
-        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let Some(pool) = self.pools.get(pool_index) else { return };
         if pool.servers > 0 {
             // Others of this pool work; their connections will serve the queue.
             return;
         }
-        let mut clients: Vec<usize> = pool.waiters.drain(..).map(|waiter| waiter.client).collect();
-        clients.append(&mut pool.welcoming);
-        pool.publish(self.index);
-        for index in clients {
-            match body {
-                Some(body) => self.fatal_body(index, body),
-                None => self.fatal(index, SqlState::INVALID_AUTHORIZATION, message),
-            }
+        let next = |pool: &mut LocalPool| {
+            pool.waiters.pop_front().map(|it| it.client).or_else(|| pool.welcoming.pop_front())
+        };
+        while let Some(index) = self.pools.get_mut(pool_index).and_then(next) {
+            self.guard_client(index, |worker| match body {
+                Some(body) => worker.fatal_body(index, body),
+                None => worker.fatal(index, SqlState::INVALID_AUTHORIZATION, message),
+            });
+        }
+        if let Some(pool) = self.pools.get(pool_index) {
+            pool.publish(self.index);
         }
     }
 }

@@ -46,7 +46,9 @@ impl Worker {
             pool.waiters.pop_front();
             pool.publish(self.index);
             let text = self.wait_error(pool_index);
-            self.refuse_statement(waiter.client, &text.report());
+            self.guard_client(waiter.client, |worker| {
+                worker.refuse_statement(waiter.client, &text.report());
+            });
         }
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
         let clients = &self.clients;
@@ -66,7 +68,7 @@ impl Worker {
                 pool.welcoming.retain(|other| *other != index);
             }
             let text = self.wait_error(pool_index);
-            self.fatal_report(index, &text.fatal());
+            self.guard_client(index, |worker| worker.fatal_report(index, &text.fatal()));
         }
     }
 

@@ -167,7 +167,7 @@ pub struct LoopReport {
     pub clients: Vec<ClientReport>,
     /// Its servers.
     pub servers: Vec<ServerReport>,
-    /// Panics caught while serving a client.
+    /// Panics caught.
     pub panics: u64,
     /// Bytes kept for slow readers and waiting clients.
     pub buffered: usize,

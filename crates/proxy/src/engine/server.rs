@@ -8,6 +8,7 @@ use trunkline_session::ServerSession;
 use super::{
     lease::us,
     link::Link,
+    local::LocalPool,
     readiness::Token,
     shared::Shared,
     slot::{ClientState, Moving, Server, ServerAbout, ServerState, Stream},
@@ -25,7 +26,7 @@ impl Worker {
         if let Some(index) = self.by_family.get(&family.id) {
             return *index;
         }
-        let index = self.pools.insert(super::local::LocalPool::new(Arc::clone(family)));
+        let index = self.pools.insert(LocalPool::new(Arc::clone(family)));
         self.by_family.insert(family.id, index);
         index
     }
@@ -81,8 +82,8 @@ impl Worker {
         if let Some(pool) = self.pools.get_mut(pool_index) {
             pool.stats.opened = pool.stats.opened.wrapping_add(1);
         }
+        self.guard_server(index, |worker| worker.park(index));
         self.welcome_all(pool_index);
-        self.park(index);
     }
 
     fn adopt(
@@ -122,16 +123,17 @@ impl Worker {
     pub(super) fn moved_in(&mut self, moving: Moving) {
         let pool_index = self.pool_of(&Arc::clone(&moving.about.family));
         if let Some(index) = self.adopt(pool_index, moving.link, moving.session, moving.about) {
-            self.park(index);
+            self.guard_server(index, |worker| worker.park(index));
         }
     }
 
     fn welcome_all(&mut self, pool_index: usize) {
-        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let Some(pool) = self.pools.get(pool_index) else { return };
         let Some(reported) = pool.family.welcome.load_full() else { return };
-        for client in std::mem::take(&mut pool.welcoming) {
+        let next = |pool: &mut LocalPool| pool.welcoming.pop_front();
+        while let Some(client) = self.pools.get_mut(pool_index).and_then(next) {
             if self.client_is(client, ClientState::Welcoming) {
-                self.welcome(client, &reported);
+                self.guard_client(client, |worker| worker.welcome(client, &reported));
             }
         }
     }

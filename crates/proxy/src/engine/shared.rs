@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use trunkline_session::{StatementStore, Surroundings};
 
 use super::{
+    errand::{Asked, Cancelling, Opening},
     message::{Mailbox, Message},
     slot::ServerAbout,
     worker::Clock,
@@ -20,23 +21,17 @@ use super::{
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
-    handover::{CancelTicket, NewServer, OpenError},
+    handover::CancelTicket,
     pool::{Cap, Family, Permit, Registry},
 };
-
-/// What is called when an attempt to open a server connection has ended.
-pub(crate) type OnOpened = Box<dyn FnOnce(Result<NewServer, OpenError>) + Send>;
-
-/// What is called when a cancel request has ended, whether it reached the server or not.
-pub(crate) type OnCancelled = Box<dyn FnOnce() + Send>;
 
 /// Opens connections to servers, away from the loops.
 pub(crate) trait Opener: Send + Sync + std::fmt::Debug {
     /// Opens a connection of the family to the node, in the background.
-    fn open(&self, family: Arc<Family>, node: NodeId, done: OnOpened);
+    fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening);
 
     /// Sends a cancel request, in the background.
-    fn cancel(&self, at: CancelAt, done: OnCancelled);
+    fn cancel(&self, at: CancelAt, cancelling: Cancelling);
 }
 
 /// What a cancel request is about, and where it goes.
@@ -140,17 +135,9 @@ impl Shared {
         permit: Permit,
         to: usize,
     ) {
-        let shared = Arc::clone(self);
-        let (id, generation) = (family.id, family.generation(node));
-        self.opener.open(
-            Arc::clone(family),
-            node,
-            Box::new(move |result| {
-                let opened =
-                    super::message::Opened { family: id, node, generation, permit, result };
-                shared.send(to, Message::Opened(Box::new(opened)));
-            }),
-        );
+        let asked = Asked { family: family.id, node, generation: family.generation(node), permit };
+        let opening = Opening::new(Arc::clone(self), to, asked);
+        self.opener.open(Arc::clone(family), node, opening);
     }
 
     /// Sends a cancel request for what the server is doing; `to` is the loop that is told when it has ended, and the
@@ -161,8 +148,6 @@ impl Shared {
         to: Option<usize>,
         ticket: Option<CancelTicket>,
     ) {
-        let shared = Arc::clone(self);
-        let serial = about.serial;
         let at = CancelAt {
             node: about.node,
             endpoint: about.endpoint.clone(),
@@ -170,25 +155,22 @@ impl Shared {
             pid: about.pid,
             key: about.cancel_key.clone(),
         };
-        self.opener.cancel(
-            at,
-            Box::new(move || {
-                if let Some(to) = to {
-                    shared.send(to, Message::CancelDone { serial });
-                }
-                drop(ticket);
-            }),
-        );
+        let cancelling = Cancelling::new(Arc::clone(self), to, about.serial, ticket);
+        self.opener.cancel(at, cancelling);
     }
 
     /// A connection to the node has broken, or none could be made: it is asked at once how it is.
     pub(crate) fn suspect(&self, node: NodeId) {
+        #[cfg(test)]
+        super::fault::point();
         // If so many wishes wait already, the node is asked soon.
         self.suspects.try_send(node).ok();
     }
 
     /// A number for a server connection.
     pub(crate) fn next_serial(&self) -> u64 {
+        #[cfg(test)]
+        super::fault::point();
         self.serials.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
@@ -210,6 +192,8 @@ impl Shared {
 
     /// What a step of a session needs from outside.
     pub(crate) fn surroundings<'a>(&'a self, keys: &'a mut Keys) -> Around<'a> {
+        #[cfg(test)]
+        super::fault::point();
         Around { shared: self, keys }
     }
 

@@ -33,6 +33,16 @@ pub(crate) enum ClientState {
     Closing,
 }
 
+impl ClientState {
+    /// The server it holds.
+    pub(crate) fn server(self) -> Option<usize> {
+        match self {
+            Self::Leased(server) | Self::Replaying(server) => Some(server),
+            Self::Welcoming | Self::Idle | Self::Waiting | Self::Closing => None,
+        }
+    }
+}
+
 /// A frame that is passed on before all of it was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stream {

@@ -10,22 +10,26 @@ impl Worker {
         let mut busy = false;
         let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
         for pool_index in pools {
-            self.follow_pause(pool_index);
-            self.expire_waiters(pool_index);
-            self.expire_idle(pool_index);
-            self.serve_queue(pool_index);
-            self.open_more(pool_index);
-            self.ask_for_eviction(pool_index);
-            if let Some(pool) = self.pools.get_mut(pool_index).filter(|pool| !pool.is_wanted()) {
-                pool.withdraw_claim();
-            }
-            self.forget_pool(pool_index);
+            self.guard(|worker| worker.maintain_pool(pool_index));
             busy |= self.pools.get(pool_index).is_some_and(|pool| {
                 !pool.waiters.is_empty() || !pool.welcoming.is_empty() || pool.opening > 0
             });
         }
         self.expire_housekeeping();
         busy
+    }
+
+    fn maintain_pool(&mut self, pool_index: usize) {
+        self.follow_pause(pool_index);
+        self.expire_waiters(pool_index);
+        self.expire_idle(pool_index);
+        self.serve_queue(pool_index);
+        self.open_more(pool_index);
+        self.ask_for_eviction(pool_index);
+        if let Some(pool) = self.pools.get_mut(pool_index).filter(|pool| !pool.is_wanted()) {
+            pool.withdraw_claim();
+        }
+        self.forget_pool(pool_index);
     }
 
     /// A pool of a removed family goes when nothing of it is left here.
@@ -85,10 +89,12 @@ impl Worker {
             .map(|(index, _)| index)
             .collect();
         for index in late {
-            self.drop_server(
-                index,
-                "a query of the pooler was not answered within pool.server_check_timeout",
-            );
+            self.guard_server(index, |worker| {
+                worker.drop_server(
+                    index,
+                    "a query of the pooler was not answered within pool.server_check_timeout",
+                );
+            });
         }
     }
 }

@@ -240,7 +240,7 @@ impl Worker {
                 Some(Again::Refuse(index)) => {
                     self.guard_client(index, |worker| worker.refuse_waiting(index));
                 }
-                Some(Again::Queue(pool)) => self.serve_queue(pool),
+                Some(Again::Queue(pool)) => self.guard(|worker| worker.serve_queue(pool)),
                 None => return,
             }
         }
@@ -250,22 +250,25 @@ impl Worker {
     pub(super) fn guard_client(&mut self, index: usize, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.after_panic();
-            self.drop_client(index, "internal error while serving the client");
+            self.expel_client(index);
+            self.mend();
         }
     }
 
     pub(super) fn guard_server(&mut self, index: usize, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.after_panic();
-            self.drop_server(index, "internal error while serving the client");
+            self.expel_server(index);
+            self.mend();
         }
     }
 
-    fn after_panic(&mut self) {
-        self.panics = self.panics.wrapping_add(1);
-        self.inflow = Some(Box::new(Inflow::new()));
-        self.splice.clear();
-        self.reply.clear();
+    /// The same for work that is about nobody in particular: who was in the middle of something goes.
+    pub(super) fn guard(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.after_panic();
+            self.mend();
+        }
     }
 
     fn on_time(&mut self) {
@@ -287,13 +290,15 @@ impl Worker {
 
     /// Makes the next turn look after the pools soon.
     pub(super) fn hasten_maintenance(&mut self) {
+        #[cfg(test)]
+        super::fault::point();
         self.next_maintenance = self.next_maintenance.min(self.now.saturating_add(MAINTENANCE_US));
     }
 
     fn close_all(&mut self) {
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {
-            self.farewell(index);
+            self.guard_client(index, |worker| worker.farewell(index));
         }
         self.servers.clear();
     }

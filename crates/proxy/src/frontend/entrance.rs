@@ -17,6 +17,7 @@ use super::slots::Slots;
 use super::users::{PasswordSource, Users};
 use crate::backend::KeyRing;
 use crate::handover::Handoff;
+use crate::panics::Panics;
 use crate::tls::TlsConfigError;
 
 /// How long accepting rests after an error that will not go away at once, such as too many open files.
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     /// Connections between accept and the end of their login.
     pending: AtomicUsize,
     draining: AtomicBool,
+    panics: Panics,
 }
 
 /// The running listeners. Dropped, they are closed; logins under way go on.
@@ -65,6 +67,7 @@ impl Frontend {
             consoles: Slots::new(settings.general.admin_slots),
             pending: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            panics: Panics::default(),
         })))
     }
 
@@ -101,6 +104,11 @@ impl Frontend {
     /// Clients and consoles that are logged in.
     pub fn clients(&self) -> usize {
         self.0.clients.taken() + self.0.consoles.taken()
+    }
+
+    /// Panics caught during logins.
+    pub fn panics(&self) -> u64 {
+        self.0.panics.count()
     }
 
     /// Connections between accept and the end of their login.
@@ -164,7 +172,8 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
                 };
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    login(socket, shared, config).await;
+                    let panics = shared.panics.clone();
+                    panics.contain(login(socket, shared, config)).await;
                     drop(pending);
                 });
             }

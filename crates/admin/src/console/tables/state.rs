@@ -24,7 +24,7 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
         ("clients", snapshot.clients_taken.to_string()),
         ("max_clients", snapshot.clients_limit.to_string()),
         ("loops", snapshot.loops.len().to_string()),
-        ("panics", snapshot.loops.iter().map(|report| report.panics).sum::<u64>().to_string()),
+        ("panics", snapshot.panics().to_string()),
     ];
     values.into_iter().map(|(key, value)| vec![Value::text(key), Value::text(value)]).collect()
 }

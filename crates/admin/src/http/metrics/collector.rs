@@ -121,12 +121,7 @@ impl Collector {
         let buffered = snapshot.loops.iter().map(|report| report.buffered).sum::<usize>();
         let about = bytes("buffered", "Kept for slow readers and waiting clients");
         gauge(out, &about, whole(buffered))?;
-        let panics = snapshot.loops.iter().map(|report| report.panics).sum::<u64>();
-        one(
-            out,
-            &name("panics", "Panics caught while serving a client"),
-            &ConstCounter::new(panics),
-        )
+        one(out, &name("panics", "Panics caught"), &ConstCounter::new(snapshot.panics()))
     }
 
     fn nodes(&self, out: Out<'_, '_>) -> fmt::Result {

@@ -18,7 +18,9 @@ fn value(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
 #[tokio::test]
 #[expect(clippy::float_cmp, reason = "numbers that are exact in binary")]
 async fn a_scrape_is_openmetrics_and_tells_what_the_loops_told() {
-    let samples = scraped(&Puppet::new()).await;
+    let puppet = Puppet::new();
+    puppet.with(|strings| (strings.panics, strings.loops[0].panics) = (2, 1));
+    let samples = scraped(&puppet).await;
     let alice = [("database", "shop"), ("user", "alice")];
     assert_eq!(value(&samples, "trunkline_queries_total", &alice), 42.0);
     assert_eq!(value(&samples, "trunkline_query_seconds_total", &alice), 84.0);
@@ -30,7 +32,7 @@ async fn a_scrape_is_openmetrics_and_tells_what_the_loops_told() {
     assert_eq!(value(&samples, "trunkline_node_primary", &[("node", "pg1")]), 1.0);
     assert_eq!(value(&samples, "trunkline_node_servers", &[("node", "pg1")]), 2.0);
     assert_eq!(value(&samples, "trunkline_ready", &[]), 1.0);
-    assert_eq!(value(&samples, "trunkline_panics_total", &[]), 0.0);
+    assert_eq!(value(&samples, "trunkline_panics_total", &[]), 3.0);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     assert_eq!(value(&samples, "trunkline_build_info", &version), 1.0);
 }

@@ -1,11 +1,14 @@
 //! What one client's misfortune costs the others, and what a pause costs those who wait.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use trunkline_settings::Settings;
 
 use super::{Drill, pass};
-use crate::engine::message::Message;
+use crate::{cluster::NodeId, engine::message::Message, handover::CancelTicket};
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_the_client_that_is_served_and_its_server_and_nobody_else() {
@@ -72,6 +75,60 @@ async fn a_panic_while_a_queued_statement_is_sent_costs_the_client_that_waited()
     assert!(drill.clients[waiter].closed);
     let report = &drill.reports()[0];
     assert_eq!((report.panics, report.clients.len()), (1, 0));
+}
+
+/// As when the task that opens it panics.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_without_an_outcome_gives_its_place_back_and_is_made_again() {
+    let mut settings = Settings::default();
+    settings.pool.size = 1;
+    let backoff = settings.pool.retry_backoff_min;
+    let mut drill = Drill::new(1, settings);
+    drill.opener.loses.store(true, Ordering::Relaxed);
+    let client = drill.log_in(0);
+    drill.settle();
+    let pool = &drill.reports()[0].pools[0];
+    assert_eq!((pool.servers_opening, pool.clients_waiting), (0, 1));
+    assert!(pool.last_error.as_ref().is_some_and(|error| error.contains("internal error")));
+    let family = &drill.shared.registry.families()[0];
+    let [cap, ..] = drill.shared.caps_of(family, NodeId(0));
+    assert_eq!((cap.used(), family.tenants.held()), (0, 0));
+    drill.opener.loses.store(false, Ordering::Relaxed);
+    pass(backoff + Duration::from_millis(25)).await;
+    drill.settle();
+    assert!(drill.told(client).ends_with('Z'));
+}
+
+/// As when the task that sends it panics: it may be with the server, and hit whatever runs there.
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_cancel_request_has_no_outcome_is_given_to_nobody_else() {
+    let mut settings = Settings::default();
+    settings.pool.size = 1;
+    let mut drill = Drill::new(1, settings);
+    let (asker, next) = (drill.log_in(0), drill.log_in(0));
+    drill.settle();
+    let key = drill.clients[asker].receive().into_iter().find(|(tag, _)| *tag == b'K');
+    let (_, key) = key.expect("a key");
+    let (pid, key) = key.split_first_chunk().expect("a process id");
+    drill.ask(asker, "SELECT pg_sleep(3600)");
+    drill.settle();
+    assert_eq!(drill.asked(0).len(), 1);
+    drill.told(next);
+    drill.ask(next, "SELECT 1");
+    drill.opener.loses.store(true, Ordering::Relaxed);
+    let (ticket, _) = CancelTicket::new();
+    let message =
+        Message::Cancel { slot: 0, pid: i32::from_be_bytes(*pid), key: key.into(), ticket };
+    drill.shared.send(0, message);
+    drill.settle();
+    drill.opener.loses.store(false, Ordering::Relaxed);
+    drill.answer(0, "SELECT 1", b'I');
+    drill.settle();
+    assert_eq!(drill.told(asker), "CZ");
+    assert!(drill.asked(0).is_empty() && drill.servers[0].closed, "the server was kept");
+    drill.servers[0].stream.shutdown(std::net::Shutdown::Both).expect("a socket");
+    drill.settle();
+    assert_eq!(drill.asked(1), ["SELECT 1"]);
 }
 
 #[tokio::test(start_paused = true)]

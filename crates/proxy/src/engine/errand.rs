@@ -1,0 +1,97 @@
+//! What a loop has asked the cold side to do. However that ends, the loop hears of it: an errand that is dropped without
+//! an outcome, because its task has panicked, counts as one that has failed.
+
+use std::sync::Arc;
+
+use super::{
+    message::{Message, Opened},
+    shared::Shared,
+};
+use crate::{
+    cluster::NodeId,
+    handover::{CancelTicket, NewServer, OpenError},
+    pool::{FamilyId, Permit},
+};
+
+/// An attempt to open a server connection.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    shared: Arc<Shared>,
+    /// The loop that waits for it.
+    to: usize,
+    /// What the connection is for, until the loop is told.
+    asked: Option<Asked>,
+}
+
+/// What a connection is for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) family: FamilyId,
+    pub(super) node: NodeId,
+    pub(super) generation: u64,
+    pub(super) permit: Permit,
+}
+
+impl Opening {
+    /// The attempt that loop `to` has asked for.
+    pub(super) fn new(shared: Arc<Shared>, to: usize, asked: Asked) -> Self {
+        Self { shared, to, asked: Some(asked) }
+    }
+
+    /// It has ended like this.
+    pub(crate) fn ended(mut self, result: Result<NewServer, OpenError>) {
+        self.tell(result);
+    }
+
+    fn tell(&mut self, result: Result<NewServer, OpenError>) {
+        if let Some(Asked { family, node, generation, permit }) = self.asked.take() {
+            let opened = Opened { family, node, generation, permit, result };
+            self.shared.send(self.to, Message::Opened(Box::new(opened)));
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.tell(Err(OpenError::Broken));
+    }
+}
+
+/// A cancel request on its way to a server.
+#[derive(Debug)]
+pub(crate) struct Cancelling {
+    shared: Arc<Shared>,
+    /// The loop that waits for its end.
+    to: Option<usize>,
+    /// The connection that it is about.
+    serial: u64,
+    certain: bool,
+    /// Dropped last: who asked may go on when the loop knows.
+    _ticket: Option<CancelTicket>,
+}
+
+impl Cancelling {
+    /// The request for the connection of this number; `to` is the loop that waits for its end.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        to: Option<usize>,
+        serial: u64,
+        ticket: Option<CancelTicket>,
+    ) -> Self {
+        Self { shared, to, serial, certain: false, _ticket: ticket }
+    }
+
+    /// The server is done with it, or never got it: from now on it hits nothing.
+    pub(crate) fn ended(mut self) {
+        self.certain = true;
+    }
+}
+
+impl Drop for Cancelling {
+    fn drop(&mut self) {
+        if let Some(to) = self.to {
+            let done = Message::CancelDone { serial: self.serial, certain: self.certain };
+            self.shared.send(to, done);
+        }
+    }
+}
