@@ -2,8 +2,11 @@
 
 mod common;
 
+use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, refused, run};
 use trunkline_testkit::peer::{RawClient, Welcome, answer, say, tags};
@@ -15,6 +18,15 @@ const CANCELS_VARIABLE: &str = "TRUNKLINE_TEST_CANCELS";
 
 /// Random cancels that are sent unless the variable says otherwise.
 const CANCELS: usize = 5_000;
+
+/// Repeats the throws of the dice of a run. The seed of a run is printed.
+const SEED_VARIABLE: &str = "TRUNKLINE_TEST_CANCELS_SEED";
+
+/// Keeps the dice of a run apart from those of one with the next seed.
+const SEED_STEP: u64 = 1_000_003;
+
+/// Of so many cancels at least one hits its own statement; the others come too early or too late.
+const HITS_PART: usize = 20;
 
 /// A client, and with what it cancels.
 async fn with_key(trunkline: &Trunkline, user: &str) -> Result<(RawClient, Welcome)> {
@@ -127,10 +139,33 @@ impl Dice {
     }
 }
 
-/// Runs statements until `stop`; counts those that were cancelled.
-async fn work(mut client: RawClient, mut dice: Dice, stop: Arc<AtomicUsize>) -> Result<usize> {
-    let mut cancelled = 0;
-    while stop.load(Ordering::Relaxed) > 0 {
+/// A client whose statements are cancelled, and the cancel requests for it.
+struct Target {
+    key: Welcome,
+    begun: AtomicUsize,
+    over: AtomicUsize,
+}
+
+impl Target {
+    async fn cancel(&self, address: SocketAddr) -> Result<()> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        RawClient::cancel(address, &self.key).await?;
+        self.over.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Runs statements as long as there are cancels `left`. Says how many there were, and how many of them were cancelled:
+/// none may be while no cancel request for this client is under way.
+async fn work(
+    mut client: RawClient,
+    mut dice: Dice,
+    left: Arc<AtomicUsize>,
+    target: Option<Arc<Target>>,
+) -> Result<(usize, usize)> {
+    let (mut all, mut cancelled) = (0, 0);
+    while left.load(Ordering::Relaxed) > 0 {
+        let over = target.as_ref().map_or(0, |target| target.over.load(Ordering::SeqCst));
         let millis = dice.below(4);
         let sql = format!("SELECT pg_sleep({})", f64::from(u32::try_from(millis)?) / 1000.0);
         let frames = match dice.below(3) {
@@ -138,41 +173,58 @@ async fn work(mut client: RawClient, mut dice: Dice, stop: Arc<AtomicUsize>) -> 
             1 => client.query(&format!("BEGIN; {sql}; COMMIT")).await?,
             _ => client.query(&sql).await?,
         };
+        all += 1;
         if let Some(error) = frames.iter().find(|frame| frame.tag == b'E') {
             ensure(error.sqlstate() == "57014", format!("{error:?}"))?;
+            let begun = target.as_ref().map_or(0, |target| target.begun.load(Ordering::SeqCst));
+            ensure(begun > over, format!("a stray cancel, of {begun} for this client"))?;
             cancelled += 1;
             // A cancel may hit the statement that cleans up as well.
             while client.query("ROLLBACK").await?.iter().any(|frame| frame.tag == b'E') {}
         }
     }
-    Ok(cancelled)
+    Ok((all, cancelled))
+}
+
+fn number(name: &str) -> Result<Option<u64>> {
+    Ok(std::env::var(name).ok().map(|text| text.parse()).transpose()?)
+}
+
+/// Tells whoever runs the tests, also when they pass: not `println!`, which the harness keeps to itself.
+fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("stderr takes a line");
 }
 
 #[tokio::test]
 async fn no_random_cancel_hits_a_client_that_sent_none() -> Result<()> {
-    let count = match std::env::var(CANCELS_VARIABLE) {
-        Ok(count) => count.parse()?,
-        Err(_) => CANCELS,
-    };
+    let count = number(CANCELS_VARIABLE)?.map_or(Ok(CANCELS), usize::try_from)?;
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_secs());
+    let seed = number(SEED_VARIABLE)?.unwrap_or_else(clock);
+    tell(&format!("{count} random cancels, {SEED_VARIABLE}={seed}"));
+    let dice = |number: u64| Dice(seed.wrapping_mul(SEED_STEP).wrapping_add(number));
     let scene = Scene::calm("random", "[general]\nworkers = 2\n[pool]\nsize = 3").await?;
     let left = Arc::new(AtomicUsize::new(count));
-    let (mut keys, mut cancelling, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in 0..6 {
+    let (mut targets, mut cancelling, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..6 {
         let (client, key) = with_key(&scene.trunkline, "random").await?;
-        keys.push(key);
-        cancelling.push(tokio::spawn(work(client, Dice(seed), Arc::clone(&left))));
+        let target = Target { key, begun: AtomicUsize::new(0), over: AtomicUsize::new(0) };
+        let target = Arc::new(target);
+        targets.push(Arc::clone(&target));
+        let work_on = work(client, dice(number), Arc::clone(&left), Some(target));
+        cancelling.push(tokio::spawn(work_on));
         let (client, _) = with_key(&scene.trunkline, "random").await?;
-        quiet.push(tokio::spawn(work(client, Dice(seed + 100), Arc::clone(&left))));
+        quiet.push(tokio::spawn(work(client, dice(number + 100), Arc::clone(&left), None)));
     }
     let address = scene.trunkline.address();
     let senders: Vec<_> = (0..4)
-        .map(|seed| {
-            let (keys, left, mut dice) = (keys.clone(), Arc::clone(&left), Dice(seed + 1000));
+        .map(|number| {
+            let (targets, left, mut dice) =
+                (targets.clone(), Arc::clone(&left), dice(number + 1000));
             tokio::spawn(async move {
                 let one_less = |left: usize| left.checked_sub(1);
                 while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
-                    let place = usize::try_from(dice.below(6))?;
-                    RawClient::cancel(address, &keys[place]).await?;
+                    targets[usize::try_from(dice.below(6))?].cancel(address).await?;
+                    tokio::time::sleep(Duration::from_millis(dice.below(3))).await;
                 }
                 Result::<()>::Ok(())
             })
@@ -181,15 +233,21 @@ async fn no_random_cancel_hits_a_client_that_sent_none() -> Result<()> {
     for sender in senders {
         sender.await??;
     }
-    let (mut hits, mut strays) = (0, 0);
+    let (mut hits, mut others) = (0, 0);
     for task in cancelling {
-        hits += task.await??;
+        hits += task.await??.1;
     }
     for task in quiet {
-        strays += task.await??;
+        others += task.await??.0;
     }
-    assert!(hits > 0, "not one of {count} cancels hit anything");
-    assert_eq!(strays, 0, "of {count} cancels hit a client that sent none");
+    tell(&format!(
+        "{hits} of {count} cancels hit their own statement, {others} others were let be"
+    ));
+    assert!(hits >= count / HITS_PART, "{hits} of {count} cancels hit anything");
+    assert!(
+        others >= count / HITS_PART,
+        "{others} statements of others ran beside {count} cancels"
+    );
     Ok(())
 }
 
