@@ -100,7 +100,7 @@ async fn take_marks<P: Pooler>(
             () = stopped(&mut stop) => return,
         }
         let totals: BTreeMap<_, _> = match snapshot::report(&console.pooler).await {
-            Ok(loops) => pools::by_database(&pools::merge(&loops)),
+            Ok(loops) => pools::by_database(&pools::counters(&loops)),
             Err(error) => {
                 tracing::warn!("averages skip a period: {error}");
                 continue;

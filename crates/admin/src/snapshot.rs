@@ -9,7 +9,7 @@ use std::{
 use tokio::time::timeout;
 use trunkline_proxy::{
     NodeId, NodeReport, Readiness,
-    engine::report::{ClientReport, LoopReport, ServerReport},
+    engine::report::{ClientReport, LoopReport, PoolStats, ServerReport},
 };
 use trunkline_settings::{Settings, WILDCARD};
 
@@ -39,6 +39,8 @@ pub(crate) struct Snapshot {
     pub(crate) loops: Vec<LoopReport>,
     /// The loops' pools, added up.
     pub(crate) pools: BTreeMap<PoolKey, Pool>,
+    /// What has been counted since the start, by the names it is told under.
+    pub(crate) counters: BTreeMap<PoolKey, PoolStats>,
     pub(crate) nodes: Arc<Vec<NodeReport>>,
     pub(crate) node_names: BTreeMap<NodeId, Arc<str>>,
     pub(crate) settings: Arc<Settings>,
@@ -65,12 +67,13 @@ impl Snapshot {
         now_us: u64,
     ) -> Result<Self, Unanswered> {
         let loops = report(pooler).await?;
-        let pools = pools::merge(&loops);
+        let (pools, counters) = (pools::merge(&loops), pools::counters(&loops));
         let settings = pooler.settings();
         let (clients_taken, clients_limit) = pooler.client_slots();
         let mut snapshot = Self {
             loops,
             pools,
+            counters,
             nodes: pooler.nodes(),
             node_names: pooler.node_names().into_iter().collect(),
             settings,

@@ -21,6 +21,7 @@ pub(crate) fn pool_report(family: u32, database: &str, user: &str) -> PoolReport
         family,
         database: database.into(),
         user: user.into(),
+        named: true,
         clients_active: 0,
         clients_waiting: 0,
         clients_idle: 0,

@@ -9,6 +9,7 @@ mod arrival;
 mod census;
 mod client;
 mod deadline;
+mod departed;
 #[cfg(test)]
 mod drill;
 mod errand;

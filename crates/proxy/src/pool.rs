@@ -4,6 +4,7 @@ mod cap;
 mod claim;
 mod faces;
 mod family;
+mod names;
 mod registry;
 
 pub(crate) use cap::{Cap, Permit};

@@ -4,7 +4,6 @@
 //! one collector that holds the snapshot, and throws both away.
 
 mod collector;
-mod labels;
 #[cfg(test)]
 mod openmetrics;
 
@@ -13,7 +12,6 @@ use std::fmt;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use self::collector::Collector;
-pub(super) use self::labels::Labels;
 use crate::snapshot::Snapshot;
 
 /// The prefix of every name.
@@ -23,10 +21,9 @@ const PREFIX: &str = "trunkline";
 ///
 /// # Errors
 /// When the writer of the text fails; writing to memory does not.
-pub(super) fn text(snapshot: Snapshot, labels: &mut Labels) -> Result<String, fmt::Error> {
-    let pools = labels.bounded(&snapshot.pools);
+pub(super) fn text(snapshot: Snapshot) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(Collector::new(snapshot, pools)));
+    registry.register_collector(Box::new(Collector::new(snapshot)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)

@@ -14,7 +14,7 @@ use axum::{
 use tokio::sync::Mutex;
 use trunkline_proxy::Readiness;
 
-use super::metrics::{self, Labels};
+use super::metrics;
 use crate::{console::Console, pooler::Pooler};
 
 /// The media type of `/metrics` (`OpenMetrics` 1.0, "Protocol Negotiation").
@@ -23,8 +23,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// What all requests share.
 struct Shared<P> {
     console: Arc<Console<P>>,
-    /// Also sees to it that the loops are asked by one request at a time.
-    labels: Mutex<Labels>,
+    /// The loops are asked by one request at a time.
+    asking: Mutex<()>,
 }
 
 impl<P> fmt::Debug for Shared<P> {
@@ -35,7 +35,7 @@ impl<P> fmt::Debug for Shared<P> {
 
 /// All paths.
 pub(super) fn router<P: Pooler>(console: Arc<Console<P>>) -> Router {
-    let shared = Arc::new(Shared { console, labels: Mutex::default() });
+    let shared = Arc::new(Shared { console, asking: Mutex::default() });
     Router::new()
         .route("/livez", get(alive))
         .route("/readyz", get(ready::<P>))
@@ -62,12 +62,12 @@ async fn ready<P: Pooler>(State(shared): State<Arc<Shared<P>>>) -> Response {
 }
 
 async fn scrape<P: Pooler>(State(shared): State<Arc<Shared<P>>>) -> Response {
-    let mut labels = shared.labels.lock().await;
+    let _turn = shared.asking.lock().await;
     let snapshot = match shared.console.snapshot().await {
         Ok(snapshot) => snapshot,
         Err(error) => return words(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     };
-    match metrics::text(snapshot, &mut labels) {
+    match metrics::text(snapshot) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, OPENMETRICS), (header::CACHE_CONTROL, "no-store")], text)
                 .into_response()

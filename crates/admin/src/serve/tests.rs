@@ -56,7 +56,7 @@ async fn counters_are_remembered_once_in_a_period() {
     tokio::time::sleep(PERIOD * 2 + Duration::from_secs(30)).await;
     puppet.with(|strings| strings.loops[0].pools[0].stats.queries += 180);
     let snapshot = console.snapshot().await.unwrap();
-    let totals = pools::by_database(&snapshot.pools);
+    let totals = pools::by_database(&snapshot.counters);
     let averages = snapshot.marks.averages("shop", &totals["shop"], snapshot.now_us);
     // 180 queries in the 90 s since the older mark.
     assert_eq!(averages.queries, 2);

@@ -34,6 +34,7 @@ impl Worker {
         LoopReport {
             index: self.index,
             pools: self.pools.iter().map(|(at, pool)| self.report_pool(pool, of(at))).collect(),
+            departed: self.departed.report(),
             buffered: clients.chain(servers).sum(),
             clients: self.clients.iter().map(|(_, client)| self.report_client(client)).collect(),
             servers: self.servers.iter().map(|(_, server)| self.report_server(server)).collect(),
@@ -75,6 +76,7 @@ impl Worker {
             family: pool.family.id,
             database: Arc::clone(&pool.family.database),
             user: Arc::clone(&pool.family.user),
+            named: pool.family.named,
             clients_active: count.active,
             clients_waiting: count.waiting,
             clients_idle: count.idle,

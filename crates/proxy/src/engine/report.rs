@@ -56,6 +56,21 @@ impl PoolStats {
     }
 }
 
+/// The database and user under which the counters of pools are added up that have none of their own, see
+/// [`PoolReport::named`].
+pub const OTHER: &str = "other";
+
+/// The counters of pools of a database and user that a loop has forgotten.
+#[derive(Debug, Clone)]
+pub struct DepartedReport {
+    /// Database, as clients called it, or [`OTHER`].
+    pub database: Arc<str>,
+    /// User, or [`OTHER`].
+    pub user: Arc<str>,
+    /// Their counters at their end.
+    pub stats: PoolStats,
+}
+
 /// A pool, as one loop sees it.
 #[derive(Debug, Clone)]
 pub struct PoolReport {
@@ -65,6 +80,9 @@ pub struct PoolReport {
     pub database: Arc<str>,
     /// User.
     pub user: Arc<str>,
+    /// Whether it has counters of its own: the first pools of a process have, over all sets of startup parameters. Who
+    /// can log in could make any number of them otherwise.
+    pub named: bool,
     /// Clients that hold a server.
     pub clients_active: usize,
     /// Clients that wait for a server.
@@ -87,7 +105,7 @@ pub struct PoolReport {
     pub paused: bool,
     /// Why the last attempt to open a server failed.
     pub last_error: Option<Arc<str>>,
-    /// Counters since the start.
+    /// Counters since the pool was made.
     pub stats: PoolStats,
 }
 
@@ -163,6 +181,8 @@ pub struct LoopReport {
     pub index: usize,
     /// Its pools.
     pub pools: Vec<PoolReport>,
+    /// The pools it has forgotten.
+    pub departed: Vec<DepartedReport>,
     /// Its clients.
     pub clients: Vec<ClientReport>,
     /// Its servers.

@@ -36,6 +36,7 @@ impl Worker {
     fn forget_pool(&mut self, pool_index: usize) {
         let Some(pool) = self.pools.get(pool_index) else { return };
         if pool.family.is_removed() && pool.clients == 0 && pool.servers == 0 && pool.opening == 0 {
+            self.departed.keep(&pool.family, &pool.stats);
             self.by_family.remove(&pool.family.id);
             self.pools.remove(pool_index);
         }

@@ -13,6 +13,7 @@ use slab::Slab;
 use trunkline_settings::Settings;
 
 use super::{
+    departed::Departed,
     lease::us,
     link::Inflow,
     local::LocalPool,
@@ -56,6 +57,7 @@ pub(crate) struct Worker {
     pub(super) servers: Slab<Server>,
     pub(super) pools: Slab<LocalPool>,
     pub(super) by_family: BTreeMap<FamilyId, usize>,
+    pub(super) departed: Departed,
     /// Taken while a connection is served.
     pub(super) inflow: Option<Box<Inflow>>,
     /// What goes to a server and could not be a range of the burst.
@@ -105,6 +107,7 @@ impl Worker {
             servers: Slab::new(),
             pools: Slab::new(),
             by_family: BTreeMap::new(),
+            departed: Departed::default(),
             inflow: Some(Box::new(Inflow::new())),
             splice: BytesMut::new(),
             reply: BytesMut::new(),

@@ -117,6 +117,8 @@ pub(crate) struct Family {
     pub(crate) id: FamilyId,
     pub(crate) database: Arc<str>,
     pub(crate) user: Arc<str>,
+    /// Whether its database and user have counters of their own.
+    pub(crate) named: bool,
     /// Startup parameters its servers are opened with.
     pub(crate) startup: StartupParams,
     pub(crate) policy: ArcSwap<PoolPolicy>,
@@ -173,6 +175,7 @@ pub(crate) struct FamilyParts {
     pub(crate) id: FamilyId,
     pub(crate) database: Arc<str>,
     pub(crate) user: Arc<str>,
+    pub(crate) named: bool,
     pub(crate) startup: StartupParams,
     pub(crate) policy: PoolPolicy,
     pub(crate) caps: Arc<PoolCaps>,
@@ -187,7 +190,7 @@ const GENERATIONS: usize = 16;
 impl Family {
     /// Makes a family and decides where it lives.
     pub(crate) fn new(parts: FamilyParts) -> Self {
-        let FamilyParts { id, database, user, startup, policy, caps, loops, slots_per_loop } =
+        let FamilyParts { id, database, user, named, startup, policy, caps, loops, slots_per_loop } =
             parts;
         let spread = loops > 1 && policy.size >= loops.saturating_mul(slots_per_loop);
         let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
@@ -195,6 +198,7 @@ impl Family {
             id,
             database,
             user,
+            named,
             startup,
             policy: ArcSwap::from_pointee(policy),
             caps,

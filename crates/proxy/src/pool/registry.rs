@@ -10,6 +10,7 @@ use trunkline_settings::{PoolPolicy, Settings};
 use super::{
     cap::Cap,
     family::{Family, FamilyParts, Membership, PoolCaps},
+    names::Names,
 };
 use crate::{cluster::NodeId, handover::StartupParams};
 
@@ -44,6 +45,8 @@ struct Inner {
     nodes: BTreeMap<NodeId, Arc<Cap>>,
     node_limits: BTreeMap<NodeId, usize>,
     pauses: Pauses,
+    /// Who has counters of his own.
+    names: Names,
 }
 
 /// What is paused, so that families made during a pause are paused as well.
@@ -245,12 +248,14 @@ impl Inner {
         (loops, slots_per_loop): (usize, usize),
     ) -> Arc<Family> {
         let caps = self.pool_caps(database, user, &policy);
+        let named = self.names.admit(database, user);
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let family = Arc::new(Family::new(FamilyParts {
             id,
             database: Arc::clone(database),
             user: Arc::clone(user),
+            named,
             startup: StartupParams { others: others.to_vec(), ..StartupParams::default() },
             policy,
             caps,

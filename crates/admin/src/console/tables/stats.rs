@@ -114,7 +114,7 @@ pub(super) const fn averages_of(averages: &Averages) -> [u64; 7] {
 }
 
 fn each(snapshot: &Snapshot, numbers: impl Fn(&PoolStats, &Averages) -> Vec<u64>) -> Vec<Row> {
-    let databases = pools::by_database(&snapshot.pools);
+    let databases = pools::by_database(&snapshot.counters);
     let rows = databases.iter().map(|(database, totals)| {
         let averages = snapshot.marks.averages(database, totals, snapshot.now_us);
         let numbers = numbers(totals, &averages).into_iter().map(Value::Numeric);

@@ -152,7 +152,7 @@ async fn averages_are_those_since_the_older_mark() {
         ref other => panic!("{other:?}"),
     };
     assert_eq!((number(&rows[0], 2), number(&rows[0], 6)), (0, 2_000_000));
-    let totals = crate::pools::by_database(&snapshot.pools);
+    let totals = crate::pools::by_database(&snapshot.counters);
     let mark = Mark { at_us: 60_000_000, totals };
     snapshot.marks = Marks::default().advance(mark.clone()).advance(mark).into();
     snapshot.now_us = 61_000_000;

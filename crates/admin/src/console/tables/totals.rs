@@ -31,7 +31,7 @@ const NAMES: [&str; 14] = [
 ];
 
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
-    let databases = pools::by_database(&snapshot.pools);
+    let databases = pools::by_database(&snapshot.counters);
     let mut totals = PoolStats::default();
     for stats in databases.values() {
         totals.add(stats);

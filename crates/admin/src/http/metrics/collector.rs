@@ -10,7 +10,7 @@ use prometheus_client::{
 use trunkline_proxy::{NodeReport, Readiness, engine::report::PoolStats};
 
 use crate::{
-    pools::{Pool, PoolKey},
+    pools::{self, Pool, PoolKey},
     snapshot::Snapshot,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Collector {
     snapshot: Snapshot,
-    /// The snapshot's pools by their labels.
+    /// The snapshot's pools by their labels, of which the number is limited.
     pools: BTreeMap<PoolKey, Pool>,
 }
 
@@ -96,8 +96,8 @@ impl prometheus_client::collector::Collector for Collector {
 }
 
 impl Collector {
-    pub(super) const fn new(snapshot: Snapshot, pools: BTreeMap<PoolKey, Pool>) -> Self {
-        Self { snapshot, pools }
+    pub(super) fn new(snapshot: Snapshot) -> Self {
+        Self { pools: pools::by_name(&snapshot.pools), snapshot }
     }
 
     fn process(&self, out: Out<'_, '_>) -> fmt::Result {
@@ -235,9 +235,10 @@ impl Collector {
         read: impl Fn(&PoolStats) -> M,
     ) -> fmt::Result {
         family(out, about, MetricType::Counter, |family| {
-            self.pools
+            self.snapshot
+                .counters
                 .iter()
-                .try_for_each(|(key, pool)| sample(family, of(key), &read(&pool.stats)))
+                .try_for_each(|(key, stats)| sample(family, of(key), &read(stats)))
         })
     }
 

@@ -1,9 +1,11 @@
+use trunkline_proxy::engine::report::DepartedReport;
+
 use super::{openmetrics::Samples, *};
 use crate::testing::{Puppet, pool_report};
 
 async fn scraped(puppet: &Puppet) -> Samples {
     let snapshot = Snapshot::take(puppet, std::sync::Arc::default(), 0).await.unwrap();
-    let text = text(snapshot, &mut Labels::default()).unwrap();
+    let text = text(snapshot).unwrap();
     openmetrics::parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
 }
 
@@ -67,13 +69,34 @@ async fn a_pooler_without_pools_and_nodes_is_no_error() {
 }
 
 #[tokio::test]
-async fn the_number_of_series_is_bounded() {
+#[expect(clippy::float_cmp, reason = "numbers that are exact in binary")]
+async fn counters_stay_when_their_pool_goes_and_gauges_go_with_it() {
+    let puppet = Puppet::new();
+    puppet.with(|strings| {
+        let gone = strings.loops[0].pools.remove(0);
+        let (database, user, stats) = (gone.database, gone.user, gone.stats);
+        strings.loops[0].departed = vec![DepartedReport { database, user, stats }];
+    });
+    let samples = scraped(&puppet).await;
+    let alice = [("database", "shop"), ("user", "alice")];
+    assert_eq!(value(&samples, "trunkline_queries_total", &alice), 42.0);
+    let of_alice = |labels: &openmetrics::LabelSet| labels.iter().any(|(_, v)| v == "alice");
+    for (name, labels) in samples.keys().filter(|(_, labels)| of_alice(labels)) {
+        assert!(name.ends_with("_total"), "{name} {labels:?}");
+    }
+}
+
+#[tokio::test]
+async fn pools_without_a_name_have_no_series_of_their_own() {
     let puppet = Puppet::new();
     puppet.with(|strings| {
         let pools = (0..3000).map(|n| pool_report(n, &format!("db{n}"), "u"));
         strings.loops[0].pools = pools.collect();
+        strings.loops[0].pools.iter_mut().skip(10).for_each(|pool| pool.named = false);
     });
     let samples = scraped(&puppet).await;
-    let queries = samples.keys().filter(|(name, _)| name == "trunkline_queries_total").count();
-    assert_eq!(queries, labels::MAX_POOLS + 1);
+    for family in ["trunkline_queries_total", "trunkline_pool_paused"] {
+        // One is of the other loop.
+        assert_eq!(samples.keys().filter(|(name, _)| name == family).count(), 10 + 1 + 1);
+    }
 }

@@ -132,6 +132,34 @@ async fn a_server_whose_cancel_request_has_no_outcome_is_given_to_nobody_else() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_pool_has_counted_stays_when_it_is_forgotten_and_goes_on_when_it_comes_back() {
+    let mut drill = Drill::new(1, Settings::default());
+    for round in 1..=2 {
+        drill.shared.registry.apply(&drill.settings, &[]);
+        let client = drill.log_in(0);
+        drill.settle();
+        drill.ask(client, "SELECT 1");
+        drill.settle();
+        let server = drill.servers.len() - 1;
+        drill.answer(server, "SELECT 1", b'I');
+        drill.settle();
+        let report = &drill.reports()[0];
+        let gone = report.departed.iter().map(|gone| gone.stats.queries).sum::<u64>();
+        assert_eq!((report.pools[0].stats.queries, gone), (1, round - 1));
+        let mut none = Settings::default();
+        none.databases.0.clear();
+        drill.shared.registry.apply(&none, &[]);
+        drill.shared.send_all(|| Message::Recheck);
+        drill.settle();
+        let report = &drill.reports()[0];
+        let gone = &report.departed[0];
+        assert_eq!((report.pools.len(), report.departed.len()), (0, 1));
+        assert_eq!((&*gone.database, &*gone.user), ("shop", "alice"));
+        assert_eq!((gone.stats.queries, gone.stats.logins), (round, round));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_of_a_pause_is_no_time_of_waiting() {
     let mut settings = Settings::default();
     settings.pool.size = 1;
