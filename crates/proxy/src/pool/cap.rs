@@ -55,11 +55,13 @@ impl Cap {
     }
 
     /// The limit; 0 for none.
+    #[inline]
     pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
 
     /// Connections that are open or being opened, those included that have been told to go.
+    #[inline]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -72,8 +74,8 @@ impl Cap {
     /// Whether more are open and staying than the limit allows, after it was lowered.
     #[inline]
     pub(crate) fn is_exceeded(&self) -> bool {
-        let limit = self.limit();
-        limit != 0 && self.used().saturating_sub(self.leaving()) > limit
+        let (limit, used) = (self.limit(), self.used());
+        used > limit && limit != 0 && used.saturating_sub(self.leaving()) > limit
     }
 
     fn take(&self) -> bool {
