@@ -210,3 +210,37 @@ async fn a_free_server_serves_a_client_on_whichever_loop_it_waits() -> Result<()
     })
     .await
 }
+
+/// Sends statement after statement, always some ahead of the answers, until told to stop; says how many were answered.
+async fn hurry(mut client: RawClient, group: Vec<u8>, stop: Arc<AtomicBool>) -> Result<usize> {
+    const AHEAD: usize = 50;
+    let mut answered = 0;
+    client.send(&group.repeat(2 * AHEAD)).await?;
+    while !stop.load(Ordering::Relaxed) {
+        client.send(&group.repeat(AHEAD)).await?;
+        for _ in 0..AHEAD {
+            client.read_until(b'Z').await?;
+        }
+        answered += AHEAD;
+    }
+    Ok(answered)
+}
+
+#[tokio::test]
+async fn a_client_that_never_pauses_does_not_keep_its_server() -> Result<()> {
+    let config = "[pool]\nsize = 1\nwait_timeout = \"10s\"";
+    let scene = Scene::calm("hasty", config).await?;
+    for group in [say::query("SELECT 1"), say::extended("SELECT 1", &[])] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let hasty = tokio::spawn(hurry(scene.raw().await?, group.to_vec(), Arc::clone(&stop)));
+        let mut patient = scene.raw().await?;
+        for _ in 0..20 {
+            run(&mut patient, "SELECT 2").await?;
+        }
+        ensure(!hasty.is_finished(), "the hasty client has stopped")?;
+        stop.store(true, Ordering::Relaxed);
+        let answered = hasty.await??;
+        ensure(answered > 0, "the hasty client was not served")?;
+    }
+    Ok(())
+}

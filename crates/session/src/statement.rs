@@ -230,6 +230,8 @@ pub(crate) struct ServerStatements {
     bytes: usize,
     /// Counts uses; the entry with the smallest count is the least recently used.
     uses: u64,
+    /// The one that was used last, if it is still held; 0 for none. Most clients of a server use the same one.
+    latest: u64,
 }
 
 #[derive(Debug)]
@@ -251,10 +253,15 @@ impl ServerStatements {
     /// Whether the server has `id`; marks it as used.
     #[inline]
     pub(crate) fn touch(&mut self, id: u64) -> bool {
+        id == self.latest || self.touch_another(id)
+    }
+
+    fn touch_another(&mut self, id: u64) -> bool {
         self.uses = self.uses.wrapping_add(1);
         match self.held.get_mut(&id) {
             Some(held) => {
                 held.used = self.uses;
+                self.latest = id;
                 true
             }
             None => false,
@@ -265,12 +272,13 @@ impl ServerStatements {
     pub(crate) fn add(&mut self, statement: &Arc<Statement>) {
         self.uses = self.uses.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(statement.weight());
+        self.latest = statement.id;
         self.held.insert(statement.id, Held { statement: Arc::clone(statement), used: self.uses });
     }
 
     /// The server no longer has it, or never got it.
     pub(crate) fn remove(&mut self, id: u64) {
-        if let Some(held) = self.held.remove(&id) {
+        if let Some(held) = self.take(id) {
             self.bytes = self.bytes.saturating_sub(held.statement.weight());
         }
     }
@@ -286,6 +294,7 @@ impl ServerStatements {
     /// `DEALLOCATE ALL` or `DISCARD ALL` was done.
     pub(crate) fn clear(&mut self) {
         self.held.clear();
+        self.latest = 0;
         self.bytes = 0;
     }
 
@@ -300,9 +309,16 @@ impl ServerStatements {
             .filter(|(id, _)| **id != keep)
             .min_by_key(|(_, held)| held.used)
             .map(|(id, _)| *id)?;
-        let held = self.held.remove(&oldest)?;
+        let held = self.take(oldest)?;
         self.bytes = self.bytes.saturating_sub(held.statement.weight());
         Some(held.statement)
+    }
+
+    fn take(&mut self, id: u64) -> Option<Held> {
+        if self.latest == id {
+            self.latest = 0;
+        }
+        self.held.remove(&id)
     }
 
     /// The number of statements held.
@@ -377,5 +393,8 @@ mod tests {
         let limits = StatementLimits { count: 2, bytes: 1 };
         assert_eq!(server.evict(limits, all[2].id).map(|s| s.id), Some(all[0].id));
         assert!(server.evict(limits, all[2].id).is_none(), "the one to keep stays");
+        assert!(server.touch(all[2].id));
+        server.remove(all[2].id);
+        assert!(!server.touch(all[2].id), "it has just been removed");
     }
 }

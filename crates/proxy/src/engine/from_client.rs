@@ -116,8 +116,8 @@ impl Worker {
                 return;
             }
             let taken = self.client_burst(index, data);
-            if let (Some(client), Some(rest)) = (self.clients.get_mut(index), data.get(taken..))
-                && !rest.is_empty()
+            if taken < data.len()
+                && let (Some(client), Some(rest)) = (self.clients.get_mut(index), data.get(taken..))
             {
                 client.held.extend_from_slice(rest);
             }

@@ -32,6 +32,7 @@ impl Worker {
                 }
             }
             Message::Evict(cap) => {
+                self.press();
                 self.evict(&cap, usize::MAX);
             }
             Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
@@ -114,6 +115,7 @@ impl Worker {
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
         self.settings = settings;
+        self.press();
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {
             self.guard_client(index, |worker| {

@@ -124,10 +124,10 @@ impl LocalPool {
     }
 
     /// Claims the next place under a cap that is full, if the whole pool has no connection that could serve those who
-    /// wait.
-    pub(super) fn claim(&mut self, cap: &Arc<Cap>, now: u64) {
+    /// wait; says whether it does.
+    pub(super) fn claim(&mut self, cap: &Arc<Cap>, now: u64) -> bool {
         if !self.is_wanted() || self.family.tenants.held() > 0 {
-            return;
+            return false;
         }
         if self.attempt.claim.as_ref().is_none_or(|claimed| !Arc::ptr_eq(claimed, cap)) {
             self.withdraw_claim();
@@ -135,6 +135,7 @@ impl LocalPool {
         let since = self.waiters.front().map_or(now, |waiter| waiter.since);
         cap.claims.claim(self.family.id, since, now);
         self.attempt.claim = Some(Arc::clone(cap));
+        true
     }
 
     /// A place was found, or nobody needs one.

@@ -24,7 +24,7 @@ pub(crate) enum Message {
     Moved(Moving),
     /// Another loop has waiters of this family and none idle.
     Wanted { family: FamilyId, by: usize },
-    /// A pool at a full cap needs a place that an idle connection of another pool holds.
+    /// A pool at a full cap needs a place that a connection of another pool holds: an idle one, or one that comes back.
     Evict(Arc<Cap>),
     /// Somebody asks to cancel what the client in this slot is doing.
     Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },

@@ -7,7 +7,7 @@ use trunkline_wire::SqlState;
 use super::{
     lease::us,
     local::{Failure, LocalPool},
-    message::Opened,
+    message::{Message, Opened},
     worker::Worker,
 };
 use crate::{cluster::NodeId, handover::OpenError, pool::Permit};
@@ -42,10 +42,14 @@ impl Worker {
                 Err(cap) => {
                     // Somebody's idle connection may hold the place: it is asked for, at this loop first.
                     pool.attempt.full = Some(Arc::clone(&cap));
-                    pool.claim(&cap, self.now);
+                    let claims = pool.claim(&cap, self.now);
                     let waits = pool.is_wanted();
                     // Those on their way out make room for as many.
                     let enough = cap.leaving() >= pool.lacking(self.index);
+                    if claims {
+                        self.press();
+                        self.shared.send_others(self.index, || Message::Evict(Arc::clone(&cap)));
+                    }
                     if !waits
                         || !(!enough && self.evict(&cap, pool_index)
                             || self.open_reserve(pool_index, node))

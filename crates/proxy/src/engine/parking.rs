@@ -21,7 +21,7 @@ impl Worker {
         let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
         if aged
             || !pool.wants(server.about.node, server.about.generation, self.primary)
-            || server.about.permit.is_pressed()
+            || self.now < self.pressed_until
                 && must_go(server, pool, (self.index, self.now, self.times.slack))
         {
             self.retire(index);
@@ -164,7 +164,7 @@ impl Worker {
     }
 }
 
-/// Whether a server whose caps are under pressure gives up its place, seen by loop `own` at `now`: there are too many, or
+/// Whether a server gives up its place while there is pressure on caps, seen by loop `own` at `now`: there are too many, or
 /// the place is claimed by one who has waited for longer than all who wait for this server, and more than `slack`.
 #[cold]
 fn must_go(server: &Server, pool: &LocalPool, (own, now, slack): (usize, u64, u64)) -> bool {

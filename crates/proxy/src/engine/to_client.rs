@@ -92,8 +92,8 @@ impl Worker {
         let Some(server) = self.servers.get_mut(index) else { return };
         if server.held.is_empty() {
             let taken = self.server_burst(index, data);
-            if let (Some(server), Some(rest)) = (self.servers.get_mut(index), data.get(taken..))
-                && !rest.is_empty()
+            if taken < data.len()
+                && let (Some(server), Some(rest)) = (self.servers.get_mut(index), data.get(taken..))
             {
                 server.held.extend_from_slice(rest);
             }

@@ -61,12 +61,6 @@ impl Worker {
         data: &[u8],
     ) -> usize {
         let (Some(client), Some(server)) =
-            (self.clients.get(index), self.servers.get(server_index))
-        else {
-            return data.len();
-        };
-        let most = self.owed_at_most(client, server);
-        let (Some(client), Some(server)) =
             (self.clients.get_mut(index), self.servers.get_mut(server_index))
         else {
             return data.len();
@@ -74,6 +68,9 @@ impl Worker {
         let mut out = Outgoing::new(data, &mut self.splice);
         let mut ways = Ways { server: &mut out, client: &mut self.reply };
         let mut around = self.shared.surroundings(&mut self.keys);
+        let crowd = self.pools.get(client.pool).is_some_and(|pool| pool.is_crowded(self.index));
+        let patience = self.now.saturating_sub(self.times.slack);
+        let most = if crowd { owed_in_crowd(client, server, patience) } else { OWED_MAX };
         let limits = (self.settings.limits.max_message, most);
         let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, limits);
         if client.query_since == 0 && taken > 0 {
@@ -115,16 +112,11 @@ impl Worker {
         if end == Burst::Taken { taken } else { data.len() }
     }
 
-    /// How many replies may be owed to a client. One that sends statement after statement without a pause would keep
-    /// its server for ever, as there would always be a reply owed; when others wait, it sends less ahead, and after
-    /// `pool.fairness_slack` nothing more until all is answered: then the server goes to who waits, unless a
-    /// transaction is open.
-    #[inline]
+    /// How many replies may be owed to a client; see [`owed_in_crowd`].
     pub(super) fn owed_at_most(&self, client: &Client, server: &Server) -> usize {
         match self.pools.get(client.pool) {
-            Some(pool) if pool.is_crowded(self.index) && client.session.shares_servers() => {
-                let old = self.now.saturating_sub(server.since) > self.times.slack;
-                if old && server.session.is_busy() { 0 } else { OWED_IN_CROWD }
+            Some(pool) if pool.is_crowded(self.index) => {
+                owed_in_crowd(client, server, self.now.saturating_sub(self.times.slack))
             }
             _ => OWED_MAX,
         }
@@ -153,6 +145,21 @@ impl Worker {
         {
             self.again.push_back(Again::Client(client));
         }
+    }
+}
+
+/// How many replies may be owed to a client while others wait for a server. One that sends statement after statement
+/// without a pause would keep its server for ever, as there would always be a reply owed; so it sends less ahead, and if
+/// its lease began before `patience`, nothing more until all is answered: then the server goes to who waits, unless a
+/// transaction is open.
+#[cold]
+fn owed_in_crowd(client: &Client, server: &Server, patience: u64) -> usize {
+    if !client.session.shares_servers() {
+        OWED_MAX
+    } else if server.since < patience && server.session.is_busy() {
+        0
+    } else {
+        OWED_IN_CROWD
     }
 }
 

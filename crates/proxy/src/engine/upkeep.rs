@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use super::{lease::us, message::Message, retire::RETIRING_US, slot::ServerState, worker::Worker};
 
+/// How long connections that come back are asked whether they must give up their places, after the last reason for it;
+/// longer than the time between two looks after the pools.
+const PRESSED_US: u64 = 1_000_000;
+
 impl Worker {
     /// Looks after all pools; says whether something waits or is being opened.
     pub(super) fn maintain_pools(&mut self) -> bool {
@@ -16,7 +20,16 @@ impl Worker {
             });
         }
         self.expire_housekeeping();
+        if self.servers.iter().any(|(_, server)| server.about.permit.is_surplus()) {
+            self.press();
+        }
         busy
+    }
+
+    /// From now on, for a while, connections that come back may have to give up their places: somebody claims one, or
+    /// a limit has been lowered.
+    pub(super) fn press(&mut self) {
+        self.pressed_until = self.now.saturating_add(PRESSED_US);
     }
 
     fn maintain_pool(&mut self, pool_index: usize) {

@@ -75,6 +75,8 @@ pub(crate) struct Worker {
     pub(super) keys: Keys,
     pub(super) primary: Option<NodeId>,
     pub(super) next_maintenance: u64,
+    /// Until when caps are looked at each time a connection comes back.
+    pub(super) pressed_until: u64,
     pub(super) draining: bool,
     pub(super) stopping: bool,
     pub(super) panics: u64,
@@ -120,6 +122,7 @@ impl Worker {
             settings: parts.settings,
             primary: parts.primary,
             next_maintenance: now,
+            pressed_until: 0,
             draining: false,
             stopping: false,
             panics: 0,

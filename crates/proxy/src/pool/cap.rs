@@ -55,13 +55,11 @@ impl Cap {
     }
 
     /// The limit; 0 for none.
-    #[inline]
     pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
 
     /// Connections that are open or being opened, those included that have been told to go.
-    #[inline]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -72,10 +70,9 @@ impl Cap {
     }
 
     /// Whether more are open and staying than the limit allows, after it was lowered.
-    #[inline]
     pub(crate) fn is_exceeded(&self) -> bool {
-        let (limit, used) = (self.limit(), self.used());
-        used > limit && limit != 0 && used.saturating_sub(self.leaving()) > limit
+        let limit = self.limit();
+        limit != 0 && self.used().saturating_sub(self.leaving()) > limit
     }
 
     fn take(&self) -> bool {
@@ -128,13 +125,6 @@ impl Permit {
         let mut permit = Self::take(caps, tenants, now)?;
         permit.reserve = true;
         Ok(permit)
-    }
-
-    /// Whether, under one of its caps, somebody may claim its place, or there are more than the limit allows. Asked each
-    /// time a connection comes back.
-    #[inline]
-    pub(crate) fn is_pressed(&self) -> bool {
-        self.caps.iter().any(|cap| cap.claims.is_any() || cap.is_exceeded())
     }
 
     /// Since when another family, which has no connection at all, waits for a place under one of its caps.

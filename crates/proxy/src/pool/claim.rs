@@ -51,15 +51,9 @@ impl Claims {
         }
     }
 
-    /// Whether there may be a claim.
-    #[inline]
-    pub(crate) fn is_any(&self) -> bool {
-        self.any.load(Ordering::Relaxed)
-    }
-
     /// Since when a family other than `family` has waited that claims the next place.
     pub(crate) fn of_another(&self, family: FamilyId, now: u64) -> Option<u64> {
-        if self.is_any() { self.look(family, now) } else { None }
+        if self.any.load(Ordering::Relaxed) { self.look(family, now) } else { None }
     }
 
     fn look(&self, family: FamilyId, now: u64) -> Option<u64> {
