@@ -6,8 +6,10 @@ mod faces;
 mod family;
 mod names;
 mod registry;
+mod seekers;
 
 pub(crate) use cap::{Cap, Permit};
 pub(crate) use faces::Way;
 pub(crate) use family::{Family, FamilyId, Home, Membership};
 pub(crate) use registry::{Refusal, Registry};
+pub(crate) use seekers::Loops;

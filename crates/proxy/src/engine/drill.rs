@@ -4,6 +4,7 @@
 mod fairness;
 mod faults;
 mod panics;
+mod places;
 mod story;
 
 use std::{

@@ -35,6 +35,7 @@ impl Worker {
                 self.press();
                 self.evict(&cap, usize::MAX);
             }
+            Message::Places => self.seek_places(),
             Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
             Message::CancelDone { serial, certain } => self.cancel_done(serial, certain),
             Message::Primary(primary) => self.on_primary(primary),

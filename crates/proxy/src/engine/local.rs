@@ -138,11 +138,11 @@ impl LocalPool {
         true
     }
 
-    /// A place was found, or nobody needs one.
-    pub(super) fn withdraw_claim(&mut self) {
-        if let Some(cap) = self.attempt.claim.take() {
-            cap.claims.withdraw(self.family.id);
-        }
+    /// A place was found, or nobody needs one; says under which cap it was claimed.
+    pub(super) fn withdraw_claim(&mut self) -> Option<Arc<Cap>> {
+        let cap = self.attempt.claim.take()?;
+        cap.claims.withdraw(self.family.id);
+        Some(cap)
     }
 
     /// When the oldest of all who wait came, at whichever loop.

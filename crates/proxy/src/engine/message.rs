@@ -26,6 +26,8 @@ pub(crate) enum Message {
     Wanted { family: FamilyId, by: usize },
     /// A pool at a full cap needs a place that a connection of another pool holds: an idle one, or one that comes back.
     Evict(Arc<Cap>),
+    /// A place was given back under a cap that a pool of the loop has found full.
+    Places,
     /// Somebody asks to cancel what the client in this slot is doing.
     Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },
     /// The cancel request for this server is finished; unless that is certain, it may still hit what runs there.

@@ -10,7 +10,11 @@ use super::{
     message::{Message, Opened},
     worker::Worker,
 };
-use crate::{cluster::NodeId, handover::OpenError, pool::Permit};
+use crate::{
+    cluster::NodeId,
+    handover::OpenError,
+    pool::{Cap, Permit},
+};
 
 /// Clients are told the failure of the last attempt, without another one, when attempts are at least this far apart.
 const ANSWER_FROM_US: u64 = 1_000_000;
@@ -22,6 +26,7 @@ impl Worker {
     /// Opens as many connections as those who wait call for and the caps allow.
     pub(super) fn open_more(&mut self, pool_index: usize) {
         let Some(node) = self.primary else { return };
+        let mut news = false;
         loop {
             let Some(pool) = self.pools.get_mut(pool_index) else { return };
             if pool.lacking(self.index) == 0
@@ -34,31 +39,54 @@ impl Worker {
             let caps = self.shared.caps_of(&pool.family, node);
             match Permit::take(&caps, &pool.family.tenants, self.now) {
                 Ok(permit) => {
-                    pool.withdraw_claim();
                     pool.opening = pool.opening.saturating_add(1);
                     pool.attempt.full = None;
                     self.shared.open(&pool.family, node, permit, self.index);
+                    self.withdraw_claim(pool_index);
                 }
+                Err(cap) if cap.seekers.add(self.index) => news = true,
                 Err(cap) => {
-                    // Somebody's idle connection may hold the place: it is asked for, at this loop first.
                     pool.attempt.full = Some(Arc::clone(&cap));
-                    let claims = pool.claim(&cap, self.now);
-                    let waits = pool.is_wanted();
-                    // Those on their way out make room for as many.
-                    let enough = cap.leaving() >= pool.lacking(self.index);
-                    if claims {
+                    let (claims, wanted) = (pool.claim(&cap, self.now), pool.is_wanted());
+                    if claims && news {
+                        // Connections that come back are to be given up, at whichever loop.
                         self.press();
                         self.shared.send_others(self.index, || Message::Evict(Arc::clone(&cap)));
                     }
-                    if !waits
-                        || !(!enough && self.evict(&cap, pool_index)
+                    if !wanted
+                        || !(self.make_room(pool_index, &cap, news && !claims)
                             || self.open_reserve(pool_index, node))
                     {
                         return;
                     }
+                    news = false;
                 }
             }
         }
+    }
+
+    /// A place was found, or nobody needs one: those whom the claim has kept away look again.
+    pub(super) fn withdraw_claim(&mut self, pool_index: usize) {
+        if let Some(cap) = self.pools.get_mut(pool_index).and_then(LocalPool::withdraw_claim) {
+            self.tell_seekers(cap.seekers.take());
+        }
+    }
+
+    /// Somebody's idle connection may hold the place under a cap: one of this loop is closed, else the others are asked
+    /// to close one, at once if it is `news` that the cap is full. Says whether there may be a place now.
+    fn make_room(&mut self, pool_index: usize, cap: &Arc<Cap>, news: bool) -> bool {
+        let Some(pool) = self.pools.get(pool_index) else { return false };
+        // Those on their way out make room for as many.
+        if cap.leaving() >= pool.lacking(self.index) {
+            return false;
+        }
+        if self.evict(cap, pool_index) {
+            return true;
+        }
+        if news {
+            self.shared.send_others(self.index, || Message::Evict(Arc::clone(cap)));
+        }
+        false
     }
 
     /// Opens a connection beyond the size of the pool, if there are clients who have waited for `reserve_after` and
@@ -79,7 +107,7 @@ impl Worker {
     }
 
     /// Closes an idle connection of another pool that counts against `cap`, the longest idle first.
-    pub(super) fn evict(&mut self, cap: &Arc<crate::pool::Cap>, but: usize) -> bool {
+    pub(super) fn evict(&mut self, cap: &Arc<Cap>, but: usize) -> bool {
         let found = self
             .pools
             .iter()
@@ -108,11 +136,11 @@ impl Worker {
                 self.settle_server(pool_index, new, about);
             }
             Err(error) => {
-                drop(permit);
                 if matches!(error, OpenError::Away(_)) {
                     self.shared.suspect(node);
                 }
                 self.open_failed(pool_index, &error);
+                self.give_back(permit);
             }
         }
         self.open_more(pool_index);

@@ -4,9 +4,11 @@
 use bytes::BytesMut;
 
 use super::{
-    slot::{ServerState, Stream},
+    message::Message,
+    slot::{Server, ServerState, Stream},
     worker::{Again, Worker},
 };
+use crate::pool::{Loops, Permit};
 
 /// How long a server that was told to go has to close the connection; then it is closed from this side, and counts no
 /// more.
@@ -48,14 +50,33 @@ impl Worker {
 
     /// The server has closed its side: the place of the connection is free.
     pub(super) fn bury(&mut self, index: usize) {
-        let retiring = |server: &super::slot::Server| server.state == ServerState::Retiring;
+        let retiring = |server: &Server| server.state == ServerState::Retiring;
         if !self.servers.get(index).is_some_and(retiring) {
             return;
         }
-        let Some(mut server) = self.servers.try_remove(index) else { return };
-        server.link.deregister(self.readiness.registry());
-        // Its permit is given back here, before those who wait for the place look.
-        drop(server);
+        let Some(server) = self.servers.try_remove(index) else { return };
+        let Server { mut link, about, .. } = server;
+        link.deregister(self.readiness.registry());
+        drop(link);
+        self.give_back(about.permit);
+    }
+
+    /// A connection has gone: whoever has looked for its place, here or at another loop, looks again.
+    pub(super) fn give_back(&mut self, permit: Permit) {
+        let seekers = permit.give_back();
+        self.tell_seekers(seekers);
+        self.seek_places();
+    }
+
+    /// There may be places under caps that loops have found full.
+    pub(super) fn tell_seekers(&self, seekers: Loops) {
+        for index in seekers.iter().filter(|index| *index != self.index) {
+            self.shared.send(index, Message::Places);
+        }
+    }
+
+    /// Opens connections for those who wait, if there are places now.
+    pub(super) fn seek_places(&mut self) {
         let waiting: Vec<usize> = self
             .pools
             .iter()

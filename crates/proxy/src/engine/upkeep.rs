@@ -39,8 +39,8 @@ impl Worker {
         self.serve_queue(pool_index);
         self.open_more(pool_index);
         self.ask_for_eviction(pool_index);
-        if let Some(pool) = self.pools.get_mut(pool_index).filter(|pool| !pool.is_wanted()) {
-            pool.withdraw_claim();
+        if self.pools.get(pool_index).is_some_and(|pool| !pool.is_wanted()) {
+            self.withdraw_claim(pool_index);
         }
         self.forget_pool(pool_index);
     }

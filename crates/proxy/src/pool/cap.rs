@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{claim::Claims, family::FamilyId};
+use super::{
+    claim::Claims,
+    family::FamilyId,
+    seekers::{Loops, Seekers},
+};
 
 /// A limit that several pools share: of a pool, a database, a user, a node or the process.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(crate) struct Cap {
     leaving: AtomicUsize,
     /// Who comes next, before everybody else.
     pub(crate) claims: Claims,
+    /// Who is told when a place is given back.
+    pub(crate) seekers: Seekers,
 }
 
 /// The connections of a family, of whatever node and loop.
@@ -46,6 +52,7 @@ impl Cap {
             used: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
             claims: Claims::default(),
+            seekers: Seekers::default(),
         })
     }
 
@@ -140,6 +147,13 @@ impl Permit {
                 cap.leaving.fetch_add(1, Ordering::AcqRel);
             }
         }
+    }
+
+    /// Gives the places back; says which loops have looked for one.
+    pub(crate) fn give_back(self) -> Loops {
+        let caps = self.caps.clone();
+        drop(self);
+        caps.iter().fold(Loops::default(), |loops, cap| loops.and(cap.seekers.take()))
     }
 
     /// Whether it comes from the reserve of its pool.

@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
-use super::story::{CONNECTIONS, NODE, Story, settings};
+use super::story::{NODE, Story, settings};
 use crate::engine::{fault, local::LocalPool, message::Message};
+
+/// Server connections that the node takes.
+const CONNECTIONS: usize = 4;
 
 /// Clients of the database that has the most.
 const CLIENTS: usize = 8;
@@ -160,7 +163,7 @@ async fn empty(story: &mut Story) {
 /// Tells the story with a panic at the `nth` point.
 async fn tell(nth: u64) -> (Story, u64) {
     fault::arm(nth);
-    let mut story = Story::begin();
+    let mut story = Story::begin(settings(), CONNECTIONS);
     work(&mut story).await;
     events(&mut story).await;
     end_of_work(&mut story).await;

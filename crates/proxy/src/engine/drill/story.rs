@@ -11,9 +11,6 @@ use crate::{
     handover::CancelTicket,
 };
 
-/// Server connections that the node takes.
-pub(super) const CONNECTIONS: usize = 4;
-
 /// Rounds of loops, servers and clients in one step of the story.
 const ROUNDS_MAX: usize = 1_000;
 
@@ -61,9 +58,10 @@ pub(super) fn settings() -> Settings {
 }
 
 impl Story {
-    pub(super) fn begin() -> Self {
-        let drill = Drill::new(2, settings());
-        drill.shared.registry.apply(&drill.settings, &[(NODE, CONNECTIONS)]);
+    /// Two loops before a node that takes so many connections.
+    pub(super) fn begin(settings: Settings, connections: usize) -> Self {
+        let drill = Drill::new(2, settings);
+        drill.shared.registry.apply(&drill.settings, &[(NODE, connections)]);
         Self { drill, guests: Vec::new(), hosts: Vec::new(), losses: Vec::new(), hit: None }
     }
 
