@@ -52,6 +52,7 @@ pub(super) fn settings() -> Settings {
     let mut settings = Settings::default();
     // So large that both loops have a part, and each part of the loops is told of the other's.
     settings.pool.size = 16;
+    settings.pool.slots_per_worker = 8;
     settings.pool.wait_timeout = Duration::from_secs(5);
     settings.pool.idle_timeout = Duration::from_secs(60);
     settings
