@@ -48,9 +48,11 @@ impl Worker {
                 Err(cap) => {
                     pool.attempt.full = Some(Arc::clone(&cap));
                     let (claims, wanted) = (pool.claim(&cap, self.now), pool.is_wanted());
-                    if claims && news {
+                    if claims {
                         // Connections that come back are to be given up, at whichever loop.
                         self.press();
+                    }
+                    if claims && news {
                         self.shared.send_others(self.index, || Message::Evict(Arc::clone(&cap)));
                     }
                     if !wanted
