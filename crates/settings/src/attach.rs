@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::decode::Places;
-use crate::diagnostic::{Diagnostic, Report, Source};
+use crate::diagnostic::{Diagnostic, Report};
 use crate::files::{Files, read_file, relative_to};
+use crate::source::Source;
 use crate::{CaSource, Node, PemFile, Secret, Settings, UserPassword, hba, ident, userlist};
 
 /// Reads password files, PEM files, user list, HBA and ident files, and names the nodes that have no name.

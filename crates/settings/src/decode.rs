@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Diagnostic, Place, Report, Show, Source, did_you_mean};
+use crate::diagnostic::{Diagnostic, Place, Report, did_you_mean};
 use crate::group::{Group, Setting};
 use crate::groups::{Visitor, visit};
 use crate::scalar;
+use crate::source::Source;
 use crate::tree::{Item, Origin, Table, Tree};
-use crate::value::{Kind, one_of};
+use crate::value::one_of;
 use crate::{Databases, Settings};
 
 /// Where each setting was given, by its path: `pool.size`, `node.0.host`, `databases.shop.user`, and `databases.shop`
@@ -32,20 +33,14 @@ impl Places {
     /// The place of a setting; if it was not given, that of its table; else nowhere.
     pub(crate) fn of(&self, path: &str, source: &Source<'_>) -> Place {
         let table = path.rsplit_once('.').map_or(path, |(table, _)| table);
-        let secret = path.contains("password") && !path.ends_with("_file");
-        match self.given.get(path) {
-            Some(origin) => place(origin, source, if secret { Show::Nothing } else { Show::Line }),
-            None => self
-                .given
-                .get(table)
-                .map_or(Place::Nowhere, |origin| place(origin, source, Show::Line)),
-        }
+        let origin = self.given.get(path).or_else(|| self.given.get(table));
+        origin.map_or(Place::Nowhere, |origin| place(origin, source))
     }
 }
 
-fn place(origin: &Origin, source: &Source<'_>, show: Show) -> Place {
+fn place(origin: &Origin, source: &Source<'_>) -> Place {
     match origin {
-        Origin::Text(span) => source.place(span, show),
+        Origin::Text(span) => source.place(span),
         Origin::Variable(name) => Place::Variable(name.clone()),
         Origin::Url => Place::Url,
     }
@@ -97,7 +92,7 @@ impl Visitor for Decoder<'_> {
         self.note::<T>();
         let Some(item) = self.table.remove(T::NAME) else { return };
         let Tree::Array(items) = item.tree else {
-            let place = self.place(&item.key, Show::Line);
+            let place = self.place(&item.key);
             let message = format!("expected an array of tables, found {}", item.tree.type_name());
             let help = format!("write [[{}]] with double brackets", T::NAME);
             return self.report.add(Diagnostic::error(place, message).help(help));
@@ -122,7 +117,7 @@ impl Visitor for Decoder<'_> {
             if !matches!(item.tree, Tree::Table(_))
                 && T::SETTINGS.iter().any(|setting| setting.name == name)
             {
-                let place = self.place(&item.key, Show::Line);
+                let place = self.place(&item.key);
                 let message =
                     format!("`{name}` belongs to one of the [{}], not to all of them", T::NAME);
                 let help = format!("write it under [{}.<name>]", T::NAME);
@@ -141,12 +136,12 @@ impl Decoder<'_> {
         self.groups.push((T::NAME, T::SETTINGS.iter().map(|setting| setting.name).collect()));
     }
 
-    fn place(&self, origin: &Origin, show: Show) -> Place {
-        place(origin, self.source, show)
+    fn place(&self, origin: &Origin) -> Place {
+        place(origin, self.source)
     }
 
     fn not_a_table(&mut self, title: &str, item: &Item) {
-        let place = self.place(&item.key, Show::Line);
+        let place = self.place(&item.key);
         let message = format!("expected a table at `{title}`, found {}", item.tree.type_name());
         let tables = matches!(&item.tree, Tree::Array(items) if items.iter().any(|item| matches!(item.tree, Tree::Table(_))));
         let mut diagnostic = Diagnostic::error(place, message);
@@ -174,11 +169,10 @@ impl Decoder<'_> {
 
     /// Fills one field.
     fn setting<T>(&mut self, path: &str, setting: &Setting<T>, item: Item, group: &mut T) {
-        let show = if setting.kind == Kind::Secret { Show::Nothing } else { Show::Line };
         let read = scalar::read(&setting.kind, item.tree, &item.value);
         let put = read.and_then(|value| (setting.put)(group, value).map_err(Into::into));
         if let Err(mistake) = put {
-            let place = self.place(&item.value, show);
+            let place = self.place(&item.value);
             let message = format!("{}: {}", setting.name, mistake.message);
             let mut diagnostic = Diagnostic::error(place, message);
             diagnostic.help = mistake.help;
@@ -197,7 +191,7 @@ impl Decoder<'_> {
             .home_of(key)
             .or_else(near)
             .unwrap_or_else(|| format!("expected {}", one_of(&names)));
-        let place = self.place(origin, Show::Line);
+        let place = self.place(origin);
         self.report.add(
             Diagnostic::error(place, format!("unknown setting {} in {title}", named(key)))
                 .help(help),
@@ -235,7 +229,7 @@ impl Decoder<'_> {
             } else {
                 "setting"
             };
-            let place = self.place(&item.key, Show::Line);
+            let place = self.place(&item.key);
             let message = format!("unknown {what} {}", named(&key));
             self.report.add(Diagnostic::error(place, message).help(help));
         }

@@ -5,9 +5,11 @@ use std::path::Path;
 use crate::attach::attach;
 use crate::check::check;
 use crate::decode::decode;
-use crate::diagnostic::{Diagnostics, Report, Source};
+use crate::diagnostic::{Diagnostics, Report};
 use crate::environment::overlay;
 use crate::files::Files;
+use crate::hide::hidden_values;
+use crate::source::Source;
 use crate::tree::{Table, parse};
 use crate::url::parse_url;
 use crate::{Diagnostic, Settings};
@@ -32,13 +34,14 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
     files: &dyn Files,
 ) -> Result<Loaded, Diagnostics> {
-    let source = Source { path, text };
+    let mut source = Source::new(path, text);
     let mut report = Report::default();
     let table = parse(&source, &mut report);
     if report.failed() {
         // What follows a syntax error may not mean what it seems to; further messages would mislead.
         return Err(report.into_diagnostics());
     }
+    source.hidden = hidden_values(&table);
     finish(table, &source, environment, files, report)
 }
 
@@ -49,7 +52,7 @@ pub fn from_url(
     environment: impl IntoIterator<Item = (String, String)>,
     files: &dyn Files,
 ) -> Result<Loaded, Diagnostics> {
-    let source = Source { path: Path::new(""), text: "" };
+    let source = Source::new(Path::new(""), "");
     let mut report = Report::default();
     let table = parse_url(url, &mut report);
     if report.failed() {

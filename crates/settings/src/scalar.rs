@@ -52,6 +52,29 @@ pub(crate) fn read(kind: &Kind, tree: Tree, origin: &Origin) -> Result<Value, Mi
     }
 }
 
+/// Whether a value is of the type that this kind is written in.
+pub(crate) fn fits(kind: &Kind, tree: &Tree) -> bool {
+    match (kind, tree) {
+        (Kind::Switch, Tree::Boolean(_))
+        | (Kind::Count { .. } | Kind::Ratio { .. } | Kind::Size { .. }, Tree::Integer(_))
+        | (Kind::Ratio { .. }, Tree::Float(_))
+        | (
+            Kind::Span { .. }
+            | Kind::SpanOrOff { .. }
+            | Kind::Size { .. }
+            | Kind::Text
+            | Kind::Word(_)
+            | Kind::Path
+            | Kind::Secret,
+            Tree::Text(_),
+        ) => true,
+        (Kind::List, Tree::Array(items)) => {
+            items.iter().all(|item| matches!(item.tree, Tree::Text(_)))
+        }
+        _ => false,
+    }
+}
+
 /// The longest text a setting takes, in bytes: longer than any sensible query or path.
 const MAX_TEXT: usize = 16 << 10;
 
@@ -76,7 +99,7 @@ fn wrong_type(kind: &Kind, tree: &Tree) -> Mistake {
         (Kind::Count { .. } | Kind::Ratio { .. }, Tree::Text(text))
             if text.parse::<f64>().is_ok() =>
         {
-            Some(format!("write {text} without quotes"))
+            Some("write the number without quotes".to_owned())
         }
         (Kind::Switch, Tree::Text(text)) if matches!(text.as_str(), "true" | "false") => {
             Some(format!("write {text} without quotes"))

@@ -4,8 +4,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, Place, Report, Show, Source};
+use crate::diagnostic::{Diagnostic, Place, Report};
 use crate::files::{Files, read_file, relative_to};
+use crate::source::Source;
 
 /// One word of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +39,7 @@ impl Entry {
     pub(crate) fn place(&self, token: Option<&Token>) -> Place {
         let end = self.text.len();
         let span = token.map_or(end..end, |token| token.span.clone());
-        let source = Source { path: &self.file, text: "" };
-        source.line(self.line, &self.text, span, Show::Line)
+        Source::new(&self.file, "").word_place(self.line, &self.text, &span)
     }
 }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Diagnostic, Place, Report, Show, Source};
+use crate::diagnostic::{Diagnostic, Place, Report};
+use crate::source::Source;
 
 /// Where a key or value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +74,9 @@ pub(crate) fn parse(source: &Source<'_>, report: &mut Report) -> Table {
     }
     let (table, errors) = DeTable::parse_recoverable(source.text);
     for error in errors {
-        let place = error.span().map_or_else(
-            || Place::File(source.path.to_owned()),
-            |span| source.place(&span, Show::Broken),
-        );
+        let place = error
+            .span()
+            .map_or_else(|| Place::File(source.path.to_owned()), |span| source.broken_place(&span));
         report.add(Diagnostic::error(place, tidy(error.message())));
     }
     from_toml(table.into_inner())

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::UserPassword;
-use crate::diagnostic::{Diagnostic, Diagnostics, Report, Show, Source};
+use crate::diagnostic::{Diagnostic, Diagnostics, Report};
+use crate::source::Source;
 
 /// The longest user name in bytes: PostgreSQL's `NAMEDATALEN` less one.
 pub const MAX_USER_BYTES: usize = 63;
@@ -26,7 +27,7 @@ pub(crate) fn parse_into(
     text: &str,
     report: &mut Report,
 ) -> BTreeMap<String, UserPassword> {
-    let source = Source { path, text };
+    let source = Source::new(path, text);
     let mut users = BTreeMap::new();
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     for (line, number) in text.split('\n').zip(1..) {
@@ -34,7 +35,7 @@ pub(crate) fn parse_into(
             Ok(None) => {}
             Ok(Some((user, password))) => {
                 if let Some(first) = lines.insert(user.clone(), number) {
-                    let place = source.line(number, line, 0..0, Show::Nothing);
+                    let place = source.hidden_place(number, line, 0);
                     report.error(
                         place,
                         format!("the user {user:?} is listed twice, first in line {first}"),
@@ -43,7 +44,7 @@ pub(crate) fn parse_into(
                 users.insert(user, password);
             }
             Err((at, message)) => {
-                let place = source.line(number, line, at..at, Show::Nothing);
+                let place = source.hidden_place(number, line, at);
                 report.add(
                     Diagnostic::error(place, message)
                         .help("write \"user\" \"password\", with quotes"),

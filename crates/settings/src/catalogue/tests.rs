@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::*;
 use crate::decode::decode;
-use crate::diagnostic::{Report, Source};
+use crate::diagnostic::Report;
 use crate::reload::diff;
+use crate::source::Source;
 use crate::tree::parse;
 
 /// The settings of a text, files left unread and contradictions unsought.
 fn decoded(text: &str) -> Settings {
-    let source = Source { path: Path::new("t.toml"), text };
+    let source = Source::new(Path::new("t.toml"), text);
     let mut report = Report::default();
     let table = parse(&source, &mut report);
     let (settings, _) = decode(table, &source, &mut report);
@@ -66,7 +67,7 @@ fn every_setting_refuses_a_value_of_the_wrong_type() {
         for setting in &group.settings {
             for wrong in ["[[]]", "2020-01-01", "{ a = 1 }", "\"\\u0000\""] {
                 let text = format!("{head}{} = {wrong}\n", setting.name);
-                let source = Source { path: Path::new("t.toml"), text: &text };
+                let source = Source::new(Path::new("t.toml"), &text);
                 let mut report = Report::default();
                 let table = parse(&source, &mut report);
                 decode(table, &source, &mut report);

@@ -2,7 +2,8 @@
 
 use crate::Settings;
 use crate::decode::Places;
-use crate::diagnostic::{Diagnostic, Report, Source};
+use crate::diagnostic::{Diagnostic, Report};
+use crate::source::Source;
 
 mod access;
 mod network;

@@ -136,7 +136,8 @@ shop = { user = "app", password = "hunter2", pool_size = 3 }
 fn no_slip_of_the_keyboard_brings_a_secret_to_light() {
     for at in 0..SECRETS.len() {
         for removed in [0, 1] {
-            for inserted in ["", "\"", "'", "=", "[", "]", " ", "a", ".", "{", "}", "#", "\\"] {
+            for inserted in ["", "\"", "'", "=", "[", "]", " ", "a", ".", "{", "}", "#", "\\", "\n"]
+            {
                 let mut text = SECRETS.to_owned();
                 text.replace_range(at..at + removed, inserted);
                 let whole = text.matches("hunter2").count() == 4;
