@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use trunkline_settings::{Diagnostics, Files, Loaded, MAX_FILE_BYTES, from_url, load};
+use trunkline_settings::{Diagnostics, Files, Loaded, MAX_FILE_BYTES, decode_text, from_url, load};
 
 /// Where the settings come from.
 #[derive(Debug, Clone)]
@@ -91,9 +91,9 @@ impl Source {
         let environment = self.environment.iter().cloned();
         match &self.origin {
             Origin::File(path) => {
-                let text = DiskFiles
-                    .read(path)
+                let bytes = DiskFiles::bytes(path)
                     .map_err(|error| LoadError::Unreadable { path: path.clone(), error })?;
+                let text = decode_text(path, bytes).map_err(LoadError::Wrong)?;
                 load(path, &text, environment, &DiskFiles).map_err(LoadError::Wrong)
             }
             Origin::Url(url) => from_url(url, environment, &DiskFiles).map_err(LoadError::Wrong),
@@ -105,16 +105,40 @@ impl Source {
 #[derive(Debug, Clone, Copy)]
 pub struct DiskFiles;
 
+impl DiskFiles {
+    fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+        let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+        let mut bytes = Vec::new();
+        // One byte more than allowed, so that the reader of the text notices.
+        std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
 impl Files for DiskFiles {
     fn read(&self, path: &Path) -> io::Result<String> {
-        let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
-        let mut text = String::new();
-        // One byte more than allowed, so that the reader of the text notices.
-        std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
-        Ok(text)
+        String::from_utf8(Self::bytes(path)?).map_err(|error| {
+            let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = good.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+            io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+        })
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
         std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_text_is_told_with_the_line() {
+        let path = std::env::temp_dir().join(format!("trunkline-latin1-{}", std::process::id()));
+        std::fs::write(&path, b"\"bob\" \"x\"\n\"andr\xe9\" \"x\"\n").unwrap();
+        let error = DiskFiles.read(&path).unwrap_err().to_string();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error, "line 2 is not UTF-8");
     }
 }

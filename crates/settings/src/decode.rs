@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Diagnostic, Place, Report, did_you_mean};
+use crate::diagnostic::{Diagnostic, Place, Report, choices, did_you_mean, nearest_of};
 use crate::group::{Group, Setting};
 use crate::groups::{Visitor, visit};
-use crate::scalar;
+use crate::scalar::{self, Mistake};
 use crate::source::Source;
 use crate::tree::{Item, Origin, Table, Tree};
-use crate::value::one_of;
+use crate::value::{Kind, Value, one_of};
 use crate::{Databases, Settings};
 
 /// Where each setting was given, by its path: `pool.size`, `node.0.host`, `databases.shop.user`, and `databases.shop`
@@ -112,7 +112,10 @@ impl Visitor for Decoder<'_> {
         self.note::<T>();
         let Some(item) = self.table.remove(T::NAME) else { return };
         self.places.given.insert(T::NAME.to_owned(), item.key.clone());
-        let Tree::Table(table) = item.tree else { return self.not_a_table(T::NAME, &item) };
+        let Tree::Table(table) = item.tree else {
+            let help = format!("write [{}.<name>]", T::NAME);
+            return self.not_a_table(T::NAME, &item, help);
+        };
         for (name, item) in table {
             if !matches!(item.tree, Tree::Table(_))
                 && T::SETTINGS.iter().any(|setting| setting.name == name)
@@ -140,22 +143,22 @@ impl Decoder<'_> {
         place(origin, self.source)
     }
 
-    fn not_a_table(&mut self, title: &str, item: &Item) {
+    /// Something else stands where a table belongs; `help` is given unless it is only a bracket too many.
+    fn not_a_table(&mut self, title: &str, item: &Item, help: String) {
         let place = self.place(&item.key);
         let message = format!("expected a table at `{title}`, found {}", item.tree.type_name());
         let tables = matches!(&item.tree, Tree::Array(items) if items.iter().any(|item| matches!(item.tree, Tree::Table(_))));
-        let mut diagnostic = Diagnostic::error(place, message);
-        if tables {
-            diagnostic = diagnostic.help(format!("write [{title}] with single brackets"));
-        }
-        self.report.add(diagnostic);
+        let help = if tables { format!("write [{title}] with single brackets") } else { help };
+        self.report.add(Diagnostic::error(place, message).help(help));
     }
 
     /// Fills one group from its table.
     fn group<T: Group>(&mut self, path: &str, title: &str, item: Item, mut group: T) -> T {
         self.places.given.insert(path.to_owned(), item.key.clone());
         let Tree::Table(table) = item.tree else {
-            self.not_a_table(path, &item);
+            let names: Vec<&str> = T::SETTINGS.iter().map(|setting| setting.name).collect();
+            let help = format!("write {title} and below it {}", one_of(&names));
+            self.not_a_table(path, &item, help);
             return group;
         };
         for (key, item) in table {
@@ -168,29 +171,59 @@ impl Decoder<'_> {
     }
 
     /// Fills one field.
-    fn setting<T>(&mut self, path: &str, setting: &Setting<T>, item: Item, group: &mut T) {
-        let read = scalar::read(&setting.kind, item.tree, &item.value);
+    fn setting<T: Group>(&mut self, path: &str, setting: &Setting<T>, item: Item, group: &mut T) {
+        let path = format!("{path}.{}", setting.name);
+        let tree = scalar::dressed(&setting.kind, item.tree, &item.value);
+        let elements =
+            tree.as_ref().map_or_else(|_| Vec::new(), |tree| self.elements(&path, setting, tree));
+        let read = tree.and_then(|tree| scalar::read(&setting.kind, tree));
         let put = read.and_then(|value| (setting.put)(group, value).map_err(Into::into));
         if let Err(mistake) = put {
-            let place = self.place(&item.value);
-            let message = format!("{}: {}", setting.name, mistake.message);
-            let mut diagnostic = Diagnostic::error(place, message);
-            diagnostic.help = mistake.help;
-            self.report.add(diagnostic);
-            self.places.broken.insert(format!("{path}.{}", setting.name));
+            if elements.is_empty() {
+                self.mistaken(setting.name, &item.value, mistake);
+            }
+            for (origin, mistake) in elements {
+                self.mistaken(setting.name, &origin, mistake);
+            }
+            self.places.broken.insert(path.clone());
         }
-        self.places.given.insert(format!("{path}.{}", setting.name), item.value);
+        self.places.given.insert(path, item.value);
+    }
+
+    fn mistaken(&mut self, name: &str, origin: &Origin, mistake: Mistake) {
+        let message = format!("{name}: {}", mistake.message);
+        let mut diagnostic = Diagnostic::error(self.place(origin), message);
+        diagnostic.help = mistake.help;
+        self.report.add(diagnostic);
+    }
+
+    /// Notes the places of a list's elements, and finds out which of them cannot be taken, each by itself.
+    fn elements<T: Group>(
+        &mut self,
+        path: &str,
+        setting: &Setting<T>,
+        list: &Tree,
+    ) -> Vec<(Origin, Mistake)> {
+        let (Kind::List, Tree::Array(items)) = (&setting.kind, list) else {
+            return Vec::new();
+        };
+        let mut mistakes = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            self.places.given.insert(format!("{path}.{index}"), item.value.clone());
+            let read = scalar::element(&item.tree).and_then(|text| {
+                (setting.put)(&mut T::default(), Value::List(vec![text])).map_err(Into::into)
+            });
+            mistakes.extend(read.err().map(|mistake| (item.value.clone(), mistake)));
+        }
+        mistakes
     }
 
     fn unknown_key<T: Group>(&mut self, title: &str, key: &str, origin: &Origin) {
         let names: Vec<&str> = T::SETTINGS.iter().map(|setting| setting.name).collect();
-        let near = || {
-            did_you_mean(key, names.iter().copied()).map(|name| format!("did you mean `{name}`?"))
+        let help = match self.home_of(key) {
+            Some(home) => choices(Some(home), &names),
+            None => nearest_of(key, &names),
         };
-        let help = self
-            .home_of(key)
-            .or_else(near)
-            .unwrap_or_else(|| format!("expected {}", one_of(&names)));
         let place = self.place(origin);
         self.report.add(
             Diagnostic::error(place, format!("unknown setting {} in {title}", named(key)))
@@ -202,10 +235,10 @@ impl Decoder<'_> {
     fn home_of(&self, key: &str) -> Option<String> {
         let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == key);
         if let Some((_, ours)) = elsewhere {
-            return Some(format!("it is called `{ours}` here"));
+            return Some(format!("it is called `{ours}` here."));
         }
         let group = self.groups.iter().find(|(_, settings)| settings.contains(&key));
-        group.map(|(group, _)| format!("`{key}` belongs to [{group}]"))
+        group.map(|(group, _)| format!("`{key}` belongs to [{group}]."))
     }
 
     /// The setting of any group that a key is nearest to.
@@ -222,8 +255,8 @@ impl Decoder<'_> {
         for (key, item) in std::mem::take(&mut self.table) {
             let near = did_you_mean(&key, names.iter().copied())
                 .map(|name| format!("did you mean `{name}`?"));
-            let help = near.or_else(|| self.home_of(&key)).or_else(|| self.near_setting(&key));
-            let help = help.unwrap_or_else(|| format!("expected {}", one_of(&names)));
+            let hint = near.or_else(|| self.home_of(&key)).or_else(|| self.near_setting(&key));
+            let help = choices(hint, &names);
             let what = if matches!(item.tree, Tree::Table(_) | Tree::Array(_)) {
                 "section"
             } else {

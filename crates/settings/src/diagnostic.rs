@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::value::one_of;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -185,6 +187,20 @@ impl Report {
         }
         Diagnostics(self.found)
     }
+}
+
+/// What to write instead: the hint if there is one, and always the choices.
+pub(crate) fn choices(hint: Option<String>, words: &[&str]) -> String {
+    match hint {
+        Some(hint) => format!("{hint} Expected {}", one_of(words)),
+        None => format!("expected {}", one_of(words)),
+    }
+}
+
+/// The hint that a word is a slip of one of the choices, if it is; and the choices.
+pub(crate) fn nearest_of(word: &str, words: &[&str]) -> String {
+    let near = did_you_mean(word, words.iter().copied());
+    choices(near.map(|near| format!("did you mean `{near}`?")), words)
 }
 
 /// The nearest of the known words, if it is near enough to be a slip.

@@ -1,5 +1,7 @@
 //! Overrides from the environment: `TRUNKLINE__POOL__SIZE=20`, a double underscore for each step down.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::{Diagnostic, Place, Report};
 use crate::tree::{Item, Origin, Table, Tree};
 
@@ -18,10 +20,46 @@ pub(crate) fn overlay(
     let mut overrides: Vec<(String, String)> =
         environment.into_iter().filter(|(name, _)| has_prefix(name)).collect();
     overrides.sort();
+    let mut nodes = NodeIndexes::of(table);
     for (name, text) in overrides {
-        if let Err(message) = put(table, &name, text) {
+        if let Err(message) = put(table, &mut nodes, &name, text) {
             report.add(Diagnostic::error(Place::Variable(name), message));
         }
+    }
+    if let Some((missing, name)) = nodes.gap() {
+        let message =
+            format!("there is no node {missing}: the nodes are counted from 0, without gaps");
+        let help = format!("give TRUNKLINE__NODE__{missing}__HOST, or a lower number here");
+        report.add(Diagnostic::error(Place::Variable(name), message).help(help));
+        if let Some(Tree::Array(nodes)) = table.get_mut("node").map(|item| &mut item.tree) {
+            // Those made to fill the gap would be mistakes of their own.
+            nodes.truncate(missing);
+        }
+    }
+}
+
+/// Which nodes the file and the variables speak of.
+struct NodeIndexes {
+    /// How many there are in the file.
+    in_file: usize,
+    /// Those of variables, each with the first variable for it.
+    named: BTreeMap<usize, String>,
+}
+
+impl NodeIndexes {
+    fn of(table: &Table) -> Self {
+        let in_file = match table.get("node").map(|item| &item.tree) {
+            Some(Tree::Array(nodes)) => nodes.len(),
+            _ => 0,
+        };
+        Self { in_file, named: BTreeMap::new() }
+    }
+
+    /// The first node that nobody speaks of although there is one of a higher index, and the variable for that.
+    fn gap(self) -> Option<(usize, String)> {
+        let beyond = self.named.into_iter().filter(|(index, _)| *index >= self.in_file);
+        let mut gaps = beyond.zip(self.in_file..).filter(|((index, _), due)| index != due);
+        gaps.next().map(|((_, name), due)| (due, name))
     }
 }
 
@@ -30,7 +68,7 @@ fn has_prefix(name: &str) -> bool {
 }
 
 /// Puts one override in its place.
-fn put(table: &mut Table, name: &str, text: String) -> Result<(), String> {
+fn put(table: &mut Table, nodes: &mut NodeIndexes, name: &str, text: String) -> Result<(), String> {
     let origin = Origin::Variable(name.to_owned());
     let path = name.get(PREFIX.len()..).unwrap_or_default();
     let (section, rest) = path
@@ -40,6 +78,8 @@ fn put(table: &mut Table, name: &str, text: String) -> Result<(), String> {
     let target = match section.as_str() {
         "node" => {
             let (index, key) = rest.split_once("__").ok_or(NODE_FORM)?;
+            let index = node_index(index)?;
+            nodes.named.entry(index).or_insert_with(|| name.to_owned());
             (node(table, index, &origin)?, key)
         }
         "databases" | "users" => {
@@ -94,12 +134,17 @@ fn subtable<'a>(
     }
 }
 
-/// The node of this index, made if the index is the next one free or not far beyond.
-fn node<'a>(table: &'a mut Table, index: &str, origin: &Origin) -> Result<&'a mut Table, String> {
-    let index: usize = index.parse().map_err(|_| NODE_FORM)?;
+/// The number of a node, as a variable's name has it.
+fn node_index(digits: &str) -> Result<usize, String> {
+    let index: usize = digits.parse().map_err(|_| NODE_FORM)?;
     if index >= MAX_NODES {
         return Err(format!("there can be at most {MAX_NODES} nodes"));
     }
+    Ok(index)
+}
+
+/// The node of this index, made with all before it if there is none.
+fn node<'a>(table: &'a mut Table, index: usize, origin: &Origin) -> Result<&'a mut Table, String> {
     let list = table
         .entry("node".to_owned())
         .or_insert_with(|| Item { tree: Tree::Array(Vec::new()), ..empty(origin) });

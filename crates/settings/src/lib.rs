@@ -50,4 +50,5 @@ pub use crate::sections::*;
 pub use crate::settings::{
     Access, CONSOLE_DATABASES, Databases, PoolPolicy, ServerSecret, Settings, Users, WILDCARD,
 };
+pub use crate::source::decode_text;
 pub use crate::value::{Effect, Kind, Value};

@@ -79,7 +79,9 @@ pub fn sample() -> String {
 const SAMPLE_HEAD: &str = r"#:schema ./trunkline.schema.json
 
 # Every setting of Trunkline, with its default. What is commented out has no default; it shows an example.
-# Only one thing is missing before it can be used: how clients are let in. Give users or `user_file`, or `auth_query`.
+# As it stands it lacks one thing, which `trunkline check` reports: how clients are let in. Give them passwords in
+# [users], or `user_file` or `auth_query` in [auth]. And look at `host` in [[node]] and at `user` and its password in
+# [cluster], which can be right by chance only.
 #
 # A setting can be left out, and overridden by an environment variable: TRUNKLINE__POOL__SIZE=20.
 # Durations: whole numbers with us, ms, s, m, h or d. Sizes: B, KiB, MiB, GiB. Paths: relative to this file.

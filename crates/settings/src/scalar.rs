@@ -21,12 +21,16 @@ impl From<String> for Mistake {
     }
 }
 
+/// The value as a file would have it, also if it comes from a variable.
+pub(crate) fn dressed(kind: &Kind, tree: Tree, origin: &Origin) -> Result<Tree, Mistake> {
+    match tree {
+        Tree::Bare(text) => dress(kind, text, origin),
+        tree => Ok(tree),
+    }
+}
+
 /// Reads a value of this kind. No message repeats a secret.
-pub(crate) fn read(kind: &Kind, tree: Tree, origin: &Origin) -> Result<Value, Mistake> {
-    let tree = match tree {
-        Tree::Bare(text) => dress(kind, text, origin)?,
-        tree => tree,
-    };
+pub(crate) fn read(kind: &Kind, tree: Tree) -> Result<Value, Mistake> {
     match (kind, tree) {
         (Kind::Switch, Tree::Boolean(on)) => Ok(Value::Switch(on)),
         (Kind::Count { min, max }, Tree::Integer(number)) => count(number, *min, *max),
@@ -47,7 +51,7 @@ pub(crate) fn read(kind: &Kind, tree: Tree, origin: &Origin) -> Result<Value, Mi
         (Kind::Secret, Tree::Text(text)) => {
             plain(text).map(|text| Value::Secret(Secret::new(text)))
         }
-        (Kind::List, Tree::Array(items)) => list(items),
+        (Kind::List, Tree::Array(items)) => list(&items),
         (kind, tree) => Err(wrong_type(kind, &tree)),
     }
 }
@@ -167,21 +171,17 @@ fn word(text: String, words: &'static [&'static str]) -> Result<Value, Mistake> 
     })
 }
 
-fn list(items: Vec<crate::tree::Item>) -> Result<Value, Mistake> {
-    let mut texts = Vec::with_capacity(items.len());
-    for item in items {
-        match item.tree {
-            Tree::Text(text) => texts.push(plain(text)?),
-            other => {
-                return Err(format!(
-                    "expected an array of strings, found {} in it",
-                    other.type_name()
-                )
-                .into());
-            }
-        }
+fn list(items: &[crate::tree::Item]) -> Result<Value, Mistake> {
+    let texts: Result<_, _> = items.iter().map(|item| element(&item.tree)).collect();
+    texts.map(Value::List)
+}
+
+/// One text of a list.
+pub(crate) fn element(tree: &Tree) -> Result<String, Mistake> {
+    match tree {
+        Tree::Text(text) => plain(text.clone()),
+        other => Err(format!("expected a string, found {}", other.type_name()).into()),
     }
-    Ok(Value::List(texts))
 }
 
 /// Reads the bare text of an environment variable as the type that the kind is written in.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Line, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, Line, Place};
 use crate::hide::{broken_hole, comment_hole, word_hole};
 
 /// What stands for a secret.
@@ -79,6 +79,18 @@ impl<'a> Source<'a> {
             width,
         )))
     }
+}
+
+/// The text of a settings file as it was read. The error shows where it is no text.
+pub fn decode_text(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        // In front of the mistake both have the same bytes.
+        let place = Source::new(path, &text).broken_place(&(at..at + 1));
+        let mistake = Diagnostic::error(place, "the file is not UTF-8");
+        Diagnostics(vec![mistake.help("write it in the encoding UTF-8")])
+    })
 }
 
 /// A line of a text.
@@ -176,7 +188,6 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Diagnostic;
 
     fn shown_without(text: &str, hidden: &[Range<usize>], span: Range<usize>) -> String {
         let source = Source { hidden: hidden.to_vec(), ..Source::new(Path::new("t.toml"), text) };
@@ -230,6 +241,20 @@ mod tests {
                 assert!(!shown_without(text, &[4..9, 20..22], start..end).contains('\u{1b}'));
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_told_with_the_place() {
+        let told = |bytes: &[u8]| {
+            let mistakes = decode_text(Path::new("t.toml"), bytes.to_vec()).unwrap_err();
+            mistakes.to_string()
+        };
+        assert_eq!(
+            told(b"[pool]\nmode = \"caf\xe9\"\nsize = 1"),
+            "error: the file is not UTF-8\n --> t.toml:2:12\n  |\n2 | mode = \"caf\u{fffd}\"\n  |            ^\n  = help: write it in the encoding UTF-8\n"
+        );
+        assert!(!told(b"[users.bob]\npassword = \"hunter2\xff\"").contains("hunter2"));
+        assert!(decode_text(Path::new("t.toml"), b"size = 5".to_vec()).is_ok());
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Connection URLs in the form that libpq takes (PostgreSQL documentation, "Connection URIs").
 
-use crate::diagnostic::{Diagnostic, Place, Report, did_you_mean};
+use crate::diagnostic::{Diagnostic, Place, Report, nearest_of};
 use crate::tree::{Item, Origin, Table, Tree};
-use crate::value::one_of;
 use crate::{Host, ServerTlsMode};
 
 /// The longest URL in bytes.
@@ -214,13 +213,8 @@ impl Url {
             (_, mode) => mode,
         };
         if let Some(mode) = mode.filter(|mode| ServerTlsMode::from_word(mode).is_none()) {
-            let near = did_you_mean(mode, ServerTlsMode::WORDS.iter().copied());
-            let mut diagnostic = Diagnostic::error(Place::Url, "sslmode is not one that is known");
-            diagnostic.help = Some(match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("expected {}", one_of(ServerTlsMode::WORDS)),
-            });
-            report.add(diagnostic);
+            let diagnostic = Diagnostic::error(Place::Url, "sslmode is not one that is known");
+            report.add(diagnostic.help(nearest_of(mode, ServerTlsMode::WORDS)));
             return tls;
         }
         put("mode", mode);
@@ -239,13 +233,9 @@ fn unknown(name: &str, report: &mut Report) {
         report.add(Diagnostic::warning(Place::Url, format!("`{shown}` is ignored: {reason}")));
         return;
     }
-    let help = did_you_mean(name, KNOWN.iter().copied()).map_or_else(
-        || format!("expected {}", one_of(KNOWN)),
-        |near| format!("did you mean `{near}`?"),
-    );
     report.add(
         Diagnostic::error(Place::Url, format!("the parameter `{shown}` is not supported"))
-            .help(help),
+            .help(nearest_of(name, KNOWN)),
     );
 }
 

@@ -89,7 +89,11 @@ fn the_sample_shows_every_setting_with_its_default() {
     }
     let path = Path::new("trunkline.toml");
     let let_in = [("TRUNKLINE__USERS__APP__PASSWORD", "secret")];
-    let shown = loaded(path, &sample, &let_in).settings;
+    let Loaded { settings: shown, warnings } = loaded(path, &sample, &let_in);
+    assert_eq!(warnings, [], "the sample warns of its own defaults");
+    let unedited = load(path, &sample, [], &Machine).unwrap_err();
+    let [missing] = unedited.0.as_slice() else { panic!("{unedited}") };
+    assert!(missing.message.starts_with("no client can log in"), "{unedited}");
     let bare = loaded(path, "[[node]]\n", &let_in).settings;
     assert_eq!(shown, bare, "the sample differs from the defaults");
     let start =

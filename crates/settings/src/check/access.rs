@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::hba::{CertificateDemand, RuleTransport};
-use crate::{AuthMethod, CaSource, ClientTlsMode, Negotiation, ServerTlsMode};
+use crate::{Auth, AuthMethod, CaSource, ClientTlsMode, Negotiation, ServerTlsMode};
 
 use super::Checker;
 
@@ -97,12 +97,15 @@ impl Checker<'_> {
     fn methods(&mut self) {
         let auth = &self.settings.auth;
         let has_rules = auth.hba_file.is_some();
-        if has_rules && self.places.given("auth.method") {
+        if has_rules && auth.method != Auth::default().method {
             self.warning(
                 &["auth.method"],
                 "`method` has no effect: `hba_file` says it for each connection",
                 "remove one of them",
             );
+        }
+        if self.rules_unread() {
+            return;
         }
         let place = if has_rules { "auth.hba_file" } else { "auth.method" };
         let demands = self.settings.methods().map(|method| method.certificate).max();
@@ -177,10 +180,16 @@ impl Checker<'_> {
             );
         }
         if auth.auth_query.is_empty() {
-            for path in
-                ["auth.auth_database", "auth.auth_query_cache", "auth.auth_query_negative_cache"]
-            {
-                if self.places.given(path) {
+            let usual = Auth::default();
+            for (path, differs) in [
+                ("auth.auth_database", auth.auth_database != usual.auth_database),
+                ("auth.auth_query_cache", auth.auth_query_cache != usual.auth_query_cache),
+                (
+                    "auth.auth_query_negative_cache",
+                    auth.auth_query_negative_cache != usual.auth_query_negative_cache,
+                ),
+            ] {
+                if differs {
                     self.warning(&[path], "this has no effect without `auth_query`", "");
                 }
             }
@@ -201,24 +210,32 @@ impl Checker<'_> {
             ("console.stats_users", &console.stats_users),
         ] {
             let mut seen = BTreeSet::new();
-            for user in users {
+            for (index, user) in users.iter().enumerate() {
+                let element = format!("{path}.{index}");
+                let paths = [element.as_str(), path];
                 if !seen.insert(user) {
-                    self.error(&[path], format!("the user `{user}` is listed twice"), "");
+                    self.error(&paths, format!("the user `{user}` is listed twice"), "");
                 }
                 if user.is_empty() {
-                    self.error(&[path], "the name of a user is empty", "");
+                    self.error(&paths, "the name of a user is empty", "");
                 } else if self.unknown(user) {
                     let message = format!(
                         "the user `{user}` cannot log in: no password of that user is known"
                     );
                     self.error(
-                        &[path],
+                        &paths,
                         message,
                         "add the user to [users] or `user_file`, or give `auth_query`",
                     );
                 }
             }
         }
+    }
+
+    /// Whether there are rules that could not be read: then nothing is known of the methods, and the file's own mistake
+    /// is enough.
+    pub(super) fn rules_unread(&self) -> bool {
+        self.settings.auth.hba_file.is_some() && self.settings.access.rules.is_none()
     }
 
     /// Whether it is certain that this user has no password and needs one.

@@ -31,15 +31,18 @@ impl Checker<'_> {
             );
         }
         let mut seen = BTreeSet::new();
-        for address in &listen.addresses {
+        for (index, address) in listen.addresses.iter().enumerate() {
             if !seen.insert(address) {
-                self.error(&["listen.addresses"], format!("{address} is listed twice"), "");
+                let element = format!("listen.addresses.{index}");
+                let message = format!("{address} is listed twice");
+                self.error(&[&element, "listen.addresses"], message, "");
             }
         }
         if let Some(address) = self.settings.http.address.filter(|address| seen.contains(address)) {
-            let paths = ["http.address", "listen.addresses"];
+            let index = listen.addresses.iter().position(|other| *other == address).unwrap_or(0);
+            let element = format!("listen.addresses.{index}");
             self.error(
-                &paths,
+                &["http.address", &element, "listen.addresses"],
                 format!("{address} is also an address for clients"),
                 "choose another port",
             );

@@ -1,7 +1,7 @@
 //! Pools, databases and users.
 
 use crate::userlist::MAX_USER_BYTES;
-use crate::{CONSOLE_DATABASES, Database, ServerSecret, WILDCARD};
+use crate::{CONSOLE_DATABASES, Database, PoolDefaults, ServerSecret, WILDCARD};
 
 use super::Checker;
 
@@ -66,7 +66,7 @@ impl Checker<'_> {
                 "make `reserve_after` the shorter one",
             );
         }
-        if !reserve && self.places.given("pool.reserve_after") {
+        if !reserve && pool.reserve_after != PoolDefaults::default().reserve_after {
             let message = "`reserve_after` has no effect: every `reserve_size` is 0";
             self.warning(&["pool.reserve_after"], message, "give a `reserve_size`");
         }
@@ -172,6 +172,9 @@ impl Checker<'_> {
     /// Whether server connections of this database can be opened without a client waiting for them.
     fn has_credential(&self, table: &Database) -> bool {
         if self.settings.server_tls.certificate.is_some() {
+            return true;
+        }
+        if self.rules_unread() {
             return true;
         }
         let learns = self.settings.methods().any(|method| method.auth.needs_password());

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::AuthMethod;
-use crate::diagnostic::{Diagnostic, Diagnostics, Report, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics, Report, nearest_of};
 use crate::files::Files;
 use crate::hba::{
     AddressMatch, CertificateDemand, ClientName, DatabaseMatch, Method, Rule, RuleTransport, Rules,
@@ -12,7 +12,6 @@ use crate::hba::{
 };
 use crate::pattern::Pattern;
 use crate::tokens::{self, Entry, Token};
-use crate::value::one_of;
 
 /// Reads the text of an HBA file; files that it includes are read through `files`, relative to it.
 pub fn parse(path: &Path, text: &str, files: &dyn Files) -> Result<Rules, Diagnostics> {
@@ -115,11 +114,7 @@ fn collect<T>(
 fn transport(entry: &Entry, token: &Token) -> Result<RuleTransport, Diagnostic> {
     RuleTransport::from_word(&token.text).ok_or_else(|| {
         let message = format!("`{}` is not a connection type", token.text);
-        let help = did_you_mean(&token.text, RuleTransport::WORDS.iter().copied()).map_or_else(
-            || format!("expected {}", one_of(RuleTransport::WORDS)),
-            |near| format!("did you mean `{near}`?"),
-        );
-        mistake(entry, Some(token), message).help(help)
+        mistake(entry, Some(token), message).help(nearest_of(&token.text, RuleTransport::WORDS))
     })
 }
 
@@ -274,12 +269,8 @@ fn unknown_method(entry: &Entry, token: &Token) -> Diagnostic {
         return mistake(entry, Some(token), format!("the method `{name}` is not supported"))
             .help(*instead);
     }
-    let near = did_you_mean(&token.text, AuthMethod::WORDS.iter().copied());
-    let help = near.map_or_else(
-        || format!("expected {}", one_of(AuthMethod::WORDS)),
-        |near| format!("did you mean `{near}`?"),
-    );
-    mistake(entry, Some(token), format!("`{}` is not a method", token.text)).help(help)
+    mistake(entry, Some(token), format!("`{}` is not a method", token.text))
+        .help(nearest_of(&token.text, AuthMethod::WORDS))
 }
 
 /// One `name=value` behind the method.
