@@ -1,6 +1,7 @@
 //! What a client says before it says who it is: questions about encryption, a cancel request, or the
 //! startup packet (`ProcessStartupPacket` in `src/backend/tcop/backend_startup.c`).
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
@@ -126,7 +127,7 @@ async fn answer_tls(channel: &mut Channel, peer: &Peer, config: &LoginConfig) ->
         return Err(refusal.into());
     }
     channel.send(b"S").await?;
-    Ok(channel.accept_tls(Arc::clone(&acceptor.config)).await?)
+    channel.accept_tls(Arc::clone(&acceptor.config)).await.map_err(not_tls)
 }
 
 async fn start_direct_tls(
@@ -135,14 +136,24 @@ async fn start_direct_tls(
     config: &LoginConfig,
 ) -> Result<(), Ended> {
     let (Some(acceptor), Peer::Tcp(_)) = (&config.tls.acceptor, peer) else {
-        return Err(Ended::Silently("direct TLS where TLS is not offered".to_owned()));
+        return Err(Ended::WithoutTls("TLS is not offered here".to_owned()));
     };
-    channel.accept_tls(Arc::clone(&acceptor.config)).await?;
+    channel.accept_tls(Arc::clone(&acceptor.config)).await.map_err(not_tls)?;
     // Without it, a request meant for another protocol's server could be replayed here (ALPACA).
     if channel.tls().and_then(|tls| tls.alpn()) != Some(ALPN) {
-        return Err(Ended::Silently("direct TLS without the protocol name postgresql".to_owned()));
+        let reason = "it began at once and without the protocol name postgresql";
+        return Err(Ended::WithoutTls(reason.to_owned()));
     }
     Ok(())
+}
+
+/// A client that leaves in the middle is like any other that leaves; everything else is a refusal, by either side.
+fn not_tls(error: io::Error) -> Ended {
+    if error.kind() == io::ErrorKind::InvalidData {
+        Ended::WithoutTls(error.to_string())
+    } else {
+        error.into()
+    }
 }
 
 fn check_encryption(channel: &Channel, peer: &Peer, config: &LoginConfig) -> Result<(), Ended> {

@@ -22,7 +22,7 @@ use crate::handover::{CancelTicket, ConsoleLogin, ConsoleRights, LoggedIn};
 use crate::net::{AsyncSocket, Channel, Peer};
 use crate::tls::TlsCodec;
 
-/// How long a client that was refused may take to read why.
+/// How long a client that was refused may take to read why, and one that has cancelled to close as well.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves one connection until it is handed over or closed.
@@ -38,8 +38,15 @@ pub(super) async fn login(socket: AsyncSocket, shared: Arc<Shared>, config: Arc<
         return tracing::info!(client = %peer, "the login took longer than general.login_timeout");
     };
     match ended {
-        Ok(done) => attempt.hand_over(done),
+        Ok(Done::Cancelled) => attempt.part(&[]).await,
+        Ok(Done::Client { request, method, slot }) => {
+            attempt.hand_over_client(request, method, slot);
+        }
+        Ok(Done::Console { request, rights, slot }) => {
+            attempt.hand_over_console(request, rights, slot);
+        }
         Err(Ended::Silently(reason)) => tracing::debug!(client = %peer, %reason, "no login"),
+        Err(Ended::WithoutTls(reason)) => attempt.log_handshake(&reason),
         Err(Ended::Refused(refusal)) => attempt.refuse(&refusal).await,
     }
 }
@@ -142,23 +149,17 @@ impl Attempt {
         }
     }
 
-    fn hand_over(self, done: Done) {
-        match done {
-            Done::Cancelled => {}
-            Done::Client { request, method, slot } => self.hand_over_client(request, method, slot),
-            Done::Console { request, rights, slot } => {
-                tracing::info!(client = %self.peer, user = %request.user, "console login");
-                self.shared.handoff.console(ConsoleLogin {
-                    stream: Box::new(self.channel),
-                    user: request.user,
-                    database: request.database,
-                    rights,
-                    startup: request.params,
-                    peer: self.peer,
-                    slot,
-                });
-            }
-        }
+    fn hand_over_console(self, request: Request, rights: ConsoleRights, slot: ClientSlot) {
+        tracing::info!(client = %self.peer, user = %request.user, "console login");
+        self.shared.handoff.console(ConsoleLogin {
+            stream: Box::new(self.channel),
+            user: request.user,
+            database: request.database,
+            rights,
+            startup: request.params,
+            peer: self.peer,
+            slot,
+        });
     }
 
     fn hand_over_client(self, request: Request, method: &'static str, slot: ClientSlot) {
@@ -187,7 +188,7 @@ impl Attempt {
         }
     }
 
-    async fn refuse(mut self, refusal: &Refusal) {
+    async fn refuse(self, refusal: &Refusal) {
         if self.config.settings.log.pooler_errors {
             let (user, database) = match &self.asked {
                 Some((user, database)) => (&**user, &**database),
@@ -200,8 +201,21 @@ impl Attempt {
         }
         let mut out = BytesMut::new();
         refusal.write(&mut out);
+        self.part(&out).await;
+    }
+
+    /// Closes in order. Without the goodbye of TLS a client cannot tell that from a broken connection: libpq 17
+    /// takes a cancel request that ends without one for failed.
+    async fn part(mut self, last_words: &[u8]) {
         // Nobody is owed more than the attempt.
-        timeout(FAREWELL, self.channel.farewell(&out)).await.ok();
+        timeout(FAREWELL, self.channel.farewell(last_words)).await.ok();
+    }
+
+    /// The client has been told by an alert at most, which many show as a bare number.
+    fn log_handshake(&self, reason: &str) {
+        if self.config.settings.log.pooler_errors {
+            tracing::warn!(client = %self.peer, reason, "the TLS handshake with a client failed");
+        }
     }
 }
 

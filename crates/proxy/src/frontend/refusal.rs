@@ -11,6 +11,9 @@ pub(super) enum Ended {
     Refused(Refusal),
     /// The connection is closed without a word: it broke, or what came was not the protocol.
     Silently(String),
+    /// The TLS handshake failed: the certificate of one side is not good enough for the other, or they found no
+    /// version in common. The log says why; nothing the client has sent is in it.
+    WithoutTls(String),
 }
 
 /// A FATAL error for the client.

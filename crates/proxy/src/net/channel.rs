@@ -229,7 +229,9 @@ impl Channel {
     /// too, or has sent more than anyone would who listens. A socket closed with bytes unread resets the
     /// connection, and the peer might never see what it was told.
     pub async fn farewell(&mut self, last_words: &[u8]) -> io::Result<()> {
-        self.send(last_words).await?;
+        if !last_words.is_empty() {
+            self.send(last_words).await?;
+        }
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await?;
         let mut ignored = 0;
         while ignored < IGNORED_MAX {
