@@ -90,11 +90,7 @@ async fn clients_of_a_removed_database_are_told_at_their_next_idle_moment() -> R
     run(&mut busy, "BEGIN").await?;
     let mut other = scene.raw().await?;
     run(&mut other, "SELECT 1").await?;
-    let text = fs::read_to_string(scene.trunkline.config_path())?;
-    let mut settings: toml::Table = text.parse()?;
-    let databases = settings.get_mut("databases").and_then(toml::Value::as_table_mut);
-    ensure(databases.is_some_and(|tables| tables.remove("shop").is_some()), &text)?;
-    scene.trunkline.reload_text(&settings.to_string())?;
+    scene.trunkline.reload_text(&without(&scene, "databases", "shop")?)?;
     for mut client in [idle, kept] {
         error_in(&client.expect_closed().await?, "57P01")?;
     }
@@ -108,6 +104,93 @@ async fn clients_of_a_removed_database_are_told_at_their_next_idle_moment() -> R
     // Its connections go with it.
     scene.servers_are(1).await?;
     Ok(())
+}
+
+/// The settings that hold, without one table of a section.
+fn without(scene: &Scene<'_>, section: &str, name: &str) -> Result<String> {
+    let text = fs::read_to_string(scene.trunkline.config_path())?;
+    let mut settings: toml::Table = text.parse()?;
+    let section = settings.get_mut(section).and_then(toml::Value::as_table_mut);
+    ensure(section.is_some_and(|table| table.remove(name).is_some()), &text)?;
+    Ok(settings.to_string())
+}
+
+/// An idle client and one in a transaction are told when their user has gone; `remove` removes him.
+async fn told_at_their_next_idle_moment(
+    scene: &Scene<'_>,
+    user: &str,
+    remove: impl AsyncFnOnce() -> Result<()>,
+) -> Result<()> {
+    let client = async || scene.trunkline.raw(user, PASSWORD, DATABASE).await;
+    let (mut idle, mut busy) = (client().await?, client().await?);
+    run(&mut idle, "SELECT 1").await?;
+    run(&mut busy, "BEGIN").await?;
+    remove().await?;
+    error_in(&idle.expect_closed().await?, "57P01")?;
+    run(&mut busy, "SELECT 1").await?;
+    busy.send(&say::query("COMMIT")).await?;
+    let said = busy.expect_closed().await?;
+    error_in(&said, "57P01")?;
+    ensure(said.iter().any(|frame| frame.tag == b'C'), "the transaction was not committed")?;
+    refused(client().await, "28P01")
+}
+
+#[tokio::test]
+async fn clients_of_a_removed_user_are_told_at_their_next_idle_moment() -> Result<()> {
+    let scene = Scene::calm("fired", "[pool]\nsize = 2\n[users.stays]\npassword = 'x'").await?;
+    let gone = without(&scene, "users", "fired")?;
+    let remove = async || scene.trunkline.reload_text(&gone);
+    told_at_their_next_idle_moment(&scene, "fired", remove).await?;
+    // His servers go with him.
+    scene.servers_are(0).await.map(drop)
+}
+
+#[tokio::test]
+async fn clients_of_a_user_who_has_left_the_user_file_are_told_too() -> Result<()> {
+    let cluster = common::shared().await?;
+    let list = "\"unlisted\" \"secret\"\n\"listed\" \"secret\"\n";
+    let options = trunkline_testkit::Trunkline::builder()
+        .cluster(cluster)
+        .file("users.txt", list)
+        .config("[auth]\nuser_file = \"users.txt\"");
+    let scene = Scene::with(cluster, "unlisted", options).await?;
+    common::create_role(scene.node, "listed").await?;
+    let mut other = scene.trunkline.raw("listed", PASSWORD, DATABASE).await?;
+    run(&mut other, "SELECT 1").await?;
+    let remove = async || {
+        let path = scene.trunkline.directory().join("users.txt");
+        fs::write(path, "\"listed\" \"secret\"\n")?;
+        scene.trunkline.signal(trunkline_testkit::process::Signal::HUP)
+    };
+    told_at_their_next_idle_moment(&scene, "unlisted", remove).await?;
+    run(&mut other, "SELECT 1").await
+}
+
+#[tokio::test]
+async fn a_user_whom_auth_query_may_know_is_not_removed() -> Result<()> {
+    let query = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1";
+    let scene = Scene::calm("asked", &format!("[auth]\nauth_query = \"{query}\"")).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "SELECT 1").await?;
+    scene.trunkline.reload_text(&without(&scene, "users", "asked")?)?;
+    scene.trunkline.logged("users.asked").await?;
+    // Another client's login shows that the loops have the settings.
+    run(&mut scene.raw().await?, "SELECT 1").await?;
+    run(&mut client, "SELECT 1").await
+}
+
+#[tokio::test]
+async fn a_login_that_began_before_its_user_was_removed_is_turned_away() -> Result<()> {
+    let config = "[auth]\nmethod = \"password\"\n[users.stays]\npassword = 'x'";
+    let scene = Scene::calm("late", config).await?;
+    let mut client = RawClient::tcp(scene.trunkline.address()).await?;
+    let parameters = [("user", "late"), ("database", DATABASE)];
+    client.send(&say::startup(say::PROTOCOL_3_0, &parameters)).await?;
+    client.read_until(b'R').await?;
+    scene.trunkline.reload_text(&without(&scene, "users", "late")?)?;
+    scene.trunkline.logged("users.late").await?;
+    client.send(&say::password(PASSWORD)).await?;
+    error_in(&client.expect_closed().await?, "57P01").map(drop)
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ impl Pooler {
         )));
         let workers = settings.general.worker_threads(cores());
         let registry = Arc::new(Registry::new(workers));
-        registry.apply(&settings, &node_limits(&in_force.load()));
+        registry.apply(&settings, &node_limits(&in_force.load()), |_| false);
         let ring = Arc::new(KeyRing::new());
         let runtime = tokio::runtime::Handle::current();
         let opener = Arc::new(ColdOpener::new(runtime, Arc::clone(&in_force), Arc::clone(&ring)));
@@ -198,7 +198,7 @@ impl Pooler {
                 }
             }
         }
-        inner.shared.registry.apply(running, &limits);
+        inner.shared.registry.apply(running, &limits, |user| reload.is_removed(user));
         inner.shared.send_all(|| Message::Settings(Arc::clone(running)));
         self.watch.reloaded();
     }

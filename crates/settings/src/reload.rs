@@ -90,15 +90,12 @@ impl Reload<'_> {
         login || self.moved(then, now) || self.old.auth_database() != self.new.auth_database()
     }
 
-    /// Databases with a table of their own that have none any more; clients may still be let in by the wildcard,
-    /// which [`Self::pool`] knows.
-    pub fn removed_databases(&self) -> Vec<&str> {
-        missing(&self.old.databases.0, &self.new.databases.0)
-    }
-
-    /// Users that the settings and the user file do not know any more; `auth_query` may know them.
-    pub fn removed_users(&self) -> Vec<&str> {
-        missing(&self.old.users.0, &self.new.users.0)
+    /// Whether the settings and the user file knew this user and do not any more. While there is an `auth_query` nobody
+    /// is removed, because it may know him.
+    pub fn is_removed(&self, user: &str) -> bool {
+        self.old.user(user).is_some()
+            && self.new.user(user).is_none()
+            && self.new.auth.auth_query.is_empty()
     }
 
     /// Whether a node is reached in another way than before.
@@ -112,10 +109,6 @@ impl Reload<'_> {
 fn same_login(before: &ServerSecret, after: &ServerSecret) -> bool {
     use ServerSecret::{Learnt, Nothing};
     before == after || matches!((before, after), (Learnt | Nothing, Learnt | Nothing))
-}
-
-fn missing<'a, T>(old: &'a BTreeMap<String, T>, new: &BTreeMap<String, T>) -> Vec<&'a str> {
-    old.keys().filter(|name| !new.contains_key(*name)).map(String::as_str).collect()
 }
 
 struct Differ<'a> {

@@ -125,6 +125,11 @@ impl Frontend {
 }
 
 impl Shared {
+    /// What logins that begin now go by.
+    pub(super) fn config(&self) -> Arc<LoginConfig> {
+        self.config.load_full()
+    }
+
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -165,7 +170,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
         match listener.accept().await {
             Ok(socket) => {
                 // Not before accept, which may have waited through a reload.
-                let config = shared.config.load_full();
+                let config = shared.config();
                 let Some(pending) = Pending::enter(&shared, &config) else {
                     // There are as many strangers as allowed; this one finds out by the closed connection.
                     continue;

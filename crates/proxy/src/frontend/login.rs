@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::timeout;
-use trunkline_settings::Settings;
+use trunkline_settings::{Reload, Settings};
 use trunkline_wire::SqlState;
 use trunkline_wire::backend::{Authentication, authentication};
 
@@ -38,6 +38,7 @@ pub(super) async fn login(socket: AsyncSocket, shared: Arc<Shared>, config: Arc<
         return tracing::info!(client = %peer, "the login took longer than general.login_timeout");
     };
     match ended {
+        Ok(_) if attempt.is_outdated() => attempt.refuse(&removed()).await,
         Ok(Done::Cancelled) => attempt.part(&[]).await,
         Ok(Done::Client { request, method, slot }) => {
             attempt.hand_over_client(request, method, slot);
@@ -138,6 +139,13 @@ impl Attempt {
         Ok(Done::Client { request, method: proven.method, slot })
     }
 
+    /// Whether the user was removed from the settings since the login began.
+    fn is_outdated(&self) -> bool {
+        let now = self.shared.config();
+        let reload = Reload { old: &self.config.settings, new: &now.settings };
+        self.asked.as_ref().is_some_and(|(user, _)| reload.is_removed(user))
+    }
+
     /// Keeps what the login has shown for logging in to servers. A login to the console shows the same, but
     /// is for someone who may have no business there.
     fn remember(&self, done: &Done, proof: Proof) {
@@ -229,6 +237,11 @@ fn console_rights(settings: &Settings, user: &str) -> Result<ConsoleRights, Ende
         let hint = "Name the user in console.admin_users or console.stats_users.";
         Err(Refusal::new(SqlState::INSUFFICIENT_PRIVILEGE, message).with_hint(hint).into())
     }
+}
+
+/// What those are told as well who have been logged in for longer.
+fn removed() -> Refusal {
+    Refusal::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
 }
 
 /// As PostgreSQL, which looks at `options` when the client has proved who it is.

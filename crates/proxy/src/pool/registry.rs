@@ -162,8 +162,14 @@ impl Registry {
         self.lock().pauses.holds(database)
     }
 
-    /// Takes over limits from the settings. `nodes` are the numbers of the settings' nodes.
-    pub(crate) fn apply(&self, settings: &Settings, nodes: &[(NodeId, usize)]) {
+    /// Takes over limits from the settings. `nodes` are the numbers of the settings' nodes; `is_removed` says which
+    /// users the settings do not know any more.
+    pub(crate) fn apply(
+        &self,
+        settings: &Settings,
+        nodes: &[(NodeId, usize)],
+        is_removed: impl Fn(&str) -> bool,
+    ) {
         self.process.set_limit(settings.pool.max_connections);
         let mut inner = self.lock();
         for (node, limit) in nodes {
@@ -171,7 +177,8 @@ impl Registry {
             inner.node_cap(*node).set_limit(*limit);
         }
         for family in &inner.families {
-            match settings.pool_for(&family.database, &family.user) {
+            let policy = settings.pool_for(&family.database, &family.user);
+            match policy.filter(|_| !is_removed(&family.user)) {
                 Some(policy) => {
                     family.caps.resize(&policy);
                     family.caps.database.set_limit(policy.max_database_connections);

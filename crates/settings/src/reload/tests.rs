@@ -70,8 +70,25 @@ fn nodes_databases_and_users_come_and_go_by_name() {
     let expected =
         ["node.pg2", "node.pg3", "databases.shop", "databases.mail", "users.alice", "users.bob"];
     assert_eq!(paths(&old, &new), expected);
-    let reload = Reload { old: &old, new: &new };
-    assert_eq!((reload.removed_databases(), reload.removed_users()), (vec!["shop"], vec!["alice"]));
+}
+
+#[test]
+fn a_user_is_removed_when_neither_settings_nor_user_file_nor_a_query_may_know_him() {
+    let old = settings(BASE);
+    let removed = |new: &Settings| {
+        let reload = Reload { old: &old, new };
+        assert!(!reload.is_removed("bob"));
+        reload.is_removed("alice")
+    };
+    let gone = BASE.replace("alice", "bob");
+    assert!(!removed(&old));
+    assert!(removed(&settings(&gone)));
+    let listed = format!("[auth]\nuser_file = \"list\"\n{gone}");
+    let files = |list: &'static str| settings_with(&listed, &[("list", list)]);
+    assert!(!removed(&files("\"alice\" \"x\"")));
+    assert!(removed(&files("\"carol\" \"x\"")));
+    let asked = format!("[auth]\nauth_query = \"SELECT $1\"\n{gone}");
+    assert!(!removed(&settings(&asked)));
 }
 
 #[test]

@@ -9,6 +9,8 @@ use crate::{PoolMode, Secret};
 
 group! {
     /// One user. Needed only for a password that is not looked up elsewhere, or for what differs from the rest.
+    /// Clients of a user whose table, or line in `auth.user_file`, a reload has taken away are closed with SQLSTATE
+    /// 57P01 when they are between transactions; not if there is an `auth.auth_query`, which may know him.
     pub struct User in "users" {
         /// The password against which logins are checked: plain, `md5...`, or a `SCRAM-SHA-256$...` verifier.
         pub password: Option<UserPassword> = None => Kind::Secret, NewConnections, "\"...\"";

@@ -135,7 +135,7 @@ async fn a_server_whose_cancel_request_has_no_outcome_is_given_to_nobody_else() 
 async fn what_a_pool_has_counted_stays_when_it_is_forgotten_and_goes_on_when_it_comes_back() {
     let mut drill = Drill::new(1, Settings::default());
     for round in 1..=2 {
-        drill.shared.registry.apply(&drill.settings, &[]);
+        drill.shared.registry.apply(&drill.settings, &[], |_| false);
         let client = drill.log_in(0);
         drill.settle();
         drill.ask(client, "SELECT 1");
@@ -148,7 +148,7 @@ async fn what_a_pool_has_counted_stays_when_it_is_forgotten_and_goes_on_when_it_
         assert_eq!((report.pools[0].stats.queries, gone), (1, round - 1));
         let mut none = Settings::default();
         none.databases.0.clear();
-        drill.shared.registry.apply(&none, &[]);
+        drill.shared.registry.apply(&none, &[], |_| false);
         drill.shared.send_all(|| Message::Recheck);
         drill.settle();
         let report = &drill.reports()[0];

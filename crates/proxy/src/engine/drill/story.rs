@@ -62,7 +62,7 @@ impl Story {
     /// Two loops before a node that takes so many connections.
     pub(super) fn begin(settings: Settings, connections: usize) -> Self {
         let drill = Drill::new(2, settings);
-        drill.shared.registry.apply(&drill.settings, &[(NODE, connections)]);
+        drill.shared.registry.apply(&drill.settings, &[(NODE, connections)], |_| false);
         Self { drill, guests: Vec::new(), hosts: Vec::new(), losses: Vec::new(), hit: None }
     }
 
