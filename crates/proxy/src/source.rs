@@ -119,7 +119,7 @@ impl Files for DiskFiles {
     fn read(&self, path: &Path) -> io::Result<String> {
         String::from_utf8(Self::bytes(path)?).map_err(|error| {
             let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-            let line = good.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+            let line = good.split(|byte| *byte == b'\n').count();
             io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
         })
     }
