@@ -21,8 +21,8 @@ const STRAY_MAX: f64 = 0.05;
 struct Budgets {
     /// The share by which instructions may exceed their budget.
     tolerance: f64,
-    /// The instructions that the design wants, whatever the budgets say: for relay, session and
-    /// prepared statements together.
+    /// The instructions that the design wants, whatever the budgets say: for relay, session, prepared
+    /// statements, statistics and timers together.
     aim: f64,
     /// By protocol.
     budget: BTreeMap<String, Budget>,
