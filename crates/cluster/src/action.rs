@@ -1,10 +1,12 @@
 //! What is to be done.
 
-use crate::View;
+use crate::{NodeId, View};
 
 /// Something for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Let everyone know: traffic goes by this view from now on. Comes only when something has changed.
     Publish(View),
+    /// Let those know who wait for this node: its last probe had failed, and this one was answered.
+    Recovered(NodeId),
 }

@@ -14,6 +14,7 @@ mod node;
 mod observation;
 mod policy;
 mod state;
+mod traffic;
 mod verdict;
 mod view;
 
@@ -25,5 +26,6 @@ pub use node::NodeId;
 pub use observation::{Observation, Role};
 pub use policy::Policy;
 pub use state::State;
+pub use traffic::Traffic;
 pub use verdict::{Standing, Verdict};
 pub use view::{NodeView, View};

@@ -47,28 +47,36 @@ impl State {
     /// What an event makes of it, and what is to be done.
     #[must_use]
     pub fn step(mut self, now: Moment, event: Event) -> (Self, Vec<Action>) {
+        let mut actions = Vec::new();
         match event {
-            Event::Observed { node, observation } => self.observed(node, observation),
+            Event::Observed { node, observation } => {
+                if self.observed(node, observation) {
+                    actions.push(Action::Recovered(node));
+                }
+            }
             Event::Failed { node, failure } => self.failed(node, now, failure),
             Event::Nodes(nodes) => self.are(&nodes),
             Event::Policy(policy) => self.policy = policy,
         }
         let view = self.judge();
-        if self.published.as_ref() == Some(&view) {
-            return (self, Vec::new());
+        if self.published.as_ref() != Some(&view) {
+            self.published = Some(view.clone());
+            actions.push(Action::Publish(view));
         }
-        self.published = Some(view.clone());
-        (self, vec![Action::Publish(view)])
+        (self, actions)
     }
 
-    fn observed(&mut self, id: NodeId, observation: Observation) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
+    /// Notes what a probe has seen; says whether the one before had failed.
+    fn observed(&mut self, id: NodeId, observation: Observation) -> bool {
+        let Some(node) = self.nodes.get_mut(&id) else { return false };
+        let had_failed = matches!(node.health, Health::Suspect(_) | Health::Down(_));
         *node = Node { health: Health::Up, last: Some(observation) };
         let known = self.newest.contains_key(&observation.system);
         if known || self.newest.len() < MAX_SYSTEMS {
             let newest = self.newest.entry(observation.system).or_default();
             *newest = observation.timeline.unwrap_or(0).max(*newest);
         }
+        had_failed
     }
 
     fn failed(&mut self, id: NodeId, now: Moment, failure: Failure) {

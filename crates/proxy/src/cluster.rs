@@ -1,3 +1,4 @@
-//! Numbers of nodes, as the cluster decides on them.
+//! Nodes, and where traffic goes, as the cluster decides on them.
 
 pub use trunkline_cluster::NodeId;
+pub(crate) use trunkline_cluster::Traffic;

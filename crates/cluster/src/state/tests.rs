@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Role;
+use crate::{Role, Traffic};
 
 const OURS: u64 = 7;
 const THEIRS: u64 = 8;
@@ -31,6 +31,8 @@ struct Story {
     state: State,
     now: u64,
     last: View,
+    /// The nodes that the last event brought back.
+    recovered: Vec<NodeId>,
 }
 
 impl Story {
@@ -40,16 +42,22 @@ impl Story {
         let [Action::Publish(last)] = &actions[..] else {
             panic!("nothing published: {actions:?}")
         };
-        Self { state, now: 0, last: last.clone() }
+        Self { state, now: 0, last: last.clone(), recovered: Vec::new() }
     }
 
     fn step(&mut self, event: Event) -> &mut Self {
         self.now += 100;
         let (state, actions) = self.state.clone().step(at(self.now), event);
         self.state = state;
-        for Action::Publish(view) in actions {
-            assert_ne!(view, self.last, "published without a change");
-            self.last = view;
+        self.recovered.clear();
+        for action in actions {
+            match action {
+                Action::Publish(view) => {
+                    assert_ne!(view, self.last, "published without a change");
+                    self.last = view;
+                }
+                Action::Recovered(node) => self.recovered.push(node),
+            }
         }
         self
     }
@@ -188,8 +196,10 @@ fn in_every_short_story_the_chosen_node_deserves_it() {
             told.push(event.clone());
             let now = u64::try_from(told.len()).unwrap() * 100;
             let (next, actions) = state.clone().step(at(now), event.clone());
-            for Action::Publish(view) in &actions {
-                check(view, &told);
+            for action in &actions {
+                if let Action::Publish(view) = action {
+                    check(view, &told);
+                }
             }
             stories += 1;
             if told.len() < 5 {
@@ -264,4 +274,55 @@ fn the_primary_stays_while_a_new_node_has_not_been_asked() {
     story.see(0, primary(1));
     story.step(Event::Nodes(ids(2).into_iter().collect()));
     assert_eq!(story.last.primary(), Some(NodeId(0)));
+}
+
+#[test]
+fn a_node_that_answers_after_a_failure_has_recovered_once() {
+    let mut story = Story::of(1);
+    assert_eq!(story.see(0, primary(1)).recovered, []);
+    assert_eq!(story.fail(0).recovered, []);
+    assert_eq!(story.see(0, primary(1)).recovered, ids(1));
+    assert_eq!(story.see(0, primary(1)).recovered, []);
+    // Also after it has counted as down.
+    assert_eq!(story.fail(0).fail(0).see(0, primary(1)).recovered, ids(1));
+}
+
+#[test]
+fn what_was_begun_goes_on_only_where_the_primary_may_be() {
+    let mut story = Story::of(2);
+    let goes_on = |story: &Story| {
+        let traffic = story.last.traffic();
+        [0, 1].map(|number| traffic.may_go_on(NodeId(number)))
+    };
+    story.see(0, primary(1)).see(1, standby(1));
+    assert_eq!(goes_on(&story), [true, false]);
+    // It is silent, and nobody has taken its place.
+    story.fail(0).fail(0);
+    assert_eq!((story.last.primary(), goes_on(&story)), (None, [true, false]));
+    // Others have left its timeline, although there is no new primary yet.
+    story.see(1, standby(2));
+    assert_eq!((story.last.primary(), goes_on(&story)), (None, [false, false]));
+    story.see(1, primary(2));
+    assert_eq!(goes_on(&story), [false, true]);
+    story.see(0, primary(1));
+    assert_eq!(goes_on(&story), [false, true]);
+}
+
+#[test]
+fn what_was_begun_ends_on_a_node_that_is_a_standby_now_or_another_cluster() {
+    for other in [standby(1), Observation { system: THEIRS, ..primary(1) }] {
+        let mut story = Story::of(1);
+        story.see(0, primary(1)).see(0, other);
+        assert_eq!(story.last.traffic(), Traffic::default());
+        // Not even when it is silent after that.
+        story.fail(0).fail(0);
+        assert_eq!(story.last.traffic(), Traffic::default());
+    }
+}
+
+#[test]
+fn of_two_that_claim_the_same_timeline_each_may_be_the_primary() {
+    let mut story = Story::of(2);
+    story.see(0, primary(1)).see(1, primary(1));
+    assert_eq!(story.last.traffic(), Traffic { primary: None, doubtful: ids(2) });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use trunkline_cluster::{Action, Event, Moment, State, View};
+use trunkline_cluster::{Action, Event, Moment, NodeId, State, View};
 
 /// Events that may wait. Probes wait for room, so that a slow owner slows them down and loses nothing.
 const EVENTS_MAX: usize = 256;
@@ -17,6 +17,8 @@ pub struct Overseer {
     pub events: mpsc::Sender<Event>,
     /// The view in force; `None` until the first event.
     pub view: watch::Receiver<Option<Arc<View>>>,
+    /// Nodes whose probes had failed and that have answered again.
+    pub recovered: mpsc::Receiver<NodeId>,
     task: JoinHandle<()>,
 }
 
@@ -24,13 +26,15 @@ pub struct Overseer {
 pub fn oversee(state: State) -> Overseer {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (publish, view) = watch::channel(None);
-    Overseer { events, view, task: tokio::spawn(run(state, inbox, publish)) }
+    let (tell, recovered) = mpsc::channel(EVENTS_MAX);
+    Overseer { events, view, recovered, task: tokio::spawn(run(state, inbox, publish, tell)) }
 }
 
 async fn run(
     mut state: State,
     mut inbox: mpsc::Receiver<Event>,
     publish: watch::Sender<Option<Arc<View>>>,
+    tell: mpsc::Sender<NodeId>,
 ) {
     let beginning = Instant::now();
     while let Some(event) = inbox.recv().await {
@@ -38,8 +42,10 @@ async fn run(
         state = next;
         for action in actions {
             match action {
-                Action::Publish(view) => publish.send_replace(Some(Arc::new(view))),
-            };
+                Action::Publish(view) => drop(publish.send_replace(Some(Arc::new(view)))),
+                // Nobody waits for it if so much is unread: who waits for the node tries it again by himself.
+                Action::Recovered(node) => drop(tell.try_send(node)),
+            }
         }
     }
 }
