@@ -164,6 +164,7 @@ impl ClientSession {
             self.settings.rollback();
         }
         self.end_lease(server);
+        server.go_on();
     }
 
     /// Its pooling mode.

@@ -218,6 +218,15 @@ impl Effects {
         }
     }
 
+    /// Whether a transaction may be committed by name.
+    pub(crate) fn commits(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Transaction(transaction) => *transaction == Transaction::Commit,
+            Self::Many(changes) => changes.iter().any(|(_, change)| *change == Change::Commit),
+        }
+    }
+
     /// Whether a transaction block may begin.
     pub(crate) fn begins_block(&self) -> bool {
         match self {

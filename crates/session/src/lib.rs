@@ -12,6 +12,7 @@
 mod alone;
 mod client;
 mod client_run;
+mod doubt;
 mod effect;
 mod environment;
 mod expect;

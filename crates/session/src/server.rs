@@ -72,6 +72,8 @@ pub(crate) enum Forgetting {
     Unsynced,
     /// It was sent, and its reply will come.
     Asked,
+    /// Nothing is under way, and nothing may be: see [`ServerSession::hold_back`].
+    HeldBack,
 }
 
 /// The unnamed statement of a server, if there is one, is not known to be anybody's.
@@ -198,7 +200,7 @@ impl ServerSession {
     }
 
     /// Whether nothing more may be sent to it until replies have come: [`OWED_MAX`] are owed, or what follows depends
-    /// on whether it does what it was asked, such as to forget all prepared statements.
+    /// on whether it does what it was asked, such as to forget all prepared statements. Or it is held back.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.is_full_at(OWED_MAX)
@@ -209,7 +211,7 @@ impl ServerSession {
     pub fn is_full_at(&self, most: usize) -> bool {
         let owed = self.owed.len();
         owed >= most && (self.intake == Intake::Messages || owed >= OWED_MAX)
-            || self.forgetting == Forgetting::Asked
+            || matches!(self.forgetting, Forgetting::Asked | Forgetting::HeldBack)
     }
 
     /// The parameters it has reported.
