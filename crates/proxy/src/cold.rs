@@ -12,7 +12,7 @@ use trunkline_wire::startup::ProtocolVersion;
 use crate::{
     backend::{self, CancelTarget, KeyRing, NodeAddress, OpenTarget},
     cluster::NodeId,
-    engine::{CancelAt, Cancelling, Opener, Opening},
+    engine::{CancelAt, Cancelling, GiveUp, Opener, Opening},
     frontend::StartupParams,
     handover::{Away, OpenError},
     net::TcpOptions,
@@ -131,15 +131,16 @@ impl ColdOpener {
 }
 
 impl Opener for ColdOpener {
-    fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening) {
+    fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening) -> GiveUp {
         let (target, panics) = (self.target(&family, node), self.panics.clone());
-        self.runtime.spawn(async move {
+        let task = self.runtime.spawn(async move {
             let opened = match target {
                 Ok(target) => panics.contain(backend::open(&target)).await,
                 Err(error) => Some(Err(error)),
             };
             opening.ended(opened.unwrap_or(Err(OpenError::Broken)));
         });
+        Box::new(move || task.abort())
     }
 
     fn cancel(&self, at: CancelAt, cancelling: Cancelling) {

@@ -6,6 +6,7 @@
 
 mod alone;
 mod arrival;
+mod attempt;
 mod census;
 mod client;
 mod deadline;
@@ -36,6 +37,7 @@ mod slot;
 mod tally;
 mod to_client;
 mod to_server;
+mod traffic;
 mod upkeep;
 mod wheel;
 mod worker;
@@ -54,7 +56,7 @@ use trunkline_settings::Settings;
 pub(crate) use self::{
     errand::{Cancelling, Opening},
     message::{Arrival, Message},
-    shared::{CancelAt, Opener, Shared},
+    shared::{CancelAt, GiveUp, Opener, Shared},
 };
 use self::{
     message::Mailbox,

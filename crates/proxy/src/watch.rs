@@ -7,7 +7,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
-use trunkline_cluster::{Event, NodeId, NodeView, Policy, Standing, State, View};
+use trunkline_cluster::{Event, NodeId, NodeView, Policy, Standing, State, Traffic, View};
 
 use crate::{
     backend::KeyRing,
@@ -75,7 +75,7 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
     let mut overseer = oversee(State::new(policy(&in_force), in_force.nodes.keys().copied()));
     // Probes run for as long as they are held.
     let mut probing = start_probes(&in_force, &observer.ring, &overseer.events);
-    let mut primary = None;
+    let mut traffic = Traffic::default();
     loop {
         tokio::select! {
             () = reloaded.notified() => {
@@ -96,33 +96,38 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                 }
             }
             Some(node) = observer.suspects.recv() => probing.at_once(node),
+            Some(node) = overseer.recovered.recv() => {
+                observer.shared.send_all(|| Message::Recovered(node));
+            }
             seen = overseer.view.changed() => {
                 if seen.is_err() {
                     return;
                 }
                 let view = overseer.view.borrow_and_update().clone();
                 if let Some(view) = view {
-                    publish(&observer, &in_force, &view, &mut primary);
-                    passwords.prefer(primary);
+                    publish(&observer, &in_force, &view, &mut traffic);
+                    passwords.prefer(traffic.primary);
                 }
             }
         }
     }
 }
 
-fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Option<NodeId>) {
+fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Traffic) {
     observer.nodes.send_replace(Arc::new(reports(in_force, view)));
-    let primary = view.primary();
-    if *known == primary {
+    let traffic = view.traffic();
+    let before = std::mem::replace(known, traffic);
+    if *known == before {
         return;
     }
-    *known = primary;
-    if let Some(entry) = primary.and_then(|node| in_force.nodes.get(&node)) {
-        tracing::info!(node = %entry.name, address = %entry.address, "traffic goes to the primary");
-    } else {
-        tracing::warn!("no node takes traffic: {}", view.verdict);
+    if known.primary != before.primary {
+        if let Some(entry) = known.primary.and_then(|node| in_force.nodes.get(&node)) {
+            tracing::info!(node = %entry.name, address = %entry.address, "traffic goes to the primary");
+        } else {
+            tracing::warn!("no node takes traffic: {}", view.verdict);
+        }
     }
-    observer.shared.send_all(|| Message::Primary(primary));
+    observer.shared.send_all(|| Message::Traffic(known.clone()));
 }
 
 /// How the settings want the nodes judged.

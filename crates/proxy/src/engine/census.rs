@@ -83,7 +83,7 @@ impl Worker {
             servers_active: count.servers_active,
             servers_idle: count.servers_idle,
             servers_busy: count.servers_busy,
-            servers_opening: pool.opening,
+            servers_opening: pool.attempt.under_way(),
             pinned: count.pinned,
             oldest_wait_us: oldest.unwrap_or(0),
             paused: pool.family.is_paused(),

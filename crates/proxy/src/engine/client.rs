@@ -34,13 +34,15 @@ impl Worker {
 
     /// Tells the client why, and closes it.
     pub(super) fn fatal_report(&mut self, index: usize, report: &Report<'_>) {
-        self.log_fatal(index, report);
+        self.note_fatal(index, report);
         self.reply.clear();
         backend::error_response(&mut self.reply, report);
         self.part(index);
     }
 
-    pub(super) fn log_fatal(&self, index: usize, report: &Report<'_>) {
+    /// Counts, and logs, what a client is told at its end, now or later.
+    pub(super) fn note_fatal(&mut self, index: usize, report: &Report<'_>) {
+        self.count_error(index);
         if self.settings.log.pooler_errors
             && let Some(client) = self.clients.get(index)
         {
@@ -48,9 +50,19 @@ impl Worker {
         }
     }
 
+    /// A client is refused, or failed, by an error that is not its server's.
+    pub(super) fn count_error(&mut self, index: usize) {
+        if let Some(client) = self.clients.get(index)
+            && let Some(pool) = self.pools.get_mut(client.pool)
+        {
+            pool.stats.errors = pool.stats.errors.wrapping_add(1);
+        }
+    }
+
     /// The client is told in the words of a server, and closed.
     pub(super) fn fatal_body(&mut self, index: usize, body: &[u8]) {
         use bytes::BufMut;
+        self.count_error(index);
         self.reply.clear();
         self.reply.put_u8(b'E');
         self.reply.put_u32(u32::try_from(body.len().saturating_add(4)).unwrap_or(u32::MAX));
@@ -148,6 +160,8 @@ impl Worker {
     pub(super) fn drop_client(&mut self, index: usize, why: &str) {
         let Some(client) = self.clients.get(index) else { return };
         tracing::error!(client = %client.rare.peer, "closing a client: {why}");
+        self.count_error(index);
+        let Some(client) = self.clients.get(index) else { return };
         if let Some(server) = client.state.server() {
             if self.servers.get(server).is_some_and(|it| it.state == ServerState::Leased(index)) {
                 self.retire(server);
@@ -197,18 +211,21 @@ impl Worker {
         }
     }
 
-    /// A client that is between transactions may have to go: the loop drains, or its database was removed. In the
-    /// second case there is no server for those who wait either.
+    /// A client that is between transactions may have to go: the loop drains, or its database was removed. One that
+    /// keeps its server may have to wait.
     pub(super) fn rest_client(&mut self, index: usize) {
         let Some(client) = self.clients.get(index) else { return };
         let removed = self.pools.get(client.pool).is_some_and(|pool| pool.family.is_removed());
+        let ends = self.draining || removed;
         let goes = match client.state {
-            ClientState::Idle => self.draining || removed,
-            ClientState::Waiting | ClientState::Welcoming => removed,
+            ClientState::Idle | ClientState::Waiting | ClientState::Welcoming => ends,
             ClientState::Leased(server) => {
-                (self.draining || removed)
-                    && client.stream.remaining == 0
-                    && self.servers.get(server).is_some_and(|server| server.session.at_rest())
+                let rests = client.stream.remaining == 0
+                    && self.servers.get(server).is_some_and(|server| server.session.at_rest());
+                if rests && !ends {
+                    self.hold_back_in_doubt(server);
+                }
+                rests && ends
             }
             ClientState::Replaying(_) | ClientState::Closing => false,
         };

@@ -3,6 +3,9 @@
 
 mod fairness;
 mod faults;
+mod opener;
+mod opening;
+mod outage;
 mod panics;
 mod places;
 mod story;
@@ -10,10 +13,7 @@ mod story;
 use std::{
     io::{ErrorKind, Read, Write},
     os::unix::net::UnixStream,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,25 +21,23 @@ use bytes::BytesMut;
 use tokio::sync::mpsc;
 use trunkline_session::SettingSet;
 use trunkline_settings::Settings;
-use trunkline_wire::{Reported, backend, startup::ProtocolVersion};
+use trunkline_wire::{backend, startup::ProtocolVersion};
 
 use super::{
-    errand::{Cancelling, Opening},
-    fault,
     message::{Arrival, Mailbox, Message},
     readiness::Registry as Sockets,
     report::LoopReport,
-    shared::{CancelAt, Opener, Shared},
+    shared::Shared,
     worker::{Worker, WorkerParts},
 };
 use crate::{
-    backend::Endpoint,
     cluster::NodeId,
     frontend::Slots,
-    handover::{LoggedIn, NewServer, StartupParams},
+    handover::{LoggedIn, StartupParams},
     net::{Peer, Socket},
-    pool::{Family, Registry},
+    pool::Registry,
 };
+use opener::Servers;
 
 /// Turns after which loops that still have something to do go round in circles.
 const TURNS_MAX: usize = 10_000;
@@ -95,42 +93,6 @@ impl End {
             messages.push((message[0], message[5..].to_vec()));
         }
         messages
-    }
-}
-
-/// Opens servers that the test plays.
-#[derive(Debug, Default)]
-struct Servers {
-    opened: Mutex<Vec<End>>,
-    /// Whatever is asked for ends without an outcome.
-    loses: AtomicBool,
-}
-
-impl Opener for Servers {
-    fn open(&self, _family: Arc<Family>, _node: NodeId, opening: Opening) {
-        fault::point();
-        if self.loses.load(Ordering::Relaxed) {
-            return;
-        }
-        let (socket, end) = End::pair();
-        self.opened.lock().expect("one thread").push(end);
-        opening.ended(Ok(NewServer {
-            socket,
-            tls: None,
-            endpoint: Endpoint::Unix("/nowhere".into()),
-            reported: Reported::default(),
-            pid: 1,
-            cancel_key: Box::default(),
-            protocol: ProtocolVersion::V3_0,
-            early: BytesMut::new(),
-        }));
-    }
-
-    fn cancel(&self, _at: CancelAt, cancelling: Cancelling) {
-        fault::point();
-        if !self.loses.load(Ordering::Relaxed) {
-            cancelling.ended();
-        }
     }
 }
 
@@ -208,10 +170,9 @@ impl Drill {
     /// One turn of one loop; says whether there was, or is, anything to do.
     fn turn(&mut self, index: usize) -> bool {
         let events = self.loops[index].turn(0).expect("the poll works");
-        self.servers.append(&mut self.opener.opened.lock().expect("one thread"));
-        let worker = &self.loops[index];
-        // What is asked of the opener is answered at once: that is in the inbox now.
-        events > 0 || !worker.again.is_empty() || worker.pools.iter().any(|(_, it)| it.opening > 0)
+        self.servers.append(&mut self.opener.opened());
+        // What is asked of the opener, and does not wait for the test, is answered at once: that is in the inbox now.
+        events > 0 || !self.loops[index].again.is_empty() || self.answers_are_due()
     }
 
     /// Turns the loops until none has anything to do before time goes on.
@@ -260,6 +221,17 @@ impl Drill {
     /// The tags of what a client was told.
     fn told(&mut self, client: usize) -> String {
         self.clients[client].receive().iter().map(|(tag, _)| char::from(*tag)).collect()
+    }
+
+    /// The SQLSTATEs of the errors that a client was told.
+    fn errors(&mut self, client: usize) -> Vec<String> {
+        let errors = self.clients[client].receive().into_iter().filter(|(tag, _)| *tag == b'E');
+        errors
+            .map(|(_, body)| {
+                let fields = backend::Fields::parse(&body).expect("an error");
+                fields.code().expect("an error has a code").to_string()
+            })
+            .collect()
     }
 
     fn reports(&self) -> Vec<LoopReport> {

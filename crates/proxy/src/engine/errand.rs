@@ -28,6 +28,8 @@ pub(crate) struct Opening {
 pub(super) struct Asked {
     pub(super) family: FamilyId,
     pub(super) node: NodeId,
+    /// Which of the attempts of its pool at its loop it is.
+    pub(super) number: u64,
     pub(super) generation: u64,
     pub(super) permit: Permit,
 }
@@ -44,8 +46,8 @@ impl Opening {
     }
 
     fn tell(&mut self, result: Result<NewServer, OpenError>) {
-        if let Some(Asked { family, node, generation, permit }) = self.asked.take() {
-            let opened = Opened { family, node, generation, permit, result };
+        if let Some(Asked { family, node, number, generation, permit }) = self.asked.take() {
+            let opened = Opened { family, node, number, generation, permit, result };
             self.shared.send(self.to, Message::Opened(Box::new(opened)));
         }
     }

@@ -11,7 +11,7 @@ use super::{
     slot::{Client, ClientState, ServerState},
     worker::{Times, Worker},
 };
-use crate::{cluster::NodeId, handover::CancelTicket};
+use crate::handover::CancelTicket;
 
 impl Worker {
     /// Takes all messages that are there.
@@ -38,7 +38,8 @@ impl Worker {
             Message::Places => self.seek_places(),
             Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
             Message::CancelDone { serial, certain } => self.cancel_done(serial, certain),
-            Message::Primary(primary) => self.on_primary(primary),
+            Message::Traffic(traffic) => self.on_traffic(&traffic),
+            Message::Recovered(node) => self.on_recovered(node),
             Message::Settings(settings) => self.on_settings(settings),
             Message::Recheck => self.recheck(),
             Message::Report(answer) => drop(answer.send(self.report())),
@@ -108,11 +109,6 @@ impl Worker {
         }
     }
 
-    fn on_primary(&mut self, primary: Option<NodeId>) {
-        self.primary = primary;
-        self.recheck();
-    }
-
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
         self.settings = settings;
@@ -132,7 +128,7 @@ impl Worker {
 
     /// Parked connections that are not wanted any more retire, clients of removed families are told, paused queues
     /// are served when they go on.
-    fn recheck(&mut self) {
+    pub(super) fn recheck(&mut self) {
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {
             self.guard_client(index, |worker| worker.rest_client(index));

@@ -234,7 +234,7 @@ impl Worker {
     }
 
     /// Stops what the server is doing for nobody, and closes the connection.
-    fn cancel_and_retire(&mut self, index: usize) {
+    pub(super) fn cancel_and_retire(&mut self, index: usize) {
         if let Some(server) = self.servers.get(index)
             && server.session.is_busy()
             && !server.session.is_ending()
@@ -252,6 +252,7 @@ impl Worker {
             client.state = ClientState::Idle;
         }
         self.refuse_statement(client_index, &report);
+        self.rest_client(client_index);
         self.retire(server_index);
     }
 
@@ -273,9 +274,7 @@ impl Worker {
             }
             _ => client.skipping = true,
         }
-        if let Some(pool) = self.pools.get_mut(client.pool) {
-            pool.stats.errors = pool.stats.errors.wrapping_add(1);
-        }
+        self.count_error(client_index);
         self.send_reply(client_index);
         self.again.push_back(Again::Client(client_index));
     }

@@ -68,7 +68,7 @@ impl Worker {
             self.fatal_report(index, report);
             return;
         }
-        self.log_fatal(index, report);
+        self.note_fatal(index, report);
         let mut words = BytesMut::new();
         backend::error_response(&mut words, report);
         self.leave_finally(index, words);

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::report::PoolStats;
+use super::{attempt::Attempts, report::PoolStats};
 use crate::{
     cluster::NodeId,
     pool::{Cap, Family},
@@ -28,34 +28,10 @@ pub(super) struct LocalPool {
     /// Connections of this loop, whatever they are doing.
     pub(super) servers: usize,
     pub(super) clients: usize,
-    pub(super) opening: usize,
-    pub(super) attempt: Attempt,
+    pub(super) attempt: Attempts,
     /// When this loop first saw that it is paused; 0 while it is not.
     pub(super) paused_since: u64,
     pub(super) stats: PoolStats,
-}
-
-/// How attempts to open connections stand.
-#[derive(Debug, Default)]
-pub(super) struct Attempt {
-    /// No attempt before this time, in microseconds.
-    pub(super) not_before: u64,
-    /// The wait after the next failure.
-    pub(super) backoff_us: u64,
-    /// The cap that was full at the last attempt.
-    pub(super) full: Option<Arc<Cap>>,
-    /// The cap under which the next place is claimed.
-    pub(super) claim: Option<Arc<Cap>>,
-    /// Why the last attempt failed; none after a success.
-    pub(super) failure: Option<Failure>,
-}
-
-/// Why a connection could not be opened.
-#[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) message: Arc<str>,
-    /// The body of an `ErrorResponse` for those who must be told now; none if waiting may help.
-    pub(super) body: Option<bytes::Bytes>,
 }
 
 impl LocalPool {
@@ -68,8 +44,7 @@ impl LocalPool {
             welcoming: VecDeque::new(),
             servers: 0,
             clients: 0,
-            opening: 0,
-            attempt: Attempt::default(),
+            attempt: Attempts::default(),
             paused_since: 0,
             stats: PoolStats::default(),
         }
@@ -108,8 +83,8 @@ impl LocalPool {
         #[cfg(test)]
         super::fault::point();
         let first = usize::from(!self.welcoming.is_empty() && self.servers == 0);
-        let wanted = self.waiters.len().max(first).saturating_sub(self.opening);
-        let ready = self.idle_everywhere(own).saturating_add(self.opening);
+        let wanted = self.waiters.len().max(first).saturating_sub(self.attempt.under_way());
+        let ready = self.idle_everywhere(own).saturating_add(self.attempt.under_way());
         wanted.max(self.least().saturating_sub(ready))
     }
 

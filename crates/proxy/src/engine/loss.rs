@@ -1,9 +1,10 @@
 //! Servers that are lost, and what the clients they served are told.
 
-use trunkline_wire::{SqlState, backend::Report};
+use trunkline_wire::backend::Report;
 
 use super::{
     slot::{ClientState, ServerState},
+    traffic::loss,
     worker::Worker,
 };
 
@@ -23,15 +24,16 @@ impl Worker {
             self.bury(index);
             return;
         }
+        let report = loss(&server.session, why);
         server.session.end();
         self.shared.suspect(server.about.node);
         let pool_index = server.pool;
         if let ServerState::Leased(client) = state {
             self.retire(index);
-            if torn {
-                self.hang_up(client, why);
+            if said && !torn {
+                self.server_has_said(client, index);
             } else {
-                self.server_lost(client, index, said, why);
+                self.server_lost(client, index, torn, &report);
             }
         } else {
             tracing::debug!(pid = server.about.pid, "a server connection ended: {why}");
@@ -40,22 +42,41 @@ impl Worker {
         self.serve_queue(pool_index);
     }
 
-    fn server_lost(&mut self, client_index: usize, server_index: usize, said: bool, why: &str) {
-        let Some(client) = self.clients.get_mut(client_index) else { return };
+    /// The client's server is lost: it is told, unless it has a part of a message.
+    pub(super) fn server_lost(
+        &mut self,
+        client_index: usize,
+        server_index: usize,
+        torn: bool,
+        report: &Report<'_>,
+    ) {
+        if !self.lose_server(client_index, server_index) {
+            return;
+        }
+        if torn {
+            self.count_error(client_index);
+            self.hang_up(client_index, report.message);
+        } else {
+            self.fatal_report(client_index, report);
+        }
+    }
+
+    /// The server's own last words have been passed on.
+    fn server_has_said(&mut self, client_index: usize, server_index: usize) {
+        if self.lose_server(client_index, server_index) {
+            self.part_silently(client_index);
+        }
+    }
+
+    /// Takes a server that is lost away from its client; false if it is not this client's.
+    fn lose_server(&mut self, client_index: usize, server_index: usize) -> bool {
+        let Some(client) = self.clients.get_mut(client_index) else { return false };
         if !matches!(client.state, ClientState::Leased(s) | ClientState::Replaying(s) if s == server_index)
         {
-            return;
+            return false;
         }
         client.state = ClientState::Idle;
         client.session.lose_server();
-        if said {
-            // The server's own last words have been passed on.
-            self.part_silently(client_index);
-            return;
-        }
-        let report = Report::fatal(SqlState::CONNECTION_FAILURE, why).with_hint(
-            "The outcome of a statement that was running is not known. Connect again and check it.",
-        );
-        self.fatal_report(client_index, &report);
+        true
     }
 }

@@ -8,7 +8,7 @@ use trunkline_settings::Settings;
 
 use super::{readiness::Waker, report::LoopReport, slot::Moving};
 use crate::{
-    cluster::NodeId,
+    cluster::{NodeId, Traffic},
     handover::{CancelTicket, LoggedIn, NewServer, OpenError},
     pool::{Cap, FamilyId, Membership, Permit},
 };
@@ -32,8 +32,10 @@ pub(crate) enum Message {
     Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },
     /// The cancel request for this server is finished; unless that is certain, it may still hit what runs there.
     CancelDone { serial: u64, certain: bool },
-    /// Another primary, or none.
-    Primary(Option<NodeId>),
+    /// Traffic goes elsewhere, or nowhere.
+    Traffic(Traffic),
+    /// A node that could not be reached answers again.
+    Recovered(NodeId),
     /// New settings.
     Settings(Arc<Settings>),
     /// Generation, pause or removal of families has changed.
@@ -61,6 +63,8 @@ pub(crate) struct Arrival {
 pub(crate) struct Opened {
     pub(crate) family: FamilyId,
     pub(crate) node: NodeId,
+    /// Which of the attempts of its pool at its loop it was.
+    pub(crate) number: u64,
     pub(crate) generation: u64,
     pub(crate) permit: Permit,
     pub(crate) result: Result<NewServer, OpenError>,

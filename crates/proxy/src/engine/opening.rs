@@ -5,8 +5,9 @@ use std::sync::Arc;
 use trunkline_wire::SqlState;
 
 use super::{
+    attempt::{Failure, Round},
     lease::us,
-    local::{Failure, LocalPool},
+    local::LocalPool,
     message::{Message, Opened},
     worker::Worker,
 };
@@ -30,7 +31,7 @@ impl Worker {
         loop {
             let Some(pool) = self.pools.get_mut(pool_index) else { return };
             if pool.lacking(self.index) == 0
-                || pool.opening >= OPENING_MAX
+                || pool.attempt.under_way() >= OPENING_MAX
                 || self.now < pool.attempt.not_before
                 || pool.family.is_paused()
             {
@@ -39,9 +40,8 @@ impl Worker {
             let caps = self.shared.caps_of(&pool.family, node);
             match Permit::take(&caps, &pool.family.tenants, self.now) {
                 Ok(permit) => {
-                    pool.opening = pool.opening.saturating_add(1);
                     pool.attempt.full = None;
-                    self.shared.open(&pool.family, node, permit, self.index);
+                    self.begin_opening(pool_index, node, permit);
                     self.withdraw_claim(pool_index);
                 }
                 Err(cap) if cap.seekers.add(self.index) => news = true,
@@ -96,16 +96,21 @@ impl Worker {
     fn open_reserve(&mut self, pool_index: usize, node: NodeId) -> bool {
         let patience = us(self.settings.pool.reserve_after);
         let Some(pool) = self.pools.get_mut(pool_index) else { return false };
-        if pool.overdue(self.now, patience) <= pool.opening {
+        if pool.overdue(self.now, patience) <= pool.attempt.under_way() {
             return false;
         }
         let Some(caps) = self.shared.reserve_caps_of(&pool.family, node) else { return false };
         let Ok(permit) = Permit::take_reserve(&caps, &pool.family.tenants, self.now) else {
             return false;
         };
-        pool.opening = pool.opening.saturating_add(1);
-        self.shared.open(&pool.family, node, permit, self.index);
+        self.begin_opening(pool_index, node, permit);
         true
+    }
+
+    fn begin_opening(&mut self, pool_index: usize, node: NodeId, permit: Permit) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let (shared, family, own) = (&self.shared, &pool.family, self.index);
+        pool.attempt.begin(|number| shared.open(family, node, permit, (own, number)));
     }
 
     /// Closes an idle connection of another pool that counts against `cap`, the longest idle first.
@@ -124,33 +129,42 @@ impl Worker {
         true
     }
 
-    /// A connection that was asked for is there, or not.
+    /// A connection that was asked for is there, or not. One to a node that is not the primary any more is dropped.
     pub(super) fn opened(&mut self, opened: Opened) {
-        let Opened { family, node, generation, permit, result } = opened;
+        let Opened { family, node, number, generation, permit, result } = opened;
         let Some(pool_index) = self.by_family.get(&family).copied() else { return };
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
-        pool.opening = pool.opening.saturating_sub(1);
+        let round = pool.attempt.ended(number);
         match result {
-            Ok(new) => {
-                pool.attempt.backoff_us = 0;
-                pool.attempt.failure = None;
+            Ok(new) if self.primary == Some(node) => {
+                pool.attempt.succeeded();
                 let about = self.about(pool_index, node, generation, permit, &new);
                 self.settle_server(pool_index, new, about);
+            }
+            Ok(new) => {
+                drop(new);
+                self.give_back(permit);
             }
             Err(error) => {
                 if matches!(error, OpenError::Away(_)) {
                     self.shared.suspect(node);
                 }
-                self.open_failed(pool_index, &error);
+                if let Some(round) = round {
+                    self.open_failed(pool_index, round, &error);
+                }
                 self.give_back(permit);
             }
         }
         self.open_more(pool_index);
     }
-    fn open_failed(&mut self, pool_index: usize, error: &OpenError) {
+
+    fn open_failed(&mut self, pool_index: usize, round: Round, error: &OpenError) {
         let (least, most) =
             (us(self.settings.pool.retry_backoff_min), us(self.settings.pool.retry_backoff_max));
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        if !pool.attempt.failed(round, self.now, (least, most)) {
+            return;
+        }
         let body = match error {
             OpenError::Final(report) => Some(report.body.clone()),
             OpenError::NodeFull(_)
@@ -160,8 +174,6 @@ impl Worker {
         };
         let told = error.to_string();
         let news = pool.attempt.failure.as_ref().is_none_or(|failure| *failure.message != *told);
-        pool.attempt.backoff_us = pool.attempt.backoff_us.saturating_mul(2).clamp(least, most);
-        pool.attempt.not_before = self.now.saturating_add(pool.attempt.backoff_us);
         pool.attempt.failure = Some(Failure { message: told.into(), body: body.clone() });
         if news {
             tracing::warn!(

@@ -25,10 +25,13 @@ use crate::{
     pool::{Cap, Family, Permit, Registry},
 };
 
+/// Gives up an attempt to open a server connection; if it has not ended, it ends without an outcome.
+pub(crate) type GiveUp = Box<dyn FnOnce() + Send>;
+
 /// Opens connections to servers, away from the loops.
 pub(crate) trait Opener: Send + Sync + std::fmt::Debug {
     /// Opens a connection of the family to the node, in the background.
-    fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening);
+    fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening) -> GiveUp;
 
     /// Sends a cancel request, in the background.
     fn cancel(&self, at: CancelAt, cancelling: Cancelling);
@@ -127,17 +130,19 @@ impl Shared {
         self.registry.reserve_caps_of(family, node)
     }
 
-    /// Opens a connection; the outcome reaches the loop as a message.
+    /// Opens a connection; the outcome reaches the loop as a message with this number. If it is given up, the permit
+    /// is given back.
     pub(crate) fn open(
         self: &Arc<Self>,
         family: &Arc<Family>,
         node: NodeId,
         permit: Permit,
-        to: usize,
-    ) {
-        let asked = Asked { family: family.id, node, generation: family.generation(node), permit };
+        (to, number): (usize, u64),
+    ) -> GiveUp {
+        let (id, generation) = (family.id, family.generation(node));
+        let asked = Asked { family: id, node, number, generation, permit };
         let opening = Opening::new(Arc::clone(self), to, asked);
-        self.opener.open(Arc::clone(family), node, opening);
+        self.opener.open(Arc::clone(family), node, opening)
     }
 
     /// Sends a cancel request for what the server is doing; `to` is the loop that is told when it has ended, and the

@@ -16,10 +16,13 @@ impl Worker {
         for pool_index in pools {
             self.guard(|worker| worker.maintain_pool(pool_index));
             busy |= self.pools.get(pool_index).is_some_and(|pool| {
-                !pool.waiters.is_empty() || !pool.welcoming.is_empty() || pool.opening > 0
+                !pool.waiters.is_empty()
+                    || !pool.welcoming.is_empty()
+                    || pool.attempt.under_way() > 0
             });
         }
         self.expire_housekeeping();
+        self.expire_doubt();
         if self.servers.iter().any(|(_, server)| server.about.permit.is_surplus()) {
             self.press();
         }
@@ -48,7 +51,8 @@ impl Worker {
     /// A pool of a removed family goes when nothing of it is left here.
     fn forget_pool(&mut self, pool_index: usize) {
         let Some(pool) = self.pools.get(pool_index) else { return };
-        if pool.family.is_removed() && pool.clients == 0 && pool.servers == 0 && pool.opening == 0 {
+        let attempts = pool.attempt.under_way();
+        if pool.family.is_removed() && pool.clients == 0 && pool.servers == 0 && attempts == 0 {
             self.departed.keep(&pool.family, &pool.stats);
             self.by_family.remove(&pool.family.id);
             self.pools.remove(pool_index);

@@ -74,6 +74,8 @@ pub(crate) struct Worker {
     /// Numbers of statements and clients.
     pub(super) keys: Keys,
     pub(super) primary: Option<NodeId>,
+    /// Since when there has been no primary, in microseconds; 0 while there is one.
+    pub(super) without_primary: u64,
     pub(super) next_maintenance: u64,
     /// Until when caps are looked at each time a connection comes back.
     pub(super) pressed_until: u64,
@@ -121,6 +123,7 @@ impl Worker {
             keys: Keys::of_loop(parts.index),
             settings: parts.settings,
             primary: parts.primary,
+            without_primary: if parts.primary.is_none() { now } else { 0 },
             next_maintenance: now,
             pressed_until: 0,
             draining: false,

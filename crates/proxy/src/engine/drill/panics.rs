@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::story::{NODE, Story, settings};
-use crate::engine::{fault, local::LocalPool, message::Message};
+use crate::{
+    cluster::Traffic,
+    engine::{fault, local::LocalPool, message::Message},
+};
 
 /// Server connections that the node takes.
 const CONNECTIONS: usize = 4;
@@ -69,8 +72,16 @@ async fn events(story: &mut Story) {
     story.send_all(|| Message::Report(oneshot::channel().0));
     let [cap, ..] = story.drill.shared.caps_of(&registry.families()[0], NODE);
     story.send_all(|| Message::Evict(Arc::clone(&cap)));
-    story.send_all(|| Message::Primary(None));
-    story.send_all(|| Message::Primary(Some(NODE)));
+    story.send_all(|| Message::Traffic(Traffic { primary: None, doubtful: vec![NODE] }));
+    story.send_all(|| Message::Traffic(Traffic { primary: Some(NODE), doubtful: Vec::new() }));
+    for client in [2, 3] {
+        story.ask(client, "BEGIN");
+        story.play();
+    }
+    story.ask(3, "SELECT 1");
+    story.send_all(|| Message::Traffic(Traffic::default()));
+    story.send_all(|| Message::Traffic(Traffic { primary: Some(NODE), doubtful: Vec::new() }));
+    story.send_all(|| Message::Recovered(NODE));
     // All places are taken again, and those who wait give up.
     for client in [0, 1, 4, 5] {
         story.ask(client, "BEGIN");
@@ -118,7 +129,10 @@ fn check_books(story: &Story) {
     for worker in &drill.loops {
         servers += worker.servers.len();
         for (_, pool) in &worker.pools {
-            assert_eq!((pool.opening, pool.waiters.len(), pool.welcoming.len()), (0, 0, 0));
+            assert_eq!(
+                (pool.attempt.under_way(), pool.waiters.len(), pool.welcoming.len()),
+                (0, 0, 0)
+            );
         }
     }
     assert_eq!(servers, open, "connections that nobody serves");

@@ -223,7 +223,7 @@ fn check_places(story: &Story) {
                 here += usize::from(!leaves && server.about.family.id == family.id);
             }
             let place = worker.by_family.get(&family.id);
-            here += place.map_or(0, |place| worker.pools[*place].opening);
+            here += place.map_or(0, |place| worker.pools[*place].attempt.under_way());
         }
         let [.., node, _] = drill.shared.caps_of(&family, NODE);
         assert_eq!((family.tenants.held(), node.leaving()), (here, leaving), "connections");
