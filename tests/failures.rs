@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, run, run_each};
+use common::{
+    DATABASE, PASSWORD, Scene, backend, ended_with, ensure, error_in, fails, one, run, run_each,
+};
 use trunkline_testkit::Result;
 use trunkline_testkit::cluster::{Cluster, StopMode};
 use trunkline_testkit::link::{Ending, Link};
@@ -13,13 +15,6 @@ use trunkline_testkit::wait::{PATIENCE, wait_for};
 
 /// Two servers, and a log that tells when an idle one is lost.
 const NOTED: &str = "[pool]\nsize = 2\nwait_timeout = \"1m\"\n[log]\nlevel = \"debug\"";
-
-/// The error that ends a client's connection.
-async fn ended_with(client: &mut RawClient, sqlstate: &str) -> Result<()> {
-    let said = client.expect_closed().await?;
-    let last = said.last().cloned().into_iter().collect::<Vec<_>>();
-    error_in(&last, sqlstate).map(drop)
-}
 
 /// Sends a statement that takes long, and waits until the server is at it.
 async fn sleeping(scene: &Scene<'_>) -> Result<(RawClient, u32)> {
@@ -95,6 +90,28 @@ async fn a_restart_of_postgresql_ends_transactions_and_spares_idle_clients() -> 
     assert_eq!(tags(&frames), "TDCZ", "{frames:?}");
     assert_eq!(frames[1].row()?, [Some("7MB".to_owned())]);
     scene.served_again().await
+}
+
+#[tokio::test]
+async fn a_server_that_is_back_serves_those_who_wait_before_the_next_attempt_is_due() -> Result<()>
+{
+    let cluster = common::cluster().await?;
+    // Only the answer to a probe can be why it is tried again; it never counts as down.
+    let config = "[pool]\nretry_backoff_min = \"1h\"\nretry_backoff_max = \"2h\"\nwait_timeout = \"0s\"\n\
+                  [cluster]\ndown_failures = 1000";
+    let scene = Scene::before(&cluster, "back", config).await?;
+    let mut clients = scene.crowd(5).await?;
+    run(&mut clients[0], "SELECT 1").await?;
+    cluster.primary().stop(StopMode::Fast).await?;
+    for client in &mut clients {
+        client.send(&say::query("SELECT 1")).await?;
+    }
+    scene.trunkline.logged("no server connection could be opened").await?;
+    cluster.primary().start().await?;
+    for client in &mut clients {
+        assert_eq!(tags(&client.read_until(b'Z').await?), "TDCZ");
+    }
+    Ok(())
 }
 
 /// A Trunkline whose way to the server is a link.

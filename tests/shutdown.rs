@@ -61,6 +61,21 @@ async fn clients_in_session_mode_go_when_they_are_between_transactions() -> Resu
 }
 
 #[tokio::test]
+async fn those_who_wait_for_a_server_do_not_wait_for_transactions_to_end() -> Result<()> {
+    let config = "[pool]\nsize = 1\nwait_timeout = \"0s\"\n[general]\nshutdown_timeout = \"1h\"";
+    let scene = Scene::calm("queueing", config).await?;
+    let (mut busy, mut waiting) = (scene.raw().await?, scene.raw().await?);
+    run(&mut busy, "BEGIN").await?;
+    waiting.send(&say::query("SELECT 1")).await?;
+    scene.waiting_are(1).await?;
+    scene.trunkline.terminate()?;
+    error_in(&waiting.expect_closed().await?, "57P01")?;
+    busy.send(&say::query("COMMIT")).await?;
+    error_in(&busy.expect_closed().await?, "57P01")?;
+    orderly(scene.trunkline.ended().await?)
+}
+
+#[tokio::test]
 async fn during_the_delay_new_clients_are_let_in_and_a_second_signal_ends_it() -> Result<()> {
     let scene = Scene::calm("delaying", "[general]\ndrain_delay = \"1h\"").await?;
     let mut before = scene.raw().await?;

@@ -255,6 +255,12 @@ pub fn error_in(frames: &[Frame], sqlstate: &str) -> Result<Frame> {
     }
 }
 
+/// The error that ends a client's connection, which must have this SQLSTATE.
+pub async fn ended_with(client: &mut RawClient, sqlstate: &str) -> Result<Frame> {
+    let said = client.expect_closed().await?;
+    error_in(said.last().map_or(&[], std::slice::from_ref), sqlstate)
+}
+
 /// A login that must have been refused with this SQLSTATE.
 pub fn refused(login: Result<RawClient>, sqlstate: &str) -> Result<()> {
     let told = login.err().map_or_else(|| "let in".to_owned(), |error| format!("{error:#}"));
