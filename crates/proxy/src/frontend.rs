@@ -4,6 +4,7 @@
 //! `handshake` (TLS, cancel requests, the startup packet) and `auth` (rules and password exchanges), and
 //! hands the connection over. Nothing here lives longer than a login.
 
+mod answers;
 mod auth;
 mod config;
 mod entrance;
@@ -13,12 +14,13 @@ mod listen;
 mod login;
 mod params;
 mod refusal;
+mod salts;
 mod slots;
 mod users;
 
+pub use answers::{LookupError, LookupFuture, PasswordSource};
 pub use config::LoginConfig;
 pub use entrance::{Frontend, Serving};
 pub use listen::{Listener, Listeners};
 pub use params::{OptionsError, StartupParams};
 pub use slots::{ClientSlot, Slots, SlotsFull};
-pub use users::{LookupError, LookupFuture, PasswordSource};

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+use trunkline_wire::backend::{Report, error_response};
+use trunkline_wire::frame::Frame;
 use trunkline_wire::startup::ProtocolVersion;
 use trunkline_wire::{Reported, SqlState};
 
@@ -76,6 +78,17 @@ pub struct ErrorReport {
     pub message: String,
     /// The body of the whole `ErrorResponse`, to be sent to a client as it is.
     pub body: Bytes,
+}
+
+impl ErrorReport {
+    /// An error of our own.
+    pub(crate) fn ours(report: &Report<'_>) -> Self {
+        let mut whole = BytesMut::new();
+        error_response(&mut whole, report);
+        let body = Frame::first(&whole).ok().flatten().map(|it| Bytes::copy_from_slice(it.body));
+        let message = report.message.to_owned();
+        Self { code: report.code, message, body: body.unwrap_or_default() }
+    }
 }
 
 impl fmt::Display for ErrorReport {
@@ -167,6 +180,47 @@ pub enum NoCredential {
     /// The settings name no password for this role, and no client's login can bring one.
     #[error("the server asks for a password and the settings name none for the role")]
     NotConfigured,
+}
+
+impl NoCredential {
+    /// What can be done about it.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::NoKeyYet => {
+                "Log in again as this user with its password, by scram-sha-256 or password; or give \
+                 users.<name>.server_password in the settings of Trunkline."
+            }
+            Self::Hashed { .. } => {
+                "Use scram-sha-256 for this user in the server's pg_hba.conf, or give \
+                 users.<name>.server_password in the settings of Trunkline."
+            }
+            Self::Md5Only => {
+                "Set the password again with password_encryption = 'scram-sha-256', or give \
+                 users.<name>.server_password in the settings of Trunkline."
+            }
+            Self::OtherVerifier => {
+                "If the password has been changed, log in again with the new one. If the settings of Trunkline hold a \
+                 verifier for this user, it must be the server's own (pg_authid.rolpassword)."
+            }
+            Self::NotConfigured => {
+                "Give users.<name>.server_password, or databases.<name>.password beside its user, in the settings of \
+                 Trunkline."
+            }
+        }
+    }
+
+    /// What a client is told that needs the connection.
+    pub fn report(self, user: &str) -> ErrorReport {
+        let (code, message) = match self {
+            // To whoever logs in, this is a wrong password like any other.
+            Self::OtherVerifier => (
+                SqlState::INVALID_PASSWORD,
+                format!("password authentication failed for user \"{user}\""),
+            ),
+            _ => (SqlState::INVALID_AUTHORIZATION, self.to_string()),
+        };
+        ErrorReport::ours(&Report::fatal(code, &message).with_hint(self.hint()))
+    }
 }
 
 /// What a login to the admin database may do.

@@ -10,6 +10,9 @@ use crate::files::{Files, read_file, relative_to};
 use crate::source::Source;
 use crate::{CaSource, Node, PemFile, Secret, Settings, UserPassword, hba, ident, userlist};
 
+/// The shortest secret for salts: strangers see what is made of it, and must not be able to guess it.
+const SALT_SECRET_MIN: usize = 16;
+
 /// Reads password files, PEM files, user list, HBA and ident files, and names the nodes that have no name.
 pub(crate) fn attach(
     settings: &mut Settings,
@@ -24,6 +27,7 @@ pub(crate) fn attach(
     attacher.certificates(settings);
     attacher.user_file(settings);
     attacher.rules(settings);
+    attacher.salt(settings);
 }
 
 /// A node without a name is called by its address.
@@ -134,6 +138,22 @@ impl Attacher<'_> {
         if let Some((path, text)) = self.named("auth.ident_file", &mut settings.auth.ident_file) {
             settings.access.ident = ident::parse_into(&path, &text, self.files, self.report);
         }
+    }
+
+    fn salt(&mut self, settings: &mut Settings) {
+        let place = "auth.salt_file";
+        let Some((path, text)) = self.named(place, &mut settings.auth.salt_file) else { return };
+        let text = Zeroizing::new(text);
+        let secret = text.trim();
+        if secret.len() < SALT_SECRET_MIN {
+            let message = format!(
+                "the file `{}` holds {} characters; a secret of at least {SALT_SECRET_MIN} is needed",
+                path.display(),
+                secret.len()
+            );
+            return self.error(place, message);
+        }
+        settings.access.salt = Some(Secret::new(secret));
     }
 
     /// The file that a setting names, if it names one, and its content.

@@ -158,26 +158,24 @@ impl Differ<'_> {
     fn files(&mut self) {
         let (old, new) = (self.old, self.new);
         if old.access.rules != new.access.rules {
-            self.file("auth.hba_file", old.auth.hba_file.as_ref());
+            self.file("auth.hba_file", old.auth.hba_file.as_ref(), Effect::NewConnections);
         }
         if old.access.ident != new.access.ident {
-            self.file("auth.ident_file", old.auth.ident_file.as_ref());
+            self.file("auth.ident_file", old.auth.ident_file.as_ref(), Effect::NewConnections);
+        }
+        if old.access.salt != new.access.salt {
+            self.file("auth.salt_file", old.auth.salt_file.as_ref(), Effect::Restart);
         }
     }
 
-    fn file(&mut self, path: &str, file: Option<&std::path::PathBuf>) {
+    fn file(&mut self, path: &str, file: Option<&std::path::PathBuf>, effect: Effect) {
         if self.changes.iter().any(|change| change.path == path) {
             return;
         }
         let text = file.map(|file| file.display().to_string()).unwrap_or_default();
         let old = to_toml(&Kind::Path, &Value::Text(text));
         let new = format!("{old} (its content has changed)");
-        self.changes.push(Change {
-            path: path.to_owned(),
-            old,
-            new,
-            effect: Effect::NewConnections,
-        });
+        self.changes.push(Change { path: path.to_owned(), old, new, effect });
     }
 }
 

@@ -51,13 +51,15 @@ pub struct Settings {
     pub access: Access,
 }
 
-/// The content of the HBA and ident files.
+/// The content of the files that are about logins, but for the user list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Access {
     /// The rules; `None` if there is no HBA file, and [`Auth::method`] holds for everyone.
     pub rules: Option<Rules>,
     /// The maps between names in certificates and users.
     pub ident: Maps,
+    /// The secret of `auth.salt_file`.
+    pub salt: Option<Secret>,
 }
 
 /// Databases by the name that clients give; `*` stands for all others.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use trunkline_settings::Secret;
 use trunkline_wire::auth::{
     ClientKey, ClientKeys, IterationsError, Md5Hash, SaltedPassword, Verifier,
@@ -50,9 +51,18 @@ pub struct KeyRing {
 #[derive(Default)]
 struct LearntUsers {
     /// At most [`MAX_LEARNT`].
-    users: BTreeMap<Arc<str>, (u64, Learnt)>,
+    users: BTreeMap<Arc<str>, Entry>,
     /// Counts logins, to find the user that has not logged in for longest.
     logins: u64,
+}
+
+/// What is known of one user.
+struct Entry {
+    /// The number of its last login.
+    login: u64,
+    learnt: Option<Learnt>,
+    /// When a server last refused what a login had left.
+    refused: Option<Instant>,
 }
 
 /// User, salt and iteration count; the password stands in the value, to be compared.
@@ -83,17 +93,25 @@ impl KeyRing {
         known.logins += 1;
         let login = known.logins;
         if !known.users.contains_key(user) && known.users.len() >= MAX_LEARNT {
-            let oldest = known.users.iter().min_by_key(|(_, (login, _))| *login);
+            let oldest = known.users.iter().min_by_key(|(_, entry)| entry.login);
             if let Some(oldest) = oldest.map(|(user, _)| Arc::clone(user)) {
                 known.users.remove(&oldest);
             }
         }
-        known.users.insert(Arc::clone(user), (login, learnt));
+        let refused = known.users.get(user).and_then(|entry| entry.refused);
+        let entry = Entry { login, learnt: Some(learnt), refused };
+        known.users.insert(Arc::clone(user), entry);
     }
 
     /// What is known of a user.
     pub fn learnt(&self, user: &str) -> Option<Learnt> {
-        lock(&self.learnt).users.get(user).map(|(_, learnt)| learnt.clone())
+        lock(&self.learnt).users.get(user).and_then(|entry| entry.learnt.clone())
+    }
+
+    /// When a server last refused what a login of the user had left: what was known of its password then is not true
+    /// any more.
+    pub fn refused(&self, user: &str) -> Option<Instant> {
+        lock(&self.learnt).users.get(user).and_then(|entry| entry.refused)
     }
 
     /// Forgets a user's secret, for instance because the password was changed.
@@ -103,19 +121,21 @@ impl KeyRing {
 
     /// Forgets a secret that a server has refused, unless a login has brought another one since.
     pub fn forget_refused(&self, user: &str, refused: &Learnt) {
-        let mut known = lock(&self.learnt);
-        if known.users.get(user).is_some_and(|(_, learnt)| learnt == refused) {
-            known.users.remove(user);
+        if let Some(entry) = lock(&self.learnt).users.get_mut(user)
+            && entry.learnt.as_ref() == Some(refused)
+        {
+            entry.learnt = None;
+            entry.refused = Some(Instant::now());
         }
     }
 
     /// Forgets a user's keys when they are not those of the verifier now stored on the cluster.
     pub fn verifier_is(&self, user: &str, verifier: &Verifier) {
         let mut known = lock(&self.learnt);
-        let outdated = match known.users.get(user) {
-            Some((_, Learnt::Keys(keys))) => keys.1 != *verifier,
-            Some((_, Learnt::Md5(_))) => true,
-            Some((_, Learnt::Password(_))) | None => false,
+        let outdated = match known.users.get(user).and_then(|entry| entry.learnt.as_ref()) {
+            Some(Learnt::Keys(keys)) => keys.1 != *verifier,
+            Some(Learnt::Md5(_)) => true,
+            Some(Learnt::Password(_)) | None => false,
         };
         if outdated {
             known.users.remove(user);
@@ -219,9 +239,14 @@ mod tests {
         let new = Learnt::Password(Secret::new("new"));
         ring.learn(&user, new.clone());
         ring.forget_refused("alice", &old);
-        assert_eq!(ring.learnt("alice"), Some(new.clone()));
+        assert_eq!((ring.learnt("alice"), ring.refused("alice")), (Some(new.clone()), None));
         ring.forget_refused("alice", &new);
         assert_eq!(ring.learnt("alice"), None);
+        // That it was refused is still known when the next login has brought another one.
+        let refused = ring.refused("alice");
+        assert!(refused.is_some());
+        ring.learn(&user, old);
+        assert_eq!(ring.refused("alice"), refused);
     }
 
     #[tokio::test]

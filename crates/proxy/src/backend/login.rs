@@ -41,8 +41,8 @@ pub(super) async fn login(
         Ok(()) => login.become_ready().await,
         Err(error) => Err(error),
     };
-    if let (Err(OpenError::Final(report)), Some(learnt)) = (&outcome, &login.learnt)
-        && matches!(report.code, SqlState::INVALID_PASSWORD)
+    if let (Err(error), Some(learnt)) = (&outcome, &login.learnt)
+        && shows_another_password(error)
     {
         target.ring.forget_refused(&target.user, learnt);
     }
@@ -60,6 +60,15 @@ pub(super) async fn login(
         protocol,
         early: parts.received,
     })
+}
+
+/// Whether the password that the server knows is not the one that the client's login has shown.
+fn shows_another_password(error: &OpenError) -> bool {
+    match error {
+        OpenError::Final(report) => report.code == SqlState::INVALID_PASSWORD,
+        OpenError::NoCredential(NoCredential::OtherVerifier) => true,
+        _ => false,
+    }
 }
 
 struct Login<'a> {

@@ -1,9 +1,8 @@
 //! What a server's words at login mean for those who wait for a connection.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use trunkline_wire::SqlState;
-use trunkline_wire::backend::{Fields, Report, error_response};
-use trunkline_wire::frame::Frame;
+use trunkline_wire::backend::{Fields, Report};
 
 use super::dial::Endpoint;
 use crate::handover::{Away, ErrorReport, OpenError};
@@ -37,20 +36,18 @@ fn is_final(code: SqlState) -> bool {
 
 /// An error of our own for a login that our settings do not let go on.
 pub(super) fn refuse(message: &str, hint: &str) -> OpenError {
-    let mut whole = BytesMut::new();
     let report = Report::fatal(SqlState::CANNOT_CONNECT, message).with_hint(hint);
-    error_response(&mut whole, &report);
-    let body = Frame::first(&whole).ok().flatten().map(|frame| Bytes::copy_from_slice(frame.body));
-    OpenError::Final(ErrorReport {
-        code: SqlState::CANNOT_CONNECT,
-        message: message.to_owned(),
-        body: body.unwrap_or_default(),
-    })
+    OpenError::Final(ErrorReport::ours(&report))
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+    use trunkline_wire::backend::error_response;
+    use trunkline_wire::frame::Frame;
+
     use super::*;
+    use crate::handover::NoCredential;
 
     fn judged(code: SqlState) -> OpenError {
         let mut whole = BytesMut::new();
@@ -82,5 +79,25 @@ mod tests {
         assert_eq!(report.message, "words");
         let OpenError::Final(ours) = refuse("no", "because") else { panic!("not final") };
         assert_eq!(Fields::parse(&ours.body).unwrap().hint(), Some(&b"because"[..]));
+    }
+    #[test]
+    fn who_lacks_a_credential_is_told_what_to_do() {
+        let all = [
+            NoCredential::NoKeyYet,
+            NoCredential::Hashed { method: "md5" },
+            NoCredential::Md5Only,
+            NoCredential::OtherVerifier,
+            NoCredential::NotConfigured,
+        ];
+        for lacking in all {
+            let report = lacking.report("alice");
+            let fields = Fields::parse(&report.body).unwrap();
+            assert_eq!(fields.hint(), Some(lacking.hint().as_bytes()));
+            assert_eq!(fields.message(), Some(report.message.as_bytes()));
+            let wrong_password = lacking == NoCredential::OtherVerifier;
+            assert_eq!(report.code == SqlState::INVALID_PASSWORD, wrong_password, "{lacking}");
+        }
+        let told = NoCredential::OtherVerifier.report("alice").message;
+        assert_eq!(told, "password authentication failed for user \"alice\"");
     }
 }

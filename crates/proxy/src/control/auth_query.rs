@@ -97,7 +97,7 @@ async fn ask_one(pool: &ControlPool, plan: &Plan, user: &str) -> Result<Vec<Row>
     }
 }
 
-/// The password in the answer: one row of name and password. No row means no such user.
+/// The password in the answer: one row of name and password. No row, or one of nothing, means no such user.
 fn read(rows: &[Row], user: &str) -> Result<Option<Secret>, LookupError> {
     let wrong = |what: &str| Err(LookupError(format!("auth.auth_query: {what}")));
     let row = match rows {
@@ -106,6 +106,10 @@ fn read(rows: &[Row], user: &str) -> Result<Option<Secret>, LookupError> {
         _ => return wrong("more than one row"),
     };
     let [name, password, ..] = row.as_slice() else { return wrong("fewer than two columns") };
+    if name.is_none() && password.is_none() {
+        // What a function with OUT parameters answers when it has found nothing.
+        return Ok(None);
+    }
     // Another user's password would let that user in under this name.
     if name.as_deref() != Some(user.as_bytes()) {
         return wrong("the row is about another user than was asked for");
@@ -135,6 +139,7 @@ mod tests {
         let good = [row(&[Some("alice"), Some("secret")])];
         assert_eq!(read(&good, "alice"), Ok(Some(Secret::new("secret"))));
         assert_eq!(read(&[], "alice"), Ok(None));
+        assert_eq!(read(&[row(&[None, None])], "alice"), Ok(None));
         assert_eq!(read(&[row(&[Some("alice"), None])], "alice"), Ok(None));
         assert_eq!(read(&[row(&[Some("alice"), Some("")])], "alice"), Ok(None));
         for bad in [

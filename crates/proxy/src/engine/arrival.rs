@@ -12,6 +12,7 @@ use trunkline_wire::{
 };
 
 use super::{
+    lease::us,
     link::Link,
     message::Arrival,
     readiness::Token,
@@ -85,6 +86,7 @@ impl Worker {
         if let Some(pool) = self.pools.get_mut(pool) {
             pool.clients = pool.clients.saturating_add(1);
             pool.stats.logins = pool.stats.logins.wrapping_add(1);
+            pool.attempt.hope(self.now.saturating_add(us(self.settings.pool.retry_backoff_min)));
         }
         Some(index)
     }

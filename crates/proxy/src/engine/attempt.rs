@@ -32,6 +32,8 @@ pub(super) struct Failure {
     pub(super) message: Arc<str>,
     /// The body of an `ErrorResponse` for those who must be told now; none if waiting may help.
     pub(super) body: Option<bytes::Bytes>,
+    /// We had nothing to prove the user with. The next login of the user may change that.
+    pub(super) lacks_credential: bool,
 }
 
 /// Which attempts a failed one began with.
@@ -108,6 +110,14 @@ impl Attempts {
         self.round = self.round.wrapping_add(1);
         self.backoff_us = 0;
         self.not_before = 0;
+    }
+
+    /// A client has logged in: if that was lacking, the next attempt is made by this time.
+    pub(super) fn hope(&mut self, by: u64) {
+        if self.failure.as_ref().is_some_and(|failure| failure.lacks_credential) {
+            self.not_before = self.not_before.min(by);
+            self.backoff_us = 0;
+        }
     }
 
     /// Gives up what is under way, and forgets what has failed: the next attempt leads elsewhere.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use trunkline_wire::SqlState;
-
 use super::{
     attempt::{Failure, Round},
     lease::us,
@@ -165,25 +163,29 @@ impl Worker {
         if !pool.attempt.failed(round, self.now, (least, most)) {
             return;
         }
-        let body = match error {
-            OpenError::Final(report) => Some(report.body.clone()),
-            OpenError::NodeFull(_)
-            | OpenError::Away(_)
-            | OpenError::NoCredential(_)
-            | OpenError::Broken => None,
+        // The second half is for those who wait now: the next login may bring what is lacking.
+        let (body, lacking) = match error {
+            OpenError::Final(report) => (Some(report.body.clone()), None),
+            OpenError::NoCredential(lacking) => {
+                (None, Some(lacking.report(&pool.family.user).body))
+            }
+            OpenError::NodeFull(_) | OpenError::Away(_) | OpenError::Broken => (None, None),
         };
         let told = error.to_string();
         let news = pool.attempt.failure.as_ref().is_none_or(|failure| *failure.message != *told);
-        pool.attempt.failure = Some(Failure { message: told.into(), body: body.clone() });
+        pool.attempt.failure = Some(Failure {
+            message: told.into(),
+            body: body.clone(),
+            lacks_credential: lacking.is_some(),
+        });
         if news {
             tracing::warn!(
                 database = %pool.family.database, user = %pool.family.user,
                 "no server connection could be opened: {error}"
             );
         }
-        let no_credential = matches!(error, OpenError::NoCredential(_));
-        if body.is_some() || no_credential {
-            self.fail_waiting(pool_index, body.as_deref(), &error.to_string());
+        if let Some(body) = body.or(lacking) {
+            self.fail_waiting(pool_index, &body);
         }
         self.hasten_maintenance();
     }
@@ -206,7 +208,7 @@ impl Worker {
     }
 
     /// Those who wait are told at once: waiting will not help.
-    fn fail_waiting(&mut self, pool_index: usize, body: Option<&[u8]>, message: &str) {
+    fn fail_waiting(&mut self, pool_index: usize, body: &[u8]) {
         let Some(pool) = self.pools.get(pool_index) else { return };
         if pool.servers > 0 {
             // Others of this pool work; their connections will serve the queue.
@@ -216,10 +218,7 @@ impl Worker {
             pool.waiters.pop_front().map(|it| it.client).or_else(|| pool.welcoming.pop_front())
         };
         while let Some(index) = self.pools.get_mut(pool_index).and_then(next) {
-            self.guard_client(index, |worker| match body {
-                Some(body) => worker.fatal_body(index, body),
-                None => worker.fatal(index, SqlState::INVALID_AUTHORIZATION, message),
-            });
+            self.guard_client(index, |worker| worker.fatal_body(index, body));
         }
         if let Some(pool) = self.pools.get(pool_index) {
             pool.publish(self.index);

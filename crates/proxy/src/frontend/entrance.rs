@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use trunkline_settings::{Settings, User};
 
+use super::answers::PasswordSource;
 use super::config::LoginConfig;
 use super::listen::{Listener, Listeners};
 use super::login::login;
+use super::salts::mock_secret;
 use super::slots::Slots;
-use super::users::{PasswordSource, Users};
+use super::users::Users;
 use crate::backend::KeyRing;
 use crate::handover::Handoff;
 use crate::panics::Panics;
@@ -60,7 +62,7 @@ impl Frontend {
     ) -> Result<Self, TlsConfigError> {
         Ok(Self(Arc::new(Shared {
             config: ArcSwap::from_pointee(LoginConfig::new(Arc::clone(settings))?),
-            users: Users::new(source, Arc::clone(&ring)),
+            users: Users::new(source, Arc::clone(&ring), mock_secret(settings)),
             ring,
             handoff,
             clients: Slots::new(settings.general.max_clients),

@@ -15,7 +15,7 @@ use trunkline_wire::frontend::{Password, SaslInitial, tag};
 use zeroize::Zeroizing;
 
 use super::refusal::{Ended, Refusal};
-use super::users::{Found, Users};
+use super::users::{Known, Users};
 use crate::backend::Learnt;
 use crate::net::{Channel, Message};
 
@@ -62,81 +62,71 @@ impl Exchange<'_> {
         authentication(&mut self.out, &Authentication::CleartextPassword);
         let message = self.ask(PASSWORD_TEXT).await?;
         let password = Zeroizing::new(parse_password(&message)?.to_vec());
-        let found = self.find().await?;
-        let mut right = self.is_right(found.as_ref(), &password).await?;
-        if !right
-            && let Some(known) = &found
-            && let Some(newer) = self.users.refresh(self.settings, self.user, known).await
-        {
-            right = self.is_right(Some(&newer), &password).await?;
+        let known = self.find().await?;
+        let mut right = self.is_right(&known, &password).await?;
+        if !right && let Some(newer) = self.users.refresh(self.settings, self.user, &known).await {
+            right = self.is_right(&newer, &password).await?;
         }
         if !right {
-            return Err(self.wrong(found.as_ref()).into());
+            return Err(self.wrong(&known).into());
         }
         // Only as text can it be sent on; a password in another encoding serves here alone.
         let text = std::str::from_utf8(&password).map(Secret::new);
         Ok(text.map_or(Proof::Nothing, |text| Proof::Secret(Learnt::Password(text))))
     }
 
-    async fn is_right(
-        &self,
-        found: Option<&Found>,
-        password: &Zeroizing<Vec<u8>>,
-    ) -> Result<bool, Ended> {
-        let stored = found.map(|found| &found.stored);
+    async fn is_right(&self, known: &Known, password: &Zeroizing<Vec<u8>>) -> Result<bool, Ended> {
+        let stored = known.stored.as_ref();
         let checked = self.users.check_clear(self.user, stored, password.clone()).await;
         checked.map_err(|error| self.cannot_check(&error).into())
     }
 
     /// As PostgreSQL with `md5`: a user with a SCRAM verifier is asked for SCRAM, everyone else for md5.
     pub(super) async fn md5_or_scram(&mut self) -> Result<(&'static str, Proof), Ended> {
-        let found = self.find().await?;
-        let scram = match found.as_ref().map(|found| &*found.stored) {
+        let known = self.find().await?;
+        let scram = match known.stored.as_deref() {
             Some(StoredPassword::Scram(_)) => true,
             Some(_) => false,
             None => !md5_is_usual(self.settings),
         };
         if scram {
-            return Ok(("scram-sha-256", self.scram(found).await?));
+            return Ok(("scram-sha-256", self.scram(known).await?));
         }
-        Ok(("md5", self.md5(found).await?))
+        Ok(("md5", self.md5(known).await?))
     }
 
-    async fn md5(&mut self, found: Option<Found>) -> Result<Proof, Ended> {
+    async fn md5(&mut self, known: Known) -> Result<Proof, Ended> {
         let salt: [u8; 4] = rand::random();
         authentication(&mut self.out, &Authentication::Md5Password { salt });
         let message = self.ask(PASSWORD_TEXT).await?;
         let answer = parse_password(&message)?;
         let user = self.user.as_bytes();
-        let hash = found.as_ref().and_then(|found| found.stored.md5(user));
+        let md5 = |known: &Known| known.stored.as_ref().and_then(|stored| stored.md5(user));
+        let mut hash = md5(&known);
         // A hash that nobody knows takes the place of the one that is missing.
         let against =
             hash.clone().unwrap_or_else(|| Md5Hash::new(&rand::random::<[u8; 32]>(), user));
         let mut right = against.verify(answer, salt) && hash.is_some();
-        let mut known = hash;
-        if !right
-            && let Some(found) = &found
-            && let Some(newer) = self.users.refresh(self.settings, self.user, found).await
-        {
-            known = newer.stored.md5(user);
-            right = known.as_ref().is_some_and(|hash| hash.verify(answer, salt));
+        if !right && let Some(newer) = self.users.refresh(self.settings, self.user, &known).await {
+            hash = md5(&newer);
+            right = hash.as_ref().is_some_and(|hash| hash.verify(answer, salt));
         }
-        match known {
+        match hash {
             Some(hash) if right => Ok(Proof::Secret(Learnt::Md5(hash))),
-            _ => Err(self.wrong(found.as_ref()).into()),
+            _ => Err(self.wrong(&known).into()),
         }
     }
 
     /// SCRAM, whatever is stored.
     pub(super) async fn scram_only(&mut self) -> Result<Proof, Ended> {
-        let found = self.find().await?;
-        self.scram(found).await
+        let known = self.find().await?;
+        self.scram(known).await
     }
 
-    async fn scram(&mut self, found: Option<Found>) -> Result<Proof, Ended> {
-        let real = match &found {
-            Some(found) => {
-                let made = self.users.verifier(self.user, &found.stored).await;
+    async fn scram(&mut self, known: Known) -> Result<Proof, Ended> {
+        let real = match &known.stored {
+            Some(stored) => {
+                let made = self.users.verifier(self.user, stored).await;
                 made.map_err(|error| self.cannot_check(&error))?
             }
             None => None,
@@ -147,7 +137,7 @@ impl Exchange<'_> {
         let message = self.ask(SASL_RESPONSE).await?;
         let initial = SaslInitial::parse(message.body()).map_err(|error| protocol(&error))?;
         let expecting = ExpectClientFirst::new(verifier.clone(), binding, initial.mechanism)
-            .map_err(|error| self.scram_refused(&error, found.as_ref()))?;
+            .map_err(|error| self.scram_refused(&error, &known))?;
         let first = match initial.data {
             Some(data) => data.to_vec(),
             None => self.sasl(&[]).await?.body().to_vec(),
@@ -155,21 +145,21 @@ impl Exchange<'_> {
         let nonce: [u8; RAW_NONCE] = rand::random();
         let (expecting, challenge) = expecting
             .client_first(&first, &nonce)
-            .map_err(|error| self.scram_refused(&error, found.as_ref()))?;
+            .map_err(|error| self.scram_refused(&error, &known))?;
         let last = self.sasl(&challenge).await?;
         let Authenticated { client_key, server_final } = match expecting.client_final(last.body()) {
             Ok(authenticated) => authenticated,
             Err(error) => {
                 // So that at least the next attempt meets the password as it is now: this exchange is bound
                 // to the salt it began with.
-                if let (ScramError::WrongProof, Some(found)) = (&error, &found) {
-                    self.users.refresh(self.settings, self.user, found).await;
+                if error == ScramError::WrongProof {
+                    self.users.refresh(self.settings, self.user, &known).await;
                 }
-                return Err(self.scram_refused(&error, found.as_ref()).into());
+                return Err(self.scram_refused(&error, &known).into());
             }
         };
         authentication(&mut self.out, &Authentication::SaslFinal { data: &server_final });
-        Ok(match found.as_ref().map(|found| &*found.stored) {
+        Ok(match known.stored.as_deref() {
             Some(StoredPassword::Scram(_)) => Proof::Key(client_key, verifier),
             _ => Proof::Nothing,
         })
@@ -181,9 +171,9 @@ impl Exchange<'_> {
         self.ask(SASL_RESPONSE).await
     }
 
-    async fn find(&self) -> Result<Option<Found>, Ended> {
-        let found = self.users.find(self.settings, self.user).await;
-        found.map_err(|error| self.cannot_check(&error).into())
+    async fn find(&self) -> Result<Known, Ended> {
+        let known = self.users.find(self.settings, self.user).await;
+        known.map_err(|error| self.cannot_check(&error).into())
     }
 
     /// Sends what is queued and reads the answer, which is a password message whatever was asked.
@@ -200,9 +190,9 @@ impl Exchange<'_> {
         }
     }
 
-    fn wrong(&self, found: Option<&Found>) -> Refusal {
+    fn wrong(&self, known: &Known) -> Refusal {
         let message = format!("password authentication failed for user \"{}\"", self.user);
-        let reason = match found.map(|found| &*found.stored) {
+        let reason = match known.stored.as_deref() {
             None => "the user is not known, or has no password",
             Some(StoredPassword::Md5(_)) => {
                 "the password is wrong, or it is stored as md5 and SCRAM was asked for"
@@ -212,9 +202,9 @@ impl Exchange<'_> {
         Refusal::new(SqlState::INVALID_PASSWORD, message).because(reason)
     }
 
-    fn scram_refused(&self, error: &ScramError, found: Option<&Found>) -> Refusal {
+    fn scram_refused(&self, error: &ScramError, known: &Known) -> Refusal {
         if *error == ScramError::WrongProof {
-            return self.wrong(found);
+            return self.wrong(known);
         }
         let mut refusal = Refusal::new(error.sqlstate(), error.to_string());
         refusal.detail = error.detail();

@@ -1,79 +1,37 @@
-//! Finding what a user's password is checked against: the settings (with the user file), then a query on
-//! the cluster. Answers of the query are kept for a while, and one question is asked for all who wait.
+//! Finding what a user's password is checked against, and checking it: the settings (with the user file), then a
+//! query on the cluster. Who does not exist takes as long as who does.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
-use trunkline_settings::{Secret, Settings};
-use trunkline_wire::auth::{DEFAULT_ITERATIONS, IterationsError, StoredPassword, Verifier};
+use trunkline_settings::Settings;
+use trunkline_wire::auth::{
+    DEFAULT_ITERATIONS, IterationsError, MAX_ITERATIONS, StoredPassword, Verifier,
+};
 use zeroize::Zeroizing;
 
+use super::answers::{Answer, Answers, LookupError, MAX_REMEMBERED, PasswordSource};
 use crate::backend::KeyRing;
-
-/// Users remembered from the query, found or not. A flood of made-up names pushes out others, which costs
-/// those a query each.
-const MAX_REMEMBERED: usize = 10_000;
-
-/// How long an answer may still be used when no server can be asked: a failover should not keep out users
-/// who could log in a moment ago.
-const STALE_MAX: Duration = Duration::from_secs(600);
-
-/// The least time between two questions about one user that failed logins cause.
-const REFRESH_MIN: Duration = Duration::from_secs(1);
 
 /// Derivations at the same time. Each keeps a core busy for milliseconds; more at once would only take the
 /// cores from those who are logged in.
 const MAX_DERIVING: usize = 2;
 
-/// No server could be asked, or its answer makes no sense. Text for the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct LookupError(pub String);
-
-/// The answer of a [`PasswordSource`], when it comes.
-pub type LookupFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Secret>, LookupError>> + Send + 'a>>;
-
-/// Where passwords of users are found that the settings do not know.
-pub trait PasswordSource: Send + Sync + fmt::Debug + 'static {
-    /// The stored password of a user (plain, `md5…` or a SCRAM verifier); `None` if there is no such user or
-    /// it may not log in. Bounded in time.
-    fn look_up<'a>(&'a self, user: &'a str) -> LookupFuture<'a>;
-}
-
 /// The look-up, and what it remembers.
 #[derive(Debug)]
 pub(super) struct Users {
-    source: Option<Arc<dyn PasswordSource>>,
-    ring: Arc<KeyRing>,
-    /// At most [`MAX_REMEMBERED`].
-    remembered: Mutex<BTreeMap<Arc<str>, Arc<Remembered>>>,
+    answers: Option<Answers>,
     /// Verifiers made from plain passwords, one per user.
     derived: Mutex<BTreeMap<Arc<str>, Derived>>,
     /// Salts of made-up verifiers come from it.
-    mock_secret: Zeroizing<[u8; 32]>,
+    mock_secret: Zeroizing<Vec<u8>>,
     /// The iteration count last seen in a real verifier, for made-up ones.
     usual_iterations: AtomicU32,
     deriving: Semaphore,
-}
-
-/// What the query has said about one user.
-#[derive(Default)]
-struct Remembered {
-    /// Held while the query runs, so that everyone else waits for its answer.
-    answer: AsyncMutex<Option<Answer>>,
-}
-
-struct Answer {
-    stored: Option<Arc<StoredPassword>>,
-    at: Instant,
 }
 
 struct Derived {
@@ -83,120 +41,86 @@ struct Derived {
 
 /// What is known of a user.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) stored: Arc<StoredPassword>,
-    /// It came from the cluster, so the servers know the same.
-    pub(super) from_cluster: bool,
+pub(super) struct Known {
+    /// `None` for a user that does not exist or has no password.
+    pub(super) stored: Option<Arc<StoredPassword>>,
+    /// Whether the cluster has said so some time before this login.
+    remembered: bool,
 }
 
 impl Users {
-    pub(super) fn new(source: Option<Arc<dyn PasswordSource>>, ring: Arc<KeyRing>) -> Self {
+    pub(super) fn new(
+        source: Option<Arc<dyn PasswordSource>>,
+        ring: Arc<KeyRing>,
+        mock_secret: Zeroizing<Vec<u8>>,
+    ) -> Self {
         Self {
-            source,
-            ring,
-            remembered: Mutex::default(),
+            answers: source.map(|source| Answers::new(source, ring)),
             derived: Mutex::default(),
-            mock_secret: Zeroizing::new(rand::random()),
+            mock_secret,
             usual_iterations: AtomicU32::new(DEFAULT_ITERATIONS),
             deriving: Semaphore::new(MAX_DERIVING),
         }
     }
 
-    /// What is known of the user; `None` when it does not exist or has no password.
+    /// What is known of the user.
     pub(super) async fn find(
         &self,
         settings: &Settings,
         user: &Arc<str>,
-    ) -> Result<Option<Found>, LookupError> {
+    ) -> Result<Known, LookupError> {
         if let Some(known) = settings.user(user)
             && let Some(password) = &known.password
         {
             let stored = Arc::new(StoredPassword::parse(password.secret().expose().as_bytes()));
-            return Ok(Some(Found { stored, from_cluster: false }));
+            self.note_iterations(&stored);
+            return Ok(Known { stored: Some(stored), remembered: false });
         }
-        let (Some(source), false) = (&self.source, settings.auth.auth_query.is_empty()) else {
-            return Ok(None);
+        let Some(answers) = self.answers(settings) else {
+            return Ok(Known { stored: None, remembered: false });
         };
-        let keep = settings.auth.auth_query_cache;
-        let keep_unknown = settings.auth.auth_query_negative_cache;
-        let fresh = |answer: &Answer| {
-            answer.at.elapsed() < if answer.stored.is_some() { keep } else { keep_unknown }
-        };
-        self.ask(source, user, fresh).await
+        let began = Instant::now();
+        let answer = answers.get(settings, user).await?;
+        Ok(self.known(answer, began))
     }
 
-    /// Asks the cluster again after a proof has failed: the password may have been changed a moment ago.
-    /// `None` when there is nothing new.
+    /// Asks the cluster again after a proof has failed against what it said some time ago. `None` when there is
+    /// nothing new. For a user it did not know as for one it did.
     pub(super) async fn refresh(
         &self,
         settings: &Settings,
         user: &Arc<str>,
-        failed: &Found,
-    ) -> Option<Found> {
-        let source = self.source.as_ref().filter(|_| failed.from_cluster)?;
-        if settings.auth.auth_query.is_empty() {
-            return None;
-        }
-        let found =
-            self.ask(source, user, |answer| answer.at.elapsed() < REFRESH_MIN).await.ok()??;
-        (found.stored != failed.stored).then_some(found)
+        failed: &Known,
+    ) -> Option<Known> {
+        let answers = self.answers(settings).filter(|_| failed.remembered)?;
+        let answer = answers.again(user).await?;
+        let known = self.known(answer, Instant::now());
+        (known.stored != failed.stored).then_some(known)
     }
 
-    async fn ask(
-        &self,
-        source: &Arc<dyn PasswordSource>,
-        user: &Arc<str>,
-        fresh: impl Fn(&Answer) -> bool,
-    ) -> Result<Option<Found>, LookupError> {
-        let remembered = self.remembered(user);
-        let mut answer = remembered.answer.lock().await;
-        if !answer.as_ref().is_some_and(&fresh) {
-            match source.look_up(user).await {
-                Ok(secret) => {
-                    let parse = |secret: Secret| StoredPassword::parse(secret.expose().as_bytes());
-                    let stored = secret.map(parse).map(Arc::new);
-                    self.note(user, stored.as_deref());
-                    *answer = Some(Answer { stored, at: Instant::now() });
-                }
-                Err(error) => match &*answer {
-                    Some(old) if old.at.elapsed() < STALE_MAX => {
-                        tracing::warn!(%user, %error, "no server can be asked for the password; using the last answer");
-                    }
-                    _ => return Err(error),
-                },
-            }
-        }
-        let stored = answer.as_ref().and_then(|answer| answer.stored.clone());
-        Ok(stored.map(|stored| Found { stored, from_cluster: true }))
+    fn answers(&self, settings: &Settings) -> Option<&Answers> {
+        self.answers.as_ref().filter(|_| !settings.auth.auth_query.is_empty())
     }
 
-    /// Draws conclusions from an answer: a key learnt for another verifier is worth nothing any more.
-    fn note(&self, user: &str, stored: Option<&StoredPassword>) {
-        match stored {
-            Some(StoredPassword::Scram(verifier)) => {
-                self.ring.verifier_is(user, verifier);
-                self.usual_iterations.store(verifier.iterations(), Ordering::Relaxed);
-            }
-            Some(_) => {}
-            None => self.ring.forget(user),
+    fn known(&self, answer: Answer, began: Instant) -> Known {
+        if let Some(stored) = &answer.stored {
+            self.note_iterations(stored);
         }
+        Known { stored: answer.stored, remembered: answer.asked < began }
     }
 
-    fn remembered(&self, user: &Arc<str>) -> Arc<Remembered> {
-        let mut all = lock(&self.remembered);
-        if !all.contains_key(user) && all.len() >= MAX_REMEMBERED {
-            // Names in turn rather than the oldest: finding that one would mean looking at all of them for
-            // every name of a flood.
-            all.pop_first();
+    fn note_iterations(&self, stored: &StoredPassword) {
+        if let StoredPassword::Scram(verifier) = stored {
+            let iterations = verifier.iterations().min(MAX_ITERATIONS);
+            self.usual_iterations.store(iterations, Ordering::Relaxed);
         }
-        Arc::clone(all.entry(Arc::clone(user)).or_default())
     }
 
     /// A verifier that no proof fits, for a user that does not exist or has no password SCRAM can check. It
     /// looks like a real one, the same each time.
     pub(super) fn mock(&self, user: &str) -> Verifier {
         let iterations = self.usual_iterations.load(Ordering::Relaxed);
-        Verifier::mock(&*self.mock_secret, user.as_bytes(), iterations)
+        Verifier::mock(&self.mock_secret, user.as_bytes(), iterations)
     }
 
     /// The verifier of a stored password, for SCRAM. `None` when there can be none (md5). Of a plain
@@ -239,17 +163,20 @@ impl Users {
         verifier
     }
 
-    /// Whether a password sent in clear is right. An unknown user costs as much as a known one.
+    /// Whether a password sent in clear is right. It costs the same whatever is stored for the user, and if
+    /// nothing is.
     pub(super) async fn check_clear(
         &self,
         user: &Arc<str>,
         stored: Option<&Arc<StoredPassword>>,
         password: Zeroizing<Vec<u8>>,
     ) -> Result<bool, IterationsError> {
-        let known = stored.map(Arc::clone);
-        let against = known.unwrap_or_else(|| Arc::new(StoredPassword::Scram(self.mock(user))));
+        let (stored, mock) = (stored.map(Arc::clone), self.mock(user));
         let user = Arc::clone(user);
-        self.on_a_thread(move || against.verify_clear(&password, user.as_bytes())).await
+        self.on_a_thread(move || {
+            is_right(stored.as_deref(), &mock, &password, &user, Verifier::verify_password)
+        })
+        .await
     }
 
     /// Runs what takes milliseconds where it holds up nobody.
@@ -263,9 +190,22 @@ impl Users {
     }
 }
 
-impl fmt::Debug for Remembered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Remembered(..)")
+/// Compares a password with what is stored. `derive` is the work that takes long, and is done exactly once: where a
+/// comparison needs none, for what the made-up verifier of the name would have needed.
+fn is_right(
+    stored: Option<&StoredPassword>,
+    mock: &Verifier,
+    password: &[u8],
+    user: &str,
+    derive: impl FnOnce(&Verifier, &[u8]) -> Result<bool, IterationsError>,
+) -> Result<bool, IterationsError> {
+    match stored {
+        Some(StoredPassword::Scram(verifier)) => derive(verifier, password),
+        Some(stored) => {
+            derive(mock, password)?;
+            stored.verify_clear(password, user.as_bytes())
+        }
+        None => derive(mock, password),
     }
 }
 

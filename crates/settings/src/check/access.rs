@@ -7,6 +7,17 @@ use crate::{Auth, AuthMethod, CaSource, ClientTlsMode, Negotiation, ServerTlsMod
 
 use super::Checker;
 
+/// How passwords are looked up.
+const LOOKUP_HELP: &str = "as in SELECT usename, CASE WHEN valuntil < now() THEN NULL ELSE passwd END \
+                           FROM pg_catalog.pg_shadow WHERE usename = $1";
+
+/// Whether a query reads passwords where PostgreSQL keeps them, and not until when they are valid.
+fn lets_in_the_expired(query: &str) -> bool {
+    let query = query.to_ascii_lowercase();
+    let has_one_of = |words: [&str; 2]| words.iter().any(|word| query.contains(word));
+    has_one_of(["pg_shadow", "pg_authid"]) && !has_one_of(["valuntil", "rolvaliduntil"])
+}
+
 impl Checker<'_> {
     pub(super) fn access(&mut self) {
         self.client_tls();
@@ -194,11 +205,16 @@ impl Checker<'_> {
                 }
             }
         } else if !auth.auth_query.contains("$1") {
-            let help = "as in SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1";
             self.error(
                 &["auth.auth_query"],
                 "`auth_query` must contain `$1`, which stands for the user's name",
-                help,
+                LOOKUP_HELP,
+            );
+        } else if lets_in_the_expired(&auth.auth_query) {
+            self.warning(
+                &["auth.auth_query"],
+                "users whose password has expired are let in: the query does not look at `VALID UNTIL`",
+                LOOKUP_HELP,
             );
         }
     }

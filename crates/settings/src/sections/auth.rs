@@ -55,15 +55,21 @@ group! {
         /// password in `[users]` keeps that one.
         pub user_file: Option<PathBuf> = None => Kind::Path, NewConnections, "\"userlist.txt\"";
         /// Query that finds the password of a user who is in neither: `$1` is the user's name, the answer is
-        /// one row of name and password. Empty: such users are unknown.
+        /// one row of name and password; no row, or no password, says that the user may not log in. Empty: such
+        /// users are unknown.
         pub auth_query: String = String::new()
-            => Kind::Text, NewConnections, "\"SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1\"";
+            => Kind::Text, NewConnections, "\"SELECT usename, CASE WHEN valuntil < now() THEN NULL ELSE passwd END FROM pg_catalog.pg_shadow WHERE usename = $1\"";
         /// Database in which `auth_query` runs. Not given: that of the control connections, `cluster.database`.
         pub auth_database: Option<String> = None => Kind::Text, NewConnections, "\"postgres\"";
         /// How long a password found by `auth_query` is remembered. 0s: not at all.
         pub auth_query_cache: Duration = Duration::from_secs(30) => Kind::span(), Live, "\"5m\"";
         /// How long it is remembered that `auth_query` found nothing. 0s: not at all.
         pub auth_query_negative_cache: Duration = Duration::from_secs(5) => Kind::span(), Live, "\"1s\"";
+        /// File with a secret of at least 16 characters, from which the salts come that are shown to users who do
+        /// not exist, so that they stay as they are like those of others. It should be the same for every Trunkline
+        /// before a cluster. Not given: the number of the machine, `/etc/machine-id`; without that one they change
+        /// with every start.
+        pub salt_file: Option<PathBuf> = None => Kind::Path, Restart, "\"salt.key\"";
         /// Whether a server that asks for a password in clear gets it over a connection without TLS.
         pub allow_cleartext_to_server: bool = false => Kind::Switch, NewConnections, "true";
     }

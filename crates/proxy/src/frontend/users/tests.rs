@@ -1,134 +1,108 @@
+use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
 
+use trunkline_wire::auth::Md5Hash;
+
 use super::*;
+use crate::frontend::LookupFuture;
 
-/// Answers from a table, slowly, and counts the questions.
+/// Knows nobody, and counts the questions.
 #[derive(Debug, Default)]
-struct Table {
-    answers: Mutex<BTreeMap<String, &'static str>>,
-    away: std::sync::atomic::AtomicBool,
-    asked: AtomicUsize,
-}
+struct Nobody(AtomicUsize);
 
-impl PasswordSource for Table {
-    fn look_up<'a>(&'a self, user: &'a str) -> LookupFuture<'a> {
-        Box::pin(async move {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            if self.away.load(Ordering::Relaxed) {
-                return Err(LookupError("away".to_owned()));
-            }
-            Ok(lock(&self.answers).get(user).map(|&text| Secret::new(text)))
-        })
+impl PasswordSource for Nobody {
+    fn look_up<'a>(&'a self, _: &'a str) -> LookupFuture<'a> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Ok(None) })
     }
 }
 
+fn users(source: Option<Arc<dyn PasswordSource>>) -> Users {
+    Users::new(source, Arc::new(KeyRing::new()), Zeroizing::new(b"some secret".to_vec()))
+}
+
+/// Settings with a query, in which `alice` has a password.
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.auth.auth_query = "SELECT 1".to_owned();
+    let password = Some(trunkline_settings::UserPassword::parse("own").unwrap());
+    let alice = trunkline_settings::User { password, ..Default::default() };
+    settings.users.0.insert("alice".to_owned(), alice);
     settings
-}
-
-fn with_table() -> (Arc<Table>, Arc<Users>) {
-    let table = Arc::new(Table::default());
-    lock(&table.answers).insert("alice".to_owned(), "secret");
-    let source: Arc<Table> = Arc::clone(&table);
-    (table, Arc::new(Users::new(Some(source), Arc::new(KeyRing::new()))))
-}
-
-async fn found(users: &Users, user: &str) -> bool {
-    users.find(&settings(), &Arc::from(user)).await.unwrap().is_some()
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_question_answers_all_who_ask_at_once() {
-    let (table, users) = with_table();
-    let tasks: Vec<_> = (0..100)
-        .map(|_| {
-            let users = Arc::clone(&users);
-            tokio::spawn(async move { found(&users, "alice").await })
-        })
-        .collect();
-    for task in tasks {
-        assert!(task.await.unwrap());
-    }
-    assert_eq!(table.asked.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn answers_are_kept_for_as_long_as_the_settings_say() {
-    let (table, users) = with_table();
-    let asked = || table.asked.load(Ordering::Relaxed);
-    assert!(found(&users, "alice").await && !found(&users, "nobody").await);
-    tokio::time::advance(Duration::from_secs(4)).await;
-    assert!(found(&users, "alice").await && !found(&users, "nobody").await);
-    assert_eq!(asked(), 2);
-    tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(found(&users, "alice").await && !found(&users, "nobody").await);
-    assert_eq!(asked(), 3, "the unknown user is asked for again after 5 s");
-    tokio::time::advance(Duration::from_secs(30)).await;
-    assert!(found(&users, "alice").await);
-    assert_eq!(asked(), 4, "the known user is asked for again after 30 s");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_last_answer_serves_while_no_server_can_be_asked() {
-    let (table, users) = with_table();
-    assert!(found(&users, "alice").await);
-    table.away.store(true, Ordering::Relaxed);
-    tokio::time::advance(Duration::from_secs(300)).await;
-    assert!(found(&users, "alice").await);
-    assert!(users.find(&settings(), &Arc::from("bob")).await.is_err());
-    tokio::time::advance(STALE_MAX).await;
-    assert!(users.find(&settings(), &Arc::from("alice")).await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_proof_asks_again_but_not_for_every_attempt() {
-    let (table, users) = with_table();
-    let alice = Arc::from("alice");
-    let old = users.find(&settings(), &alice).await.unwrap().unwrap();
-    tokio::time::advance(REFRESH_MIN).await;
-    assert!(users.refresh(&settings(), &alice, &old).await.is_none(), "nothing has changed");
-    lock(&table.answers).insert("alice".to_owned(), "changed");
-    assert!(users.refresh(&settings(), &alice, &old).await.is_none(), "asked twice in a second");
-    tokio::time::advance(REFRESH_MIN).await;
-    let new = users.refresh(&settings(), &alice, &old).await.unwrap();
-    assert_eq!(*new.stored, StoredPassword::parse(b"changed"));
-    assert_eq!(table.asked.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]
 async fn a_user_of_the_settings_is_never_asked_for() {
-    let (table, users) = with_table();
-    let mut settings = settings();
-    let password = Some(trunkline_settings::UserPassword::parse("own").unwrap());
-    let alice = trunkline_settings::User { password, ..Default::default() };
-    settings.users.0.insert("alice".to_owned(), alice);
-    let found = users.find(&settings, &Arc::from("alice")).await.unwrap().unwrap();
-    assert_eq!(*found.stored, StoredPassword::parse(b"own"));
-    assert!(!found.from_cluster);
-    assert_eq!(table.asked.load(Ordering::Relaxed), 0);
+    let source = Arc::new(Nobody::default());
+    let users = users(Some(Arc::<Nobody>::clone(&source)));
+    let alice = Arc::from("alice");
+    let known = users.find(&settings(), &alice).await.unwrap();
+    assert_eq!(known.stored.as_deref(), Some(&StoredPassword::parse(b"own")));
+    assert!(users.refresh(&settings(), &alice, &known).await.is_none());
+    assert_eq!(source.0.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_that_failed_against_a_remembered_answer_causes_a_question_also_for_a_stranger() {
+    let source = Arc::new(Nobody::default());
+    let users = users(Some(Arc::<Nobody>::clone(&source)));
+    let bob = Arc::from("bob");
+    let asked = || source.0.load(Ordering::Relaxed);
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let fresh = users.find(&settings(), &bob).await.unwrap();
+    users.refresh(&settings(), &bob, &fresh).await;
+    assert_eq!(asked(), 1, "it was asked for this very login");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let remembered = users.find(&settings(), &bob).await.unwrap();
+    assert_eq!(asked(), 1);
+    assert!(users.refresh(&settings(), &bob, &remembered).await.is_none(), "nothing has changed");
+    assert_eq!(asked(), 2);
 }
 
 #[tokio::test]
-async fn the_salt_of_a_name_is_the_same_whether_or_not_it_exists() {
-    let (_, users) = with_table();
+async fn the_salt_of_a_name_is_the_same_whether_or_not_it_exists_and_after_a_restart() {
+    let first = users(None);
     let alice = Arc::from("alice");
     let stored = Arc::new(StoredPassword::parse(b"secret"));
-    let real = users.verifier(&alice, &stored).await.unwrap().unwrap();
-    let mock = users.mock("alice");
+    let real = first.verifier(&alice, &stored).await.unwrap().unwrap();
+    let mock = first.mock("alice");
     assert_eq!((real.salt(), real.iterations()), (mock.salt(), mock.iterations()));
     assert_eq!(real.verify_password(b"secret"), Ok(true));
     assert_eq!(mock.verify_password(b"secret"), Ok(false));
-    assert_ne!(users.mock("bob").salt(), mock.salt());
+    assert_ne!(first.mock("bob").salt(), mock.salt());
+    assert_eq!(users(None).mock("alice").salt(), mock.salt());
 }
 
 #[tokio::test]
-async fn a_flood_of_names_is_forgotten() {
-    let (_, users) = with_table();
-    for n in 0..MAX_REMEMBERED + 10 {
-        users.remembered(&Arc::from(format!("user{n}")));
+async fn a_password_in_clear_costs_one_derivation_whatever_is_stored() {
+    let verifier = Verifier::derive(b"secret", b"saltsaltsaltsalt", 2).unwrap();
+    let md5 = Md5Hash::new(b"secret", b"alice");
+    let forms = [
+        None,
+        Some(StoredPassword::Plain(Zeroizing::new(b"secret".to_vec()))),
+        Some(StoredPassword::Md5(md5)),
+        Some(StoredPassword::Scram(verifier)),
+    ];
+    let mock = Verifier::mock(b"some secret", b"alice", 2);
+    for form in &forms {
+        for (password, right) in [(&b"secret"[..], true), (b"wrong", false)] {
+            let derived = Cell::new(0);
+            let counting = |verifier: &Verifier, password: &[u8]| {
+                derived.set(derived.get() + 1);
+                verifier.verify_password(password)
+            };
+            let outcome = is_right(form.as_ref(), &mock, password, "alice", counting);
+            assert_eq!(outcome, Ok(right && form.is_some()), "{form:?}");
+            assert_eq!(derived.get(), 1, "{form:?}");
+        }
     }
-    assert_eq!(lock(&users.remembered).len(), MAX_REMEMBERED);
+    // And this is how it is called.
+    let stored = Arc::new(StoredPassword::parse(b"secret"));
+    let (users, alice) = (users(None), Arc::from("alice"));
+    let check = async |stored, password: &[u8]| {
+        users.check_clear(&alice, stored, Zeroizing::new(password.to_vec())).await
+    };
+    assert_eq!(check(Some(&stored), b"secret").await, Ok(true));
+    assert_eq!(check(Some(&stored), b"wrong").await, Ok(false));
+    assert_eq!(check(None, b"secret").await, Ok(false));
 }
