@@ -16,6 +16,7 @@ const MANY: usize = 16;
 /// So many clients that are logged in, have no server, and ask for one. The attempts wait for the test.
 fn crowd(settings: Settings) -> Drill {
     let mut drill = Drill::new(1, settings);
+    drill.shared.registry.apply(&drill.settings, &[], |_| false);
     for _ in 0..MANY {
         drill.log_in(0);
     }

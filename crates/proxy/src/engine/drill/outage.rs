@@ -112,6 +112,7 @@ async fn servers_of_the_old_primary_take_no_places_from_the_new_one() {
     let mut settings = Settings::default();
     settings.pool.max_connections = 2;
     let mut drill = drill(settings, 3);
+    drill.shared.registry.apply(&drill.settings, &[], |_| false);
     drill.converse(0, 0, "BEGIN", b'T');
     drill.converse(1, 1, "BEGIN", b'T');
     drill.ask(2, "SELECT 1");
