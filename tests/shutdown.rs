@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use common::{Scene, backend, ensure, error_in, one, refused, run};
 use trunkline_testkit::Result;
-use trunkline_testkit::peer::{RawClient, say};
+use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 
 /// The exit code when clients were cut off.
@@ -130,6 +130,49 @@ async fn a_second_signal_and_quit_end_at_once() -> Result<()> {
         forced(scene.trunkline.ended().await?)?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_console_does_not_keep_the_end_from_coming() -> Result<()> {
+    let config = "[general]\nshutdown_timeout = \"1h\"\n[console]\nadmin_users = [\"operating\"]";
+    let scene = Scene::calm("operating", config).await?;
+    let console = async || scene.trunkline.raw("operating", common::PASSWORD, "trunkline").await;
+    let (mut silent, mut used) = (console().await?, console().await?);
+    used.query("SHOW POOLS").await?;
+    scene.trunkline.terminate()?;
+    for operator in [&mut silent, &mut used] {
+        error_in(&operator.expect_closed().await?, "57P01")?;
+    }
+    orderly(scene.trunkline.ended().await?)
+}
+
+#[tokio::test]
+async fn a_reload_is_answered_while_the_end_comes() -> Result<()> {
+    let config = "[general]\ndrain_delay = \"1h\"\n[console]\nadmin_users = [\"reloading\"]";
+    let scene = Scene::calm("reloading", config).await?;
+    let mut operator = scene.trunkline.raw("reloading", common::PASSWORD, "trunkline").await?;
+    scene.trunkline.terminate()?;
+    scene.trunkline.logged("shutting down").await?;
+    let said = operator.query("RELOAD").await?;
+    ensure(tags(&said).ends_with("CZ"), tags(&said))?;
+    // And so is one by a signal.
+    scene.reload("[pool]\nsize = 3", "pool.size: 20 -> 3").await?;
+    scene.trunkline.interrupt()?;
+    forced(scene.trunkline.ended().await?)
+}
+
+#[tokio::test]
+async fn to_quit_when_nobody_is_there_cuts_off_nobody() -> Result<()> {
+    let scene = Scene::calm("empty", "").await?;
+    run(&mut scene.raw().await?, "SELECT 1").await?;
+    wait_for("the client has gone", PATIENCE, async || {
+        let metrics = scene.trunkline.get("/metrics").await?.body;
+        let clients = metrics.lines().find(|line| line.starts_with("trunkline_clients_connected "));
+        ensure(clients.is_some_and(|line| line.ends_with(" 0")), clients.unwrap_or("none"))
+    })
+    .await?;
+    scene.trunkline.quit()?;
+    orderly(scene.trunkline.ended().await?)
 }
 
 #[tokio::test]

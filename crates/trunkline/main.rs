@@ -112,8 +112,9 @@ async fn serve(source: Source, loaded: Loaded, logging: Logging) -> ExitCode {
         }
     };
     let handle = pooler.handle();
+    let closing = Some(handle.closing());
     let shutdown: ShutdownHook = Arc::new(move |mode| handle.end(ending(mode)));
-    let options = Options { http, shutdown: Some(shutdown) };
+    let options = Options { http, shutdown: Some(shutdown), closing };
     let (stop, stopped) = watch::channel(false);
     let faces = tokio::spawn(trunkline_admin::serve(pooler.handle(), consoles, options, stopped));
     let ended = pooler.run(signals).await;

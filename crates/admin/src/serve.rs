@@ -27,6 +27,18 @@ pub struct Options {
     pub http: Option<HttpListener>,
     /// Stops the program; without one `SHUTDOWN` is refused.
     pub shutdown: Option<ShutdownHook>,
+    /// True once operators are to go who are not waiting for a command to end. Without it they stay until everything
+    /// stops.
+    pub closing: Option<watch::Receiver<bool>>,
+}
+
+/// When the sessions of operators end.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    /// As soon as no command is under way.
+    pub(crate) closing: watch::Receiver<bool>,
+    /// Now.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl fmt::Debug for Options {
@@ -34,6 +46,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("http", &self.http)
             .field("shutdown", &self.shutdown.is_some())
+            .field("closing", &self.closing)
             .finish()
     }
 }
@@ -43,7 +56,7 @@ impl fmt::Debug for Options {
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves operators who have logged in, and HTTP, until `stop` is true or its sender is gone. Stop it last: during a
-/// shutdown that waits for clients, operators want to see whom it waits for, and load balancers the readiness.
+/// shutdown that waits for clients, load balancers want to see the readiness.
 ///
 /// Must be called inside a tokio runtime with time and I/O.
 pub async fn serve<P: Pooler>(
@@ -60,12 +73,14 @@ pub async fn serve<P: Pooler>(
     if let Some(listener) = options.http {
         tasks.spawn(http::serve(listener, Arc::clone(&console), stop.clone()));
     }
+    let ends =
+        Ends { closing: options.closing.unwrap_or_else(|| stop.clone()), stop: stop.clone() };
     let mut open = true;
     loop {
         tokio::select! {
             login = consoles.recv(), if open => match login {
                 Some((login, seat)) => {
-                    tasks.spawn(serve_login(Arc::clone(&console), login, seat, stop.clone()));
+                    tasks.spawn(serve_login(Arc::clone(&console), login, seat, ends.clone()));
                 }
                 // No more logins will come; HTTP and the sessions go on.
                 None => open = false,

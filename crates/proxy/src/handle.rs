@@ -28,6 +28,8 @@ pub(crate) struct Inner {
     pub(crate) in_force: Arc<ArcSwap<InForce>>,
     pub(crate) nodes: watch::Receiver<Arc<Vec<NodeReport>>>,
     pub(crate) draining: AtomicBool,
+    /// Whether those who are idle are closed now.
+    pub(crate) closing: watch::Sender<bool>,
     pub(crate) listening: AtomicBool,
     pub(crate) frontend: Frontend,
     /// While servers were opened, and cancel requests sent.
@@ -141,6 +143,11 @@ impl Handle {
         } else {
             Readiness::Ready
         }
+    }
+
+    /// True once the pooler ends in order and whoever is idle is to go: after `general.drain_delay`.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.0.closing.subscribe()
     }
 
     /// Clients connected, and how many may be.

@@ -4,14 +4,13 @@ use std::{io, sync::atomic::Ordering, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{engine::Message, handle::Ending, pooler::Pooler};
 
-/// How often the settings file is looked at for a change, and the pools for some that nobody uses any more. Symbolic links that are swapped (Kubernetes) are noticed,
-/// because the file behind the name is looked at.
+/// How often the settings file is looked at for a change, and the pools for some that nobody uses any more. Symbolic
+/// links that are swapped (Kubernetes) are noticed, because the file behind the name is looked at.
 const FILE_LOOK: Duration = Duration::from_secs(2);
 
 /// How often an orderly end looks whether all clients have gone.
@@ -42,10 +41,20 @@ enum Wish {
     Resume,
 }
 
+/// How somebody wants it to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// Each client at its next idle moment; after `general.drain_delay`, if there is to be one.
+    InOrder {
+        delay: bool,
+    },
+    AtOnce,
+}
+
 /// How the pooler ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Every client was between transactions when it was closed.
+    /// Every client was between transactions when it was closed, or there was none.
     Orderly,
     /// Clients were cut off, by a deadline or a second signal.
     Forced,
@@ -82,12 +91,37 @@ impl Pooler {
         let mut look = interval(FILE_LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            match self.serve_until(None, &mut signals, &mut look).await {
+                None => {}
+                Some(Last::InOrder { delay }) => {
+                    return self.drain(&mut signals, &mut look, delay).await;
+                }
+                Some(Last::AtOnce) => return self.end_at_once().await,
+            }
+        }
+    }
+
+    /// Does what signals and operators ask for, until this moment; earlier if that is to end.
+    async fn serve_until(
+        &mut self,
+        until: Option<Instant>,
+        signals: &mut Signals,
+        look: &mut Interval,
+    ) -> Option<Last> {
+        loop {
+            let time = async {
+                match until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = time => return None,
                 wish = signals.next() => match wish {
                     Wish::Reload => self.reload_and_log("SIGHUP").await,
-                    Wish::Drain => return self.drain(&mut signals, true).await,
-                    Wish::DrainNow => return self.drain(&mut signals, false).await,
-                    Wish::End => return self.end(Ended::Forced).await,
+                    Wish::Drain => return Some(Last::InOrder { delay: true }),
+                    Wish::DrainNow => return Some(Last::InOrder { delay: false }),
+                    Wish::End => return Some(Last::AtOnce),
                     Wish::Pause => {
                         self.handle.pause(None);
                         tracing::info!("all pools are paused");
@@ -97,10 +131,10 @@ impl Pooler {
                         tracing::info!("all pools go on");
                     }
                 },
-                Some(ending) = self.endings.recv() => match ending {
-                    Ending::InOrder => return self.drain(&mut signals, false).await,
-                    Ending::AtOnce => return self.end(Ended::Forced).await,
-                },
+                Some(ending) = self.endings.recv() => return Some(match ending {
+                    Ending::InOrder => Last::InOrder { delay: false },
+                    Ending::AtOnce => Last::AtOnce,
+                }),
                 Some(answer) = self.reloads.recv() => {
                     let outcome = self.reload().await;
                     log_reload("console", &outcome);
@@ -122,19 +156,21 @@ impl Pooler {
         log_reload(cause, &self.reload().await);
     }
 
-    async fn drain(mut self, signals: &mut Signals, delay: bool) -> Ended {
+    async fn drain(mut self, signals: &mut Signals, look: &mut Interval, delay: bool) -> Ended {
         let settings = self.handle.settings();
         self.handle.0.draining.store(true, Ordering::Release);
         let delay = if delay { settings.general.drain_delay } else { Duration::ZERO };
         tracing::info!(clients = self.frontend.clients(), "shutting down");
-        let deadline = Instant::now() + delay + settings.general.shutdown_timeout;
-        if !delay.is_zero()
-            && !wait_or_told(Instant::now() + delay, signals, &mut self.endings).await
+        let start = Instant::now();
+        let deadline = start + delay + settings.general.shutdown_timeout;
+        // Any further wish to end means: at once.
+        if !delay.is_zero() && self.serve_until(Some(start + delay), signals, look).await.is_some()
         {
-            return self.end(Ended::Forced).await;
+            return self.end_at_once().await;
         }
         // From now on only cancel requests are taken.
         self.frontend.drain();
+        self.handle.0.closing.send_replace(true);
         self.handle.0.shared.send_all(|| Message::Drain);
         while self.frontend.clients() > 0 {
             if Instant::now() >= deadline {
@@ -144,11 +180,18 @@ impl Pooler {
                 );
                 return self.end(Ended::Forced).await;
             }
-            if !wait_or_told(Instant::now() + DRAIN_LOOK, signals, &mut self.endings).await {
-                return self.end(Ended::Forced).await;
+            let next = Instant::now() + DRAIN_LOOK;
+            if self.serve_until(Some(next), signals, look).await.is_some() {
+                return self.end_at_once().await;
             }
         }
         self.end(Ended::Orderly).await
+    }
+
+    /// Cuts off whoever is there.
+    async fn end_at_once(self) -> Ended {
+        let nobody = self.frontend.clients() == 0;
+        self.end(if nobody { Ended::Orderly } else { Ended::Forced }).await
     }
 
     async fn end(self, how: Ended) -> Ended {
@@ -160,23 +203,6 @@ impl Pooler {
         }
         tracing::info!("ended");
         how
-    }
-}
-
-/// Waits; false when a signal asked to end at once.
-async fn wait_or_told(
-    until: Instant,
-    signals: &mut Signals,
-    endings: &mut mpsc::Receiver<Ending>,
-) -> bool {
-    loop {
-        tokio::select! {
-            () = sleep_until(until) => return true,
-            Some(_) = endings.recv() => return false,
-            wish = signals.next() => if matches!(wish, Wish::Drain | Wish::DrainNow | Wish::End) {
-                return false;
-            }
-        }
     }
 }
 

@@ -122,6 +122,7 @@ impl Pooler {
             in_force,
             nodes,
             draining: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
             listening: AtomicBool::new(true),
             frontend: frontend.clone(),
             panics,

@@ -5,7 +5,6 @@ use std::{io, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::watch,
     time::timeout,
 };
 use trunkline_proxy::handover::ConsoleStream;
@@ -16,7 +15,7 @@ use trunkline_wire::{
 };
 
 use super::refusal::Refusal;
-use crate::serve::stopped;
+use crate::serve::{Ends, stopped};
 
 /// Longest message an operator may send. Commands are short; this leaves room for a comment.
 pub(super) const MAX_MESSAGE: usize = 64 << 10;
@@ -55,12 +54,12 @@ pub(super) struct Line {
     input: BytesMut,
     /// To be written.
     pub(super) out: BytesMut,
-    stop: watch::Receiver<bool>,
+    ends: Ends,
 }
 
 impl Line {
-    pub(super) fn new(stream: Box<dyn ConsoleStream>, stop: watch::Receiver<bool>) -> Self {
-        Self { stream, input: BytesMut::new(), out: BytesMut::new(), stop }
+    pub(super) fn new(stream: Box<dyn ConsoleStream>, ends: Ends) -> Self {
+        Self { stream, input: BytesMut::new(), out: BytesMut::new(), ends }
     }
 
     /// The next message; what was answered so far is sent before waiting for it.
@@ -75,7 +74,8 @@ impl Line {
                 read = self.stream.read_buf(&mut self.input) => if read? == 0 {
                     return Err(End::Gone);
                 },
-                () = stopped(&mut self.stop) => return Err(End::Stopped),
+                () = stopped(&mut self.ends.closing) => return Err(End::Stopped),
+                () = stopped(&mut self.ends.stop) => return Err(End::Stopped),
             }
         }
     }
@@ -114,7 +114,7 @@ impl Line {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return End::Gone,
                 },
-                () = stopped(&mut self.stop) => return End::Stopped,
+                () = stopped(&mut self.ends.stop) => return End::Stopped,
             }
         }
     }

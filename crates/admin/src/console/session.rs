@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use trunkline_proxy::{handover::ConsoleLogin, seats::Seat};
 use trunkline_wire::{
     SqlState,
@@ -19,19 +18,19 @@ use super::{
     refusal::Refusal,
     table::{Formats, Row, Value, write_columns, write_row},
 };
-use crate::pooler::Pooler;
+use crate::{pooler::Pooler, serve::Ends};
 
-/// Serves a login until the client leaves or `stop` says so.
+/// Serves a login until the client leaves or the program ends.
 pub(crate) async fn serve_login<P: Pooler>(
     console: Arc<Console<P>>,
     login: ConsoleLogin,
     seat: Seat,
-    stop: watch::Receiver<bool>,
+    ends: Ends,
 ) {
     let operator = Operator { user: login.user, rights: login.rights, peer: login.peer };
     let application_name = String::from(login.startup.application_name.unwrap_or_default());
     let mut session = Session {
-        line: Line::new(login.stream, stop),
+        line: Line::new(login.stream, ends),
         parameters: parameters(&operator.user, &application_name),
         application_name,
         console,

@@ -15,7 +15,7 @@ async fn everything_is_served_until_it_is_told_to_stop() {
     let (stop, stopped) = watch::channel(false);
     let http = HttpListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = http.address();
-    let options = Options { http: Some(http), shutdown: None };
+    let options = Options { http: Some(http), ..Options::default() };
     let server = tokio::spawn(serve(Puppet::new(), consoles, options, stopped));
     let (mut near, far) = tokio::io::duplex(4096);
     let slots = Slots::new(1);

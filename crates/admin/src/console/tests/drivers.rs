@@ -4,22 +4,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage, error::SqlState};
 use trunkline_proxy::{handover::ConsoleRights, seats::Seats};
 
-use super::support::{console, login};
+use super::support::{console, ends, login};
 use crate::{console::serve_login, testing::Puppet};
 
 /// Logs a driver in: what the pooler does before a login reaches the console.
 async fn connected(puppet: &Puppet, rights: ConsoleRights) -> tokio_postgres::Client {
     let (login, mut near) = login(rights);
     let (mut server, client) = tokio::io::duplex(4096);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(serve_login(console(puppet, None), login, Seats::default().take(), stopped));
+    let (closing, stop, ends) = ends();
+    tokio::spawn(serve_login(console(puppet, None), login, Seats::default().take(), ends));
     tokio::spawn(async move {
         let len = server.read_u32().await.unwrap();
         let mut startup = vec![0; usize::try_from(len).unwrap() - 4];
         server.read_exact(&mut startup).await.unwrap();
         server.write_all(b"R\0\0\0\x08\0\0\0\0").await.unwrap();
         tokio::io::copy_bidirectional(&mut server, &mut near).await.unwrap();
-        drop(stop);
+        drop((closing, stop));
     });
     let config: Config = "user=postgres dbname=trunkline".parse().unwrap();
     let (driver, connection) = config.connect_raw(client, NoTls).await.unwrap();

@@ -23,7 +23,7 @@ use trunkline_wire::{
 
 use crate::{
     console::{Console, serve_login},
-    serve::ShutdownHook,
+    serve::{Ends, ShutdownHook},
     testing::Puppet,
 };
 
@@ -52,11 +52,19 @@ pub(super) fn console(puppet: &Puppet, shutdown: Option<ShutdownHook>) -> Arc<Co
     Arc::new(Console { pooler: puppet.clone(), marks, origin: Instant::now(), shutdown })
 }
 
+/// When a session ends: what says that the idle are to go, and what says that all are.
+pub(super) fn ends() -> (watch::Sender<bool>, watch::Sender<bool>, Ends) {
+    let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
+    let ends = Ends { closing: closing.subscribe(), stop: stop.subscribe() };
+    (closing, stop, ends)
+}
+
 /// An operator who has logged in.
 pub(super) struct Operator {
     pub(super) stream: DuplexStream,
     input: BytesMut,
     pub(super) session: JoinHandle<()>,
+    pub(super) closing: watch::Sender<bool>,
     pub(super) stop: watch::Sender<bool>,
     seats: Seats,
     /// What the welcome said.
@@ -75,12 +83,12 @@ impl Operator {
         shutdown: Option<ShutdownHook>,
     ) -> Self {
         let (login, stream) = login(rights);
-        let (stop, stopped) = watch::channel(false);
+        let (closing, stop, ends) = ends();
         let seats = Seats::default();
         let session =
-            tokio::spawn(serve_login(console(puppet, shutdown), login, seats.take(), stopped));
-        let mut operator =
-            Self { stream, input: BytesMut::new(), session, stop, seats, key: (0, Vec::new()) };
+            tokio::spawn(serve_login(console(puppet, shutdown), login, seats.take(), ends));
+        let (input, key) = (BytesMut::new(), (0, Vec::new()));
+        let mut operator = Self { stream, input, session, closing, stop, seats, key };
         let welcome = operator.until_ready().await;
         assert_eq!(welcome.last().unwrap(), "Z I");
         operator

@@ -14,7 +14,7 @@ use trunkline_proxy::{
 };
 use trunkline_wire::frontend;
 
-use super::support::{Operator, console, login};
+use super::support::{Operator, console, ends, login};
 use crate::{
     console::{
         command::ShutdownMode,
@@ -29,13 +29,8 @@ use crate::{
 #[tokio::test]
 async fn the_welcome_tells_what_drivers_need_to_know() {
     let (login, stream) = login(Admin);
-    let (_stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(serve_login(
-        console(&Puppet::new(), None),
-        login,
-        Seats::default().take(),
-        stopped,
-    ));
+    let (_closing, _stop, ends) = ends();
+    tokio::spawn(serve_login(console(&Puppet::new(), None), login, Seats::default().take(), ends));
     let mut welcome = vec![0; 2048];
     let mut stream = stream;
     let len = stream.read(&mut welcome).await.unwrap();
@@ -539,6 +534,24 @@ async fn stopping_ends_idle_and_waiting_sessions_with_57p01() {
         let lines = operator.rest().await;
         assert!(lines[0].starts_with("E FATAL / 57P01 / "), "{lines:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_idle_are_to_go_a_command_that_is_under_way_ends_first() {
+    let puppet = Puppet::new();
+    let mut idle = Operator::new(&puppet, Admin).await;
+    let mut waiting = Operator::new(&puppet, Admin).await;
+    waiting.send(|out| frontend::query(out, b"PAUSE")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for operator in [&idle, &waiting] {
+        operator.closing.send(true).unwrap();
+    }
+    let lines = idle.rest().await;
+    assert!(lines[0].starts_with("E FATAL / 57P01 / "), "{lines:?}");
+    puppet.with(|strings| strings.loops.clear());
+    let lines = waiting.rest().await;
+    assert_eq!(lines[..2], ["C PAUSE", "Z I"]);
+    assert!(lines[2].starts_with("E FATAL / 57P01 / "), "{lines:?}");
 }
 
 #[tokio::test(start_paused = true)]
