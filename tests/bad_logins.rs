@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{DATABASE, Scene, ensure, one, refused, run, serve};
+use common::{DATABASE, PASSWORD, Scene, ensure, one, refused, run, serve};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -78,6 +78,31 @@ async fn closed(client: &mut RawClient) -> Result<()> {
             return ensure(gone, told);
         }
     }
+}
+
+#[tokio::test]
+async fn an_application_name_need_not_be_text() -> Result<()> {
+    let scene = Scene::calm("odd", "").await?;
+    // As the server tells it, and as it has it.
+    let seen = async |address| {
+        let mut client = RawClient::tcp(address).await?;
+        let startup = [
+            &say::PROTOCOL_3_0.to_be_bytes()[..],
+            b"user\0odd\0database\0postgres\0application_name\0caf\xE9 \xC3\xA9\x01\0\0",
+        ]
+        .concat();
+        let declared = u32::try_from(startup.len())? + 4;
+        let welcome = client.login_by(&untagged(declared, &startup), "odd", PASSWORD).await?;
+        let told = welcome.parameters.get("application_name").cloned().unwrap_or_default();
+        Ok::<_, trunkline_testkit::Error>((told, one(&mut client, "SHOW application_name").await?))
+    };
+    let direct = seen(scene.node.address()).await?;
+    ensure(direct.0.starts_with("caf"), &direct.0)?;
+    // The first client waits for a server, the second does not.
+    for _ in 0..2 {
+        assert_eq!(seen(scene.trunkline.address()).await?, direct);
+    }
+    Ok(())
 }
 
 #[tokio::test]

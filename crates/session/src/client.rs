@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::BytesMut;
-use trunkline_sql::Rules;
+use trunkline_sql::{Rules, Value};
 use trunkline_wire::{Reported, backend, frontend};
 
 use crate::{
@@ -150,6 +150,13 @@ impl ClientSession {
             scope,
             follow: None,
         }
+    }
+
+    /// Before the first lease: the value of a setting of its startup packet turns out to be another one.
+    pub fn start_with(&mut self, name: &[u8], value: &str) {
+        let mut base = SettingSet::clone(self.settings.base());
+        base.set(name, Value::Literal(value.as_bytes().into()));
+        self.settings = SettingsTrack::new(Arc::new(base));
     }
 
     /// Tells the client, once after its login, the parameters of its pool.

@@ -32,6 +32,7 @@ pub fn control_target(
     let startup = StartupParams {
         application_name: Some(APPLICATION_NAME.into()),
         long_name: None,
+        odd_name: None,
         client_encoding: Some("UTF8".into()),
         others: vec![set("search_path", "pg_catalog"), set("statement_timeout", &patience)],
     };

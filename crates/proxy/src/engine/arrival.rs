@@ -133,6 +133,11 @@ impl Worker {
     pub(super) fn welcome(&mut self, index: usize, reported: &Arc<Reported>) {
         let Some(client) = self.clients.get_mut(index) else { return };
         let startup = &mut client.rare.startup;
+        let version = reported.get(b"server_version").unwrap_or_default();
+        if let Some(name) = startup.odd_name_at(version) {
+            client.session.start_with(b"application_name", &name);
+            startup.application_name = Some(name.into());
+        }
         let told = told_at_login(startup, client.rare.places.1.family(), reported);
         self.reply.clear();
         if let Some(long) = startup.long_name.take() {

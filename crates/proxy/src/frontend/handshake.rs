@@ -9,7 +9,7 @@ use trunkline_wire::SqlState;
 use trunkline_wire::startup::{self, Opening, ProtocolVersion, Startup, StartupError, negotiate};
 
 use super::config::LoginConfig;
-use super::params::{OptionsError, StartupParams};
+use super::params::{APPLICATION_NAME, OptionsError, StartupParams};
 use super::refusal::{Ended, Refusal};
 use crate::net::{Channel, Peer};
 use crate::tls::ALPN;
@@ -192,15 +192,21 @@ fn understand(packet: &Startup<'_>) -> Result<Request, Ended> {
     if let Some(replication) = packet.param(b"replication") {
         check_replication(text(replication)?)?;
     }
+    let named = |name: &[u8]| name.eq_ignore_ascii_case(APPLICATION_NAME.as_bytes());
     let params = packet
         .params()
-        .filter(|(name, _)| !matches!(*name, b"user" | b"database" | b"replication"))
+        .filter(|(name, _)| {
+            !matches!(*name, b"user" | b"database" | b"replication") && !named(name)
+        })
         .map(|(name, value)| Ok((text(name)?, text(value)?)))
         .collect::<Result<Vec<_>, Ended>>()?;
-    let (params, fault) = match StartupParams::new(params.iter().copied()) {
+    let (mut params, fault) = match StartupParams::new(params.iter().copied()) {
         Ok(params) => (params, None),
         Err(fault) => (StartupParams::default(), Some(fault)),
     };
+    if let Some((_, name)) = packet.params().filter(|(name, _)| named(name)).last() {
+        params.set_application_name(name);
+    }
     let (user, database) = (Arc::from(user), Arc::from(database));
     Ok(Request { user, database, params, fault, protocol, preface })
 }

@@ -13,10 +13,13 @@ use trunkline_wire::startup::MAX_NAME;
 /// [`others`](Self::others) are equal).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartupParams {
-    /// `application_name`, when given, as PostgreSQL keeps it.
+    /// `application_name`, when given, as PostgreSQL before version 16 keeps it.
     pub application_name: Option<Box<str>>,
     /// `application_name` as it was before it was cut; PostgreSQL gives notice of that.
     pub long_name: Option<Box<str>>,
+    /// `application_name` as it came, but for what was cut off, if not all of it is printable ASCII: versions of
+    /// PostgreSQL differ in what they make of it.
+    pub odd_name: Option<Box<[u8]>>,
     /// `client_encoding`, when it is UTF8, whatever the server's own encoding is. Whether there is any
     /// other one, what it is called, and whether it can be converted, is for a server to say.
     pub client_encoding: Option<Box<str>>,
@@ -24,6 +27,12 @@ pub struct StartupParams {
     /// known by name without regard to case); in the order of the first mention.
     pub others: Vec<(Box<str>, Box<str>)>,
 }
+
+/// The name of the parameter that stands apart.
+pub(super) const APPLICATION_NAME: &str = "application_name";
+
+/// The version of PostgreSQL from which on it escapes what is not ASCII in an application name.
+const ESCAPES_SINCE: u32 = 16;
 
 /// The encoding of nearly all clients, as PostgreSQL calls it.
 const UTF8: &str = "UTF8";
@@ -73,11 +82,8 @@ impl StartupParams {
     }
 
     fn set(&mut self, name: &str, value: &str) {
-        if name.eq_ignore_ascii_case("application_name") {
-            let mut clean = clean_ascii(value);
-            self.long_name = (clean.len() > MAX_NAME).then(|| clean.as_str().into());
-            clean.truncate(MAX_NAME);
-            self.application_name = Some(clean.into());
+        if name.eq_ignore_ascii_case(APPLICATION_NAME) {
+            self.set_application_name(value.as_bytes());
             return;
         }
         if name.eq_ignore_ascii_case("client_encoding") {
@@ -95,6 +101,25 @@ impl StartupParams {
         } else {
             self.others.push((name.into(), value.into()));
         }
+    }
+
+    /// Sets `application_name`, which need not be text in any encoding.
+    pub fn set_application_name(&mut self, name: &[u8]) {
+        let kept = name.get(..cut_at(name)).unwrap_or(name);
+        self.long_name = (kept.len() < name.len()).then(|| clean_ascii(name).into());
+        self.application_name = Some(clean_ascii(kept).into());
+        self.odd_name = (!kept.iter().copied().all(is_printable)).then(|| kept.into());
+    }
+
+    /// What `application_name` is at a server of this version (`server_version`), if that is something else than
+    /// [`application_name`](Self::application_name).
+    pub fn odd_name_at(&self, version: &[u8]) -> Option<String> {
+        let name = self.odd_name.as_ref()?;
+        let digits = version.iter().take_while(|byte| byte.is_ascii_digit());
+        let major = digits.fold(0_u32, |major, digit| {
+            major.saturating_mul(10).saturating_add(u32::from(digit.saturating_sub(b'0')))
+        });
+        (major >= ESCAPES_SINCE).then(|| escape_ascii(name))
     }
 
     fn follow_options(&mut self, options: &str) -> Result<(), OptionsError> {
@@ -153,11 +178,54 @@ fn is_utf8(name: &str) -> bool {
     ["utf8", "unicode"].iter().any(|known| clean.eq_ignore_ascii_case(known))
 }
 
-/// Replaces what is not printable ASCII by `?`, as PostgreSQL does with application names
+/// Where PostgreSQL cuts a name that is too long: not within a character, the lengths of which it takes from their
+/// first bytes (`pg_mbcliplen`, `pg_utf_mblen`).
+fn cut_at(name: &[u8]) -> usize {
+    let mut end = 0_usize;
+    while let Some(first) = name.get(end) {
+        let len = match first {
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF7 => 4,
+            _ => 1,
+        };
+        let next = end.saturating_add(len);
+        if next > MAX_NAME {
+            return end;
+        }
+        end = next;
+    }
+    name.len()
+}
+
+fn is_printable(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte)
+}
+
+/// Replaces what is not printable ASCII by `?`, as PostgreSQL does with application names before version 16
 /// (`pg_clean_ascii`): the name is shown to clients of every encoding.
-fn clean_ascii(value: &str) -> String {
-    let clean = |byte| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '?' };
-    value.bytes().map(clean).collect()
+fn clean_ascii(name: &[u8]) -> String {
+    let clean = |byte: &u8| if is_printable(*byte) { char::from(*byte) } else { '?' };
+    name.iter().map(clean).collect()
+}
+
+/// The same since version 16: as `\x` and two digits.
+fn escape_ascii(name: &[u8]) -> String {
+    let mut out = String::new();
+    for byte in name {
+        if is_printable(*byte) {
+            out.push(char::from(*byte));
+        } else {
+            out.push_str("\\x");
+            out.extend(
+                [byte >> 4, byte & 15]
+                    .map(|half| char::from_digit(half.into(), 16))
+                    .iter()
+                    .flatten(),
+            );
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -229,6 +297,26 @@ mod tests {
     fn an_application_name_is_cut_down_to_printable_ascii() {
         let found = params(&[("application_name", "caf\u{e9}\n")]).unwrap();
         assert_eq!(found.application_name.as_deref(), Some("caf???"));
+    }
+
+    #[test]
+    fn an_application_name_need_not_be_text_and_is_kept_as_each_version_does() {
+        let mut found = StartupParams::default();
+        found.set_application_name(b"caf\xE9 \xC3\xA9");
+        assert_eq!(found.application_name.as_deref(), Some("caf? ??"));
+        assert_eq!(found.odd_name_at(b"15.4 (Debian 15.4-1)"), None);
+        assert_eq!(found.odd_name_at(b"16.0").as_deref(), Some(r"caf\xe9 \xc3\xa9"));
+        assert_eq!(found.odd_name_at(b"18devel").as_deref(), Some(r"caf\xe9 \xc3\xa9"));
+        found.set_application_name(b"plain");
+        assert_eq!((found.odd_name_at(b"18.0"), found.long_name.as_deref()), (None, None));
+        // Not within a character.
+        let long = ["x".repeat(62).as_bytes(), "\u{e9}".as_bytes()].concat();
+        found.set_application_name(&long);
+        assert_eq!(found.application_name, Some("x".repeat(62).into()));
+        assert_eq!(found.odd_name, None);
+        // The first byte of a character, and nothing behind it.
+        found.set_application_name(&[0xC3]);
+        assert_eq!(found.application_name.as_deref(), Some("?"));
     }
 
     #[test]

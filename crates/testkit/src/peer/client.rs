@@ -209,7 +209,12 @@ impl RawClient {
         password: &str,
     ) -> Result<Welcome> {
         let user = parameters.iter().find(|(name, _)| *name == "user").map_or("", |(_, user)| user);
-        self.send(&say::startup(version, parameters)).await?;
+        self.login_by(&say::startup(version, parameters), user, password).await
+    }
+
+    /// The same with a startup packet as it stands.
+    pub async fn login_by(&mut self, packet: &[u8], user: &str, password: &str) -> Result<Welcome> {
+        self.send(packet).await?;
         let mut welcome = Welcome::default();
         loop {
             let mut frame = self.read().await.context("logging in")?;
