@@ -33,12 +33,14 @@ pub mod report;
 mod retire;
 mod server;
 mod shared;
+mod shortage;
 mod slot;
 mod tally;
 mod to_client;
 mod to_server;
 mod traffic;
 mod upkeep;
+mod waiting;
 mod wheel;
 mod worker;
 

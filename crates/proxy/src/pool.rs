@@ -10,6 +10,6 @@ mod seekers;
 
 pub(crate) use cap::{Cap, Permit};
 pub(crate) use faces::Way;
-pub(crate) use family::{Family, FamilyId, Home, Membership};
+pub(crate) use family::{Family, FamilyId, Home, Membership, PoolCaps};
 pub(crate) use registry::{Refusal, Registry};
 pub(crate) use seekers::Loops;

@@ -90,6 +90,7 @@ impl Pooler {
         let workers = settings.general.worker_threads(cores());
         let registry = Arc::new(Registry::new(workers));
         registry.apply(&settings, &node_limits(&in_force.load()), |_| false);
+        registry.name_nodes(node_names(&in_force.load()));
         let ring = Arc::new(KeyRing::new());
         let runtime = tokio::runtime::Handle::current();
         let opener = Arc::new(ColdOpener::new(runtime, Arc::clone(&in_force), Arc::clone(&ring)));
@@ -189,6 +190,7 @@ impl Pooler {
         let inner = &self.handle.0;
         let in_force = InForce::new(Arc::clone(running), server_tls, &self.numbers);
         let limits = node_limits(&in_force);
+        inner.shared.registry.name_nodes(node_names(&in_force));
         let before = inner.in_force.swap(Arc::new(in_force));
         let reload = Reload { old, new: running };
         for family in inner.shared.registry.families() {
@@ -207,6 +209,10 @@ impl Pooler {
 
 fn node_limits(in_force: &InForce) -> Vec<(NodeId, usize)> {
     in_force.nodes.iter().map(|(id, entry)| (*id, entry.max_connections)).collect()
+}
+
+fn node_names(in_force: &InForce) -> impl Iterator<Item = (NodeId, Arc<str>)> {
+    in_force.nodes.iter().map(|(id, entry)| (*id, Arc::clone(&entry.name)))
 }
 
 fn cores() -> usize {

@@ -14,6 +14,9 @@ pub(super) struct Attempts {
     pub(super) backoff_us: u64,
     /// The cap that was full at the last attempt.
     pub(super) full: Option<Arc<Cap>>,
+    /// The cap that kept the reserve of the pool from being used at the last attempt; for the error of those who wait in
+    /// vain.
+    pub(super) reserve_full: Option<Arc<Cap>>,
     /// The cap under which the next place is claimed.
     pub(super) claim: Option<Arc<Cap>>,
     /// Why the last attempt failed; none after a success.
@@ -125,6 +128,7 @@ impl Attempts {
         self.under_way.clear();
         self.succeeded();
         self.full = None;
+        self.reserve_full = None;
     }
 }
 

@@ -8,10 +8,11 @@ use trunkline_wire::{
 };
 
 use super::{
-    local::{LocalPool, Waiter},
+    local::LocalPool,
     message::Message,
     readiness::Token,
     slot::{ClientState, ServerState},
+    waiting::Waiter,
     worker::{Again, Worker},
 };
 use crate::pool::Way;
@@ -71,7 +72,8 @@ impl Worker {
         }
         let most = self.settings.pool.max_waiting;
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
-        if pool.waiters.len() >= most {
+        let waiter = Waiter { client: client_index, since: self.now };
+        if !pool.waiters.push(waiter, most) {
             // Its statement is still in the buffer of the loop; it is refused when the client holds it itself.
             if let Some(client) = self.clients.get_mut(client_index) {
                 client.state = ClientState::Waiting;
@@ -82,7 +84,6 @@ impl Worker {
         let Some(client) = self.clients.get_mut(client_index) else { return };
         client.state = ClientState::Waiting;
         client.since = self.now;
-        pool.waiters.push_back(Waiter { client: client_index, since: self.now });
         let oldest = pool.waiters.front().map_or(0, |waiter| waiter.since);
         let holder = pool
             .family

@@ -2,18 +2,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{attempt::Attempts, report::PoolStats};
+use super::{attempt::Attempts, report::PoolStats, waiting::Waiting};
 use crate::{
     cluster::NodeId,
     pool::{Cap, Family},
 };
-
-/// A client that waits, and since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Waiter {
-    pub(super) client: usize,
-    pub(super) since: u64,
-}
 
 /// A loop's own part of a family's pool on the primary.
 #[derive(Debug)]
@@ -22,7 +15,7 @@ pub(super) struct LocalPool {
     /// Parked connections, the last used at the end.
     pub(super) idle: Vec<usize>,
     /// Clients that wait, in order of arrival.
-    pub(super) waiters: VecDeque<Waiter>,
+    pub(super) waiters: Waiting,
     /// Clients that wait for what a first server reports.
     pub(super) welcoming: VecDeque<usize>,
     /// Connections of this loop, whatever they are doing.
@@ -38,9 +31,9 @@ impl LocalPool {
     /// The empty pool of a family.
     pub(super) fn new(family: Arc<Family>) -> Self {
         Self {
+            waiters: Waiting::new(Arc::clone(&family.caps)),
             family,
             idle: Vec::new(),
-            waiters: VecDeque::new(),
             welcoming: VecDeque::new(),
             servers: 0,
             clients: 0,

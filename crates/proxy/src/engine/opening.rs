@@ -39,6 +39,7 @@ impl Worker {
             match Permit::take(&caps, &pool.family.tenants, self.now) {
                 Ok(permit) => {
                     pool.attempt.full = None;
+                    pool.attempt.reserve_full = None;
                     self.begin_opening(pool_index, node, permit);
                     self.withdraw_claim(pool_index);
                 }
@@ -98,9 +99,14 @@ impl Worker {
             return false;
         }
         let Some(caps) = self.shared.reserve_caps_of(&pool.family, node) else { return false };
-        let Ok(permit) = Permit::take_reserve(&caps, &pool.family.tenants, self.now) else {
-            return false;
+        let permit = match Permit::take_reserve(&caps, &pool.family.tenants, self.now) {
+            Ok(permit) => permit,
+            Err(cap) => {
+                pool.attempt.reserve_full = Some(cap);
+                return false;
+            }
         };
+        pool.attempt.reserve_full = None;
         self.begin_opening(pool_index, node, permit);
         true
     }

@@ -20,7 +20,7 @@ impl Worker {
         }
         let now = self.now;
         let later = |since: u64| since.saturating_add(now.saturating_sub(paused_since.max(since)));
-        for waiter in &mut pool.waiters {
+        for waiter in pool.waiters.iter_mut() {
             waiter.since = later(waiter.since);
         }
         pool.publish(self.index);
@@ -75,7 +75,6 @@ impl Worker {
     fn wait_error(&self, pool_index: usize) -> WaitError {
         let limit = self.settings.pool.wait_timeout;
         let Some(pool) = self.pools.get(pool_index) else { return WaitError::default() };
-        let policy = pool.family.policy.load();
         let (code, why) = match (&pool.attempt.failure, self.primary) {
             (_, None) => {
                 (SqlState::CANNOT_CONNECT_NOW, "no node is known to be the primary".to_owned())
@@ -87,10 +86,7 @@ impl Worker {
             (None, _) if pool.family.is_paused() => {
                 (SqlState::CANNOT_CONNECT_NOW, "the pool is paused".to_owned())
             }
-            _ => (
-                SqlState::TOO_MANY_CONNECTIONS,
-                format!("all {} server connections of the pool are in use", policy.size),
-            ),
+            (None, Some(node)) => (SqlState::TOO_MANY_CONNECTIONS, self.shortage(pool, node)),
         };
         WaitError {
             code,

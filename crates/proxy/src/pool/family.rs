@@ -26,6 +26,8 @@ pub(crate) struct PoolCaps {
     reserve: AtomicUsize,
     /// Clients that keep a connection of theirs between transactions.
     kept: AtomicUsize,
+    /// Clients that wait for a connection, at whichever loop.
+    waiting: AtomicUsize,
     /// Over all users of the database.
     pub(crate) database: Arc<Cap>,
     /// Over all databases of the user.
@@ -48,6 +50,7 @@ impl PoolCaps {
             size: AtomicUsize::new(policy.size),
             reserve: AtomicUsize::new(policy.reserve_size),
             kept: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             database,
             user,
         }
@@ -89,17 +92,32 @@ impl PoolCaps {
 
     /// Lets one more client keep a connection between transactions, if fewer than `limit` do.
     pub(crate) fn keep(&self, limit: usize) -> bool {
-        self.kept
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |kept| {
-                (kept < limit).then(|| kept.saturating_add(1))
-            })
-            .is_ok()
+        add_below(&self.kept, limit)
     }
 
     /// A client keeps its connection no longer.
     pub(crate) fn keep_no_longer(&self) {
         self.kept.fetch_sub(1, Ordering::AcqRel);
     }
+
+    /// Lets one more client wait for a connection, if fewer than `limit` do.
+    pub(crate) fn wait(&self, limit: usize) -> bool {
+        add_below(&self.waiting, limit)
+    }
+
+    /// So many clients wait no longer.
+    pub(crate) fn wait_no_longer(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::AcqRel);
+    }
+}
+
+/// Adds one if there are fewer than `limit`.
+fn add_below(count: &AtomicUsize, limit: usize) -> bool {
+    count
+        .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| {
+            (count < limit).then(|| count.saturating_add(1))
+        })
+        .is_ok()
 }
 
 /// Where the clients of a family live.

@@ -44,6 +44,7 @@ struct Inner {
     users: BTreeMap<Arc<str>, Arc<Cap>>,
     nodes: BTreeMap<NodeId, Arc<Cap>>,
     node_limits: BTreeMap<NodeId, usize>,
+    node_names: BTreeMap<NodeId, Arc<str>>,
     pauses: Pauses,
     /// Who has counters of his own.
     names: Names,
@@ -160,6 +161,16 @@ impl Registry {
     /// Whether clients of `database` are given no servers now.
     pub(crate) fn is_paused(&self, database: &str) -> bool {
         self.lock().pauses.holds(database)
+    }
+
+    /// The name of a node in the settings.
+    pub(crate) fn node_name(&self, node: NodeId) -> Option<Arc<str>> {
+        self.lock().node_names.get(&node).cloned()
+    }
+
+    /// Takes over the names of nodes. A number never gets another name.
+    pub(crate) fn name_nodes(&self, names: impl Iterator<Item = (NodeId, Arc<str>)>) {
+        self.lock().node_names.extend(names);
     }
 
     /// Takes over limits from the settings. `nodes` are the numbers of the settings' nodes; `is_removed` says which
