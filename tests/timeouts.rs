@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{DATABASE, Scene, backend, ensure, error_in, one, run, words};
 use trunkline_testkit::Result;
 use trunkline_testkit::link::Link;
-use trunkline_testkit::peer::{say, tags};
+use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::process::{Signal, signal};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 
@@ -55,7 +55,8 @@ async fn a_long_statement_is_cancelled_and_its_session_goes_on() -> Result<()> {
     let server = backend(&mut client).await?;
     for bytes in [say::query("SELECT pg_sleep(3600)"), say::extended("SELECT pg_sleep(3600)", &[])]
     {
-        error_in(&client.exchange(&bytes, 1).await?, "57014")?;
+        let error = error_in(&client.exchange(&bytes, 1).await?, "57014")?;
+        ensure(words(&error).contains("timeouts.query"), words(&error))?;
         run(&mut client, "ROLLBACK").await?;
         run(&mut client, "BEGIN").await?;
         assert_eq!(backend(&mut client).await?, server);
@@ -65,6 +66,65 @@ async fn a_long_statement_is_cancelled_and_its_session_goes_on() -> Result<()> {
         run(&mut client, "SELECT pg_sleep(0.4)").await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_on_a_silent_server_ends_with_its_client() -> Result<()> {
+    let cluster = common::shared().await?;
+    let link = Link::to(cluster.primary().address()).await?;
+    let scene = Scene::over(&link, cluster, "stranded", "[pool]\nsize = 1").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "BEGIN").await?;
+    let hasty = "[timeouts]\nquery = \"300ms\"\ncancel = \"400ms\"";
+    scene.reload(hasty, "timeouts.query").await?;
+    link.vanish().await?;
+    client.send(&say::query("SELECT 1")).await?;
+    let error = common::ended_with(&mut client, "57014").await?;
+    ensure(words(&error).contains("timeouts.query"), words(&error))?;
+    link.heal().await?;
+    scene.served_again().await
+}
+
+/// Waits until the client is closed because it was waited for in vain; what came before that, by tag.
+async fn waited_for_in_vain(client: &mut RawClient) -> Result<String> {
+    let said = client.expect_closed().await?;
+    error_in(&said, "25P03")?;
+    Ok(tags(&said))
+}
+
+#[tokio::test]
+async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
+    let config = "[pool]\nsize = 9\n[timeouts]\nidle_in_transaction = \"700ms\"";
+    let scene = Scene::calm("stopping", config).await?;
+    let messages = |sql: &str, last: &[u8]| {
+        let all =
+            [&say::parse("", sql, &[])[..], &say::bind("", "", &[]), &say::execute("", 0), last];
+        all.concat()
+    };
+    let mut clients = scene.crowd(4).await?;
+    let [flushed, unflushed, copying, slow] = &mut clients[..] else { unreachable!() };
+    run(copying, "CREATE TABLE fed (i int)").await?;
+    flushed.send(&messages("SELECT 1", &say::flush())).await?;
+    unflushed.send(&messages("SELECT 1", &[])).await?;
+    copying.send(&say::query("COPY fed FROM STDIN")).await?;
+    copying.read_until(b'G').await?;
+    // A statement that takes longer than clients may be idle is no idleness.
+    slow.send(&messages("SELECT pg_sleep(2)", &say::flush())).await?;
+    // Nor is a slow feed.
+    let mut feeding = scene.raw().await?;
+    feeding.send(&say::query("COPY fed FROM STDIN")).await?;
+    feeding.read_until(b'G').await?;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        feeding.send(&say::copy_data(b"1\n")).await?;
+    }
+    feeding.send(&say::copy_done()).await?;
+    assert_eq!(tags(&feeding.read_until(b'Z').await?), "CZ");
+    assert_eq!(waited_for_in_vain(flushed).await?, "12DCE");
+    assert_eq!(waited_for_in_vain(unflushed).await?, "12DCE");
+    assert_eq!(waited_for_in_vain(copying).await?, "E");
+    assert_eq!(waited_for_in_vain(slow).await?, "12DCE");
+    scene.in_state("idle in transaction", 0).await
 }
 
 #[tokio::test]
@@ -107,6 +167,41 @@ async fn a_wait_in_vain_is_told_with_pool_time_and_setting() -> Result<()> {
     }
     run(&mut holder, "COMMIT").await?;
     assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wait_in_vain_is_told_with_the_cap_that_is_full() -> Result<()> {
+    let address = common::shared().await?.primary().address();
+    let node = format!(
+        "[[node]]\nname = \"primary\"\nhost = \"{}\"\nport = {}\nmax_connections = 2",
+        address.ip(),
+        address.port()
+    );
+    for (number, (config, setting)) in [
+        ("[pool]\nsize = 2", "of the pool are in use (pool.size)"),
+        ("[users.full1]\npool_size = 2", "of the pool are in use (users.full1.pool_size)"),
+        ("[databases.postgres]\npool_size = 2", "of the pool are in use (databases.postgres.pool_size)"),
+        ("[databases.\"*\"]\nmax_connections = 2", "(databases.\"*\".max_connections)"),
+        ("[users.full4]\nmax_connections = 2", "of user \"full4\" are in use (users.full4.max_connections)"),
+        (node.as_str(), "to node \"primary\" are in use (node.primary.max_connections)"),
+        ("[pool]\nmax_connections = 2", "(pool.max_connections)"),
+        (
+            "[pool]\nsize = 1\nreserve_size = 2\nreserve_after = \"10ms\"\nmax_connections = 2",
+            "all 1 server connections of the pool are in use (pool.size); and all 2 server connections of all pools",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let scene = Scene::calm(&format!("full{number}"), config).await?;
+        let holders = scene.holders(2).await?;
+        scene.reload("[pool]\nwait_timeout = \"300ms\"", "pool.wait_timeout").await?;
+        let mut client = scene.raw().await?;
+        let told = words(&error_in(&client.query("SELECT 1").await?, "53300")?);
+        ensure(told.contains(setting) && told.contains("all 2 server"), told)?;
+        drop(holders);
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::{
     outgoing::Outgoing,
     pin::PinReason,
     queue::Kind,
-    report::{ERROR_WHOLE_MAX, error_code, is_fatal, write_error},
+    report::{ERROR_WHOLE_MAX, error_code, is_fatal, say_why, write_error},
     sequence,
     server::{Intake, ServerSession, TxStatus},
 };
@@ -233,6 +233,7 @@ impl ClientSession {
             return Reply::Next;
         }
         let retold = self.retold(server.owed.front(), body);
+        let retold = if server.timed_out { say_why(retold, body) } else { retold };
         match server.owed.front() {
             None => {
                 out.forward(range);

@@ -49,6 +49,29 @@ pub fn error_code(body: &[u8]) -> Option<SqlState> {
     SqlState::from_bytes(code)
 }
 
+/// The detail of the error of a statement that was cancelled because it has taken too long. PostgreSQL itself takes the
+/// cancel for the user's.
+const TIMED_OUT: &[u8] =
+    b"DThe pooler has canceled it because it ran for longer than timeouts.query allows.\0";
+
+/// The error, as it is told otherwise already or as it came, with the reason of the cancel if it is about that.
+#[cold]
+pub(crate) fn say_why(retold: Option<Vec<u8>>, body: &[u8]) -> Option<Vec<u8>> {
+    let told = retold.as_deref().unwrap_or(body);
+    if error_code(told) != Some(SqlState::QUERY_CANCELED) || !is_whole(told) {
+        return retold;
+    }
+    let mut out = Vec::with_capacity(told.len().saturating_add(TIMED_OUT.len()));
+    for (field, value) in Fields(told).filter(|(field, _)| *field != b'D') {
+        out.push(field);
+        out.extend_from_slice(value);
+        out.push(0);
+    }
+    out.extend_from_slice(TIMED_OUT);
+    out.push(0);
+    Some(out)
+}
+
 impl ClientSession {
     /// The error of the front entry as the client must be told it: with the client's own name where the server has
     /// quoted one of ours. Nothing if it can go on as it is.
@@ -113,6 +136,20 @@ mod tests {
         assert_eq!(error_code(&BODY[..15]), None);
         assert!(!is_fatal(BODY));
         assert!(is_fatal(b"SFATAL\0VFATAL\0C57P01\0"));
+    }
+
+    #[test]
+    fn a_cancel_for_want_of_time_is_told_as_one() {
+        let cancelled = b"SERROR\0VERROR\0C57014\0Mcanceling\0Dold\0Fpostgres.c\0\0";
+        let told = say_why(None, cancelled).expect("it is about the cancel");
+        let fields: Vec<_> = Fields(&told).collect();
+        assert!(is_whole(&told) && fields.len() == 6);
+        let detail = fields.last().expect("six of them");
+        assert!(detail.0 == b'D' && find(detail.1, b"timeouts.query").is_some());
+        // Another error is not.
+        assert_eq!(say_why(None, BODY), None);
+        assert_eq!(say_why(Some(BODY.to_vec()), cancelled), Some(BODY.to_vec()));
+        assert_eq!(say_why(None, &cancelled[..30]), None);
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct ServerSession {
     pub(crate) copying: bool,
     /// A query of ours has failed.
     pub(crate) ours_failed: bool,
+    /// What it is at was cancelled because it has taken too long.
+    pub(crate) timed_out: bool,
     /// Whether the client's statements are being forgotten.
     pub(crate) forgetting: Forgetting,
     /// Whose values its sequences have.
@@ -138,6 +140,7 @@ impl ServerSession {
             ending: false,
             copying: false,
             ours_failed: false,
+            timed_out: false,
             forgetting: Forgetting::No,
             sequences: SequenceState::default(),
             unsettled: false,
@@ -173,6 +176,16 @@ impl ServerSession {
     /// without a Sync must have been flushed for that; see [`flush`](Self::flush).
     pub fn will_answer(&self) -> bool {
         self.ending || (!self.owed.is_empty() && self.intake != Intake::CopyData)
+    }
+
+    /// Whether it will need something more from the client when it is done with what it was sent: COPY data, or a Sync.
+    pub fn awaits_client(&self) -> bool {
+        self.intake != Intake::Messages
+    }
+
+    /// What it is at is being cancelled because it has taken too long: the error that comes of it will say so.
+    pub fn time_out(&mut self) {
+        self.timed_out = true;
     }
 
     /// Whether it reads COPY data.
@@ -322,6 +335,7 @@ impl ServerSession {
     pub(crate) fn settle_down(&mut self) {
         self.forgetting = Forgetting::No;
         self.unsettled = false;
+        self.timed_out = false;
     }
 
     /// The server begins to read COPY data.

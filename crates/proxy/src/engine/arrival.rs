@@ -79,6 +79,7 @@ impl Worker {
                 protocol: login.protocol,
                 startup: login.startup,
                 connected_at: self.now,
+                answered_at: 0,
                 kept_since: 0,
                 places: (login.slot, member),
             }),

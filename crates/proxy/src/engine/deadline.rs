@@ -1,8 +1,16 @@
 //! What time does to clients.
 
-use trunkline_wire::SqlState;
+use std::time::Duration;
 
-use super::{lease::us, leaving::LINGER_US, slot::ClientState, worker::Worker};
+use trunkline_settings::Timeouts;
+use trunkline_wire::{SqlState, backend::Report};
+
+use super::{
+    lease::us,
+    leaving::LINGER_US,
+    slot::{Client, ClientState, Server},
+    worker::Worker,
+};
 
 /// How long a client that is being closed has to read what it was told.
 const FAREWELL_US: u64 = 5_000_000;
@@ -51,9 +59,6 @@ impl Worker {
     fn client_deadline(&self, index: usize) -> Option<(u64, Expiry)> {
         let client = self.clients.get(index)?;
         let limits = &self.settings.timeouts;
-        let after = |since: u64, limit: std::time::Duration, why| {
-            (!limit.is_zero() && since != 0).then(|| (since.saturating_add(us(limit)), why))
-        };
         let leaving = client.leaving.as_ref().filter(|leaving| leaving.is_limited());
         let linger =
             leaving.map(|leaving| (leaving.since.saturating_add(LINGER_US), Expiry::Linger));
@@ -62,30 +67,13 @@ impl Worker {
                 Some((client.since.saturating_add(FAREWELL_US), Expiry::Farewell))
             }
             ClientState::Idle => after(client.active_at, limits.client_idle, Expiry::Idle),
-            ClientState::Leased(_) => {
-                let since = if client.query_since == 0 {
-                    0
-                } else {
-                    client.query_since.max(client.cancelled_at)
-                };
-                let running = after(since, limits.query, Expiry::Query);
+            ClientState::Leased(server) => {
+                let server = self.servers.get(server)?;
                 let whole =
                     after(client.transaction_since, limits.transaction, Expiry::Transaction);
-                let idle = if client.query_since == 0 {
-                    let in_transaction = after(
-                        client.active_at,
-                        limits.idle_in_transaction,
-                        Expiry::IdleInTransaction,
-                    );
-                    if client.transaction_since == 0 {
-                        after(client.active_at, limits.client_idle, Expiry::Idle)
-                    } else {
-                        in_transaction
-                    }
-                } else {
-                    None
-                };
-                [running, whole, idle, linger].into_iter().flatten().min_by_key(|(due, _)| *due)
+                let own =
+                    [query_deadline(client, server, limits), idle_deadline(client, server, limits)];
+                own.into_iter().chain([whole, linger]).flatten().min_by_key(|(due, _)| *due)
             }
             // The queue's own deadline is looked after with the pool.
             ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => linger,
@@ -93,6 +81,9 @@ impl Worker {
     }
 
     fn client_expired(&mut self, index: usize, why: Expiry) {
+        if why == Expiry::IdleInTransaction && self.asks_to_go_on(index) {
+            return;
+        }
         if let Some(pool) = self
             .clients
             .get(index)
@@ -119,11 +110,11 @@ impl Worker {
                 "terminating connection due to idle-in-transaction timeout (timeouts.idle_in_transaction)",
             ),
             Expiry::Query => {
-                if let Some(client) = self.clients.get_mut(index) {
-                    client.cancelled_at = self.now;
-                }
-                self.cancel_statement(index, None);
-                self.arm_client(index);
+                self.cancel_late_statement(index);
+                return;
+            }
+            Expiry::Uncancelled => {
+                self.leave_to_its_statement(index);
                 return;
             }
             Expiry::Transaction => (
@@ -132,6 +123,105 @@ impl Worker {
             ),
         };
         self.fatal(index, code, message);
+    }
+
+    /// A statement has run for longer than it may.
+    fn cancel_late_statement(&mut self, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        client.cancelled_at = self.now;
+        let peer = client.rare.peer;
+        if let ClientState::Leased(server) = client.state
+            && let Some(server) = self.servers.get_mut(server)
+        {
+            server.session.time_out();
+            if self.settings.log.pooler_errors {
+                tracing::warn!(
+                    client = %peer, server_pid = server.about.pid,
+                    "cancelling a statement that runs for longer than timeouts.query allows"
+                );
+            }
+        }
+        self.cancel_statement(index, None);
+        self.arm_client(index);
+    }
+
+    /// A statement goes on, or its server says nothing any more, although it was cancelled: the client is let go, and
+    /// the server is of no use.
+    fn leave_to_its_statement(&mut self, index: usize) {
+        let limits = &self.settings.timeouts;
+        let detail = format!(
+            "It was cancelled when it had run for {:?} (timeouts.query), and had not ended {:?} later (timeouts.cancel).",
+            limits.query, limits.cancel
+        );
+        if let Some(ClientState::Leased(server)) =
+            self.clients.get(index).map(|client| client.state)
+            && let Some(server) = self.servers.get_mut(server)
+        {
+            server.about.silent = true;
+            self.shared.suspect(server.about.node);
+        }
+        let message = "terminating connection because its statement cannot be canceled";
+        let report = Report::fatal(SqlState::QUERY_CANCELED, message).with_detail(&detail);
+        self.fatal_report(index, &report);
+    }
+
+    /// Whether a client that has sent nothing for long is not the one who is waited for: its server has not taken what
+    /// it sent, or is not done with it. It may have done it without saying so, because that was not asked for: then it
+    /// is asked for, and the client has the time once more.
+    fn asks_to_go_on(&mut self, index: usize) -> bool {
+        let Some(client) = self.clients.get_mut(index) else { return false };
+        let ClientState::Leased(server) = client.state else { return false };
+        let Some(server) = self.servers.get(server) else { return false };
+        if client.query_since == 0 || (!server.session.will_answer() && server.link.backlog() == 0)
+        {
+            return false;
+        }
+        client.rare.answered_at = self.now;
+        self.flush_server(index);
+        self.arm_client(index);
+        true
+    }
+
+    /// A server has said something, but is not ready: from now on the client may be the one who is waited for.
+    #[inline]
+    pub(super) fn answered_in_part(&mut self, index: usize) {
+        if !self.times.untimed
+            && let Some(client) = self.clients.get_mut(index)
+        {
+            client.rare.answered_at = self.now;
+            self.arm_client(index);
+        }
+    }
+}
+
+/// When this much time has passed since then; never if there is no limit, or nothing is under way.
+fn after(since: u64, limit: Duration, why: Expiry) -> Option<(u64, Expiry)> {
+    (!limit.is_zero() && since != 0).then(|| (since.saturating_add(us(limit)), why))
+}
+
+/// When the statement that runs is cancelled, or has been for too long.
+fn query_deadline(client: &Client, server: &Server, limits: &Timeouts) -> Option<(u64, Expiry)> {
+    if limits.query.is_zero() || server.session.owed_len() == 0 {
+        // Nothing runs any more, although the client has not sent its Sync yet.
+        None
+    } else if client.cancelled_at == 0 {
+        after(client.query_since, limits.query, Expiry::Query)
+    } else {
+        after(client.cancelled_at, limits.cancel, Expiry::Uncancelled)
+    }
+}
+
+/// When a client that is waited for has been silent for too long.
+fn idle_deadline(client: &Client, server: &Server, limits: &Timeouts) -> Option<(u64, Expiry)> {
+    let (since, limit) = (client.active_at, limits.idle_in_transaction);
+    if client.query_since != 0 {
+        let answered = client.rare.answered_at;
+        let waited_for = server.session.awaits_client();
+        waited_for.then(|| after(since.max(answered), limit, Expiry::IdleInTransaction)).flatten()
+    } else if client.transaction_since != 0 {
+        after(since, limit, Expiry::IdleInTransaction)
+    } else {
+        after(since, limits.client_idle, Expiry::Idle)
     }
 }
 
@@ -143,5 +233,7 @@ enum Expiry {
     Idle,
     IdleInTransaction,
     Query,
+    /// A statement goes on although it was cancelled.
+    Uncancelled,
     Transaction,
 }

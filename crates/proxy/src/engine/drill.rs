@@ -3,6 +3,7 @@
 
 mod fairness;
 mod faults;
+mod limits;
 mod opener;
 mod opening;
 mod outage;

@@ -31,6 +31,11 @@ impl Worker {
                     self.wished(pool, by);
                 }
             }
+            Message::Doubt(family) => {
+                if let Some(pool) = self.by_family.get(&family).copied() {
+                    self.doubt(pool);
+                }
+            }
             Message::Evict(cap) => {
                 self.press();
                 self.evict(&cap, usize::MAX);

@@ -129,7 +129,7 @@ impl Worker {
     }
 
     /// Asks the client's server for the replies that it would hold back until a Sync.
-    fn flush_server(&mut self, index: usize) {
+    pub(super) fn flush_server(&mut self, index: usize) {
         let Some(ClientState::Leased(index)) = self.clients.get(index).map(|client| client.state)
         else {
             return;

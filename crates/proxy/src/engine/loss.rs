@@ -1,8 +1,10 @@
 //! Servers that are lost, and what the clients they served are told.
 
+use trunkline_session::Purpose;
 use trunkline_wire::backend::Report;
 
 use super::{
+    message::Message,
     slot::{ClientState, ServerState},
     traffic::loss,
     worker::Worker,
@@ -40,6 +42,35 @@ impl Worker {
             self.retire(index);
         }
         self.serve_queue(pool_index);
+    }
+
+    /// A server has not answered, or not closed the connection, in time.
+    pub(super) fn give_up(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        if server.state == ServerState::Housekeeping {
+            server.about.silent = true;
+            let pool_index = server.pool;
+            self.doubt(pool_index);
+            if let Some(pool) = self.pools.get(pool_index)
+                && pool.family.is_spread()
+            {
+                let family = pool.family.id;
+                self.shared.send_others(self.index, || Message::Doubt(family));
+            }
+        }
+        let why = "a query of the pooler was not answered within pool.server_check_timeout";
+        self.drop_server(index, why);
+    }
+
+    /// A parked server of the pool did not answer: what has cut it off may have cut off the others. They are asked
+    /// before they are used, however short a time ago they were.
+    pub(super) fn doubt(&mut self, pool_index: usize) {
+        let Some(pool) = self.pools.get_mut(pool_index) else { return };
+        let idle = std::mem::take(&mut pool.idle);
+        pool.publish(self.index);
+        for index in idle {
+            self.housekeep(index, Purpose::Check, b"");
+        }
     }
 
     /// The client's server is lost: it is told, unless it has a part of a message.

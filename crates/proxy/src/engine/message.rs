@@ -24,6 +24,8 @@ pub(crate) enum Message {
     Moved(Moving),
     /// Another loop has waiters of this family and none idle.
     Wanted { family: FamilyId, by: usize },
+    /// A server of this family did not answer when it was asked for a sign of life.
+    Doubt(FamilyId),
     /// A pool at a full cap needs a place that a connection of another pool holds: an idle one, or one that comes back.
     Evict(Arc<Cap>),
     /// A place was given back under a cap that a pool of the loop has found full.

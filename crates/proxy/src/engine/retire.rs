@@ -14,6 +14,10 @@ use crate::pool::{Loops, Permit};
 /// more.
 pub(super) const RETIRING_US: u64 = 10_000_000;
 
+/// The same for a server that has not answered in time: nothing is to be expected of it any more. One that was only slow
+/// has ended by then, so that there are not more backends than the caps allow.
+pub(super) const SILENT_US: u64 = 1_000_000;
+
 impl Worker {
     /// Says goodbye to a server that nobody uses. What it still sends is dropped.
     pub(super) fn retire(&mut self, index: usize) {

@@ -50,6 +50,7 @@ impl Worker {
             node,
             endpoint: new.endpoint.clone(),
             encrypted: new.tls.is_some(),
+            silent: false,
             pid: new.pid,
             cancel_key: new.cancel_key.clone(),
             generation,

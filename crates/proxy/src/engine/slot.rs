@@ -107,6 +107,8 @@ pub(crate) struct ClientRare {
     pub(crate) protocol: ProtocolVersion,
     pub(crate) startup: StartupParams,
     pub(crate) connected_at: u64,
+    /// When its server last said something without being ready. Followed while a limit of time is set for clients.
+    pub(crate) answered_at: u64,
     /// Since when it keeps its server between transactions, if it does.
     pub(crate) kept_since: u64,
     /// Its places among all clients and in its family.
@@ -173,6 +175,8 @@ pub(crate) struct ServerAbout {
     /// Where it leads; cancel requests go there.
     pub(crate) endpoint: Endpoint,
     pub(crate) encrypted: bool,
+    /// It has not answered in time what it must answer: when it is told to go, it is hardly waited for.
+    pub(crate) silent: bool,
     pub(crate) pid: i32,
     pub(crate) cancel_key: Box<[u8]>,
     pub(crate) generation: u64,

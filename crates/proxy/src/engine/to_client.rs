@@ -137,8 +137,11 @@ impl Worker {
             self.mark_amid(index, true);
             self.after_ready(client, index);
             self.mark_amid(index, false);
-        } else if outcome.unblocked {
-            self.again.push_back(Again::Client(client));
+        } else {
+            if outcome.unblocked {
+                self.again.push_back(Again::Client(client));
+            }
+            self.answered_in_part(client);
         }
         if outcome.leaves {
             self.leave_if_answered(client);

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{lease::us, message::Message, retire::RETIRING_US, slot::ServerState, worker::Worker};
+use super::{
+    lease::us,
+    message::Message,
+    retire::{RETIRING_US, SILENT_US},
+    slot::ServerState,
+    worker::Worker,
+};
 
 /// How long connections that come back are asked whether they must give up their places, after the last reason for it;
 /// longer than the time between two looks after the pools.
@@ -99,6 +105,7 @@ impl Worker {
             .filter(|(_, server)| {
                 let limit = match server.state {
                     ServerState::Housekeeping => limit,
+                    ServerState::Retiring if server.about.silent => SILENT_US,
                     ServerState::Retiring => RETIRING_US,
                     _ => return false,
                 };
@@ -107,12 +114,7 @@ impl Worker {
             .map(|(index, _)| index)
             .collect();
         for index in late {
-            self.guard_server(index, |worker| {
-                worker.drop_server(
-                    index,
-                    "a query of the pooler was not answered within pool.server_check_timeout",
-                );
-            });
+            self.guard_server(index, |worker| worker.give_up(index));
         }
     }
 }

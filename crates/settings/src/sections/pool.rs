@@ -37,7 +37,7 @@ group! {
         /// Sets of startup parameters (other than `application_name` and the encoding UTF8) that get server
         /// connections of their own within a pool; beyond, the least used set is retired.
         pub max_startup_variants: usize = 8 => Kind::count(1, 1000), Live, "32";
-        /// Clients that may wait for a connection of one pool; the next one is refused with SQLSTATE 53300.
+        /// Clients that may wait for a connection of one pool, at all worker threads together; the next one is refused with SQLSTATE 53300.
         pub max_waiting: usize = 10_000 => Kind::count(1, MOST), Live, "500";
         /// How long a client waits for a server connection, then it is refused with SQLSTATE 53300. 0s: for ever.
         pub wait_timeout: Duration = Duration::from_secs(15) => Kind::span(), Live, "\"30s\"";
@@ -51,7 +51,8 @@ group! {
         /// A server connection that has been idle for longer is asked for a sign of life before it is used.
         /// 0s: never asked.
         pub server_check: Duration = Duration::from_secs(30) => Kind::span(), Live, "\"10s\"";
-        /// How long that sign of life may take; then the connection is closed and another one taken.
+        /// How long that sign of life may take; then the connection is closed and another one taken, and the pool's
+        /// other idle connections are asked before they are used.
         pub server_check_timeout: Duration = Duration::from_secs(2)
             => Kind::span_from(Duration::from_millis(10)), Live, "\"500ms\"";
         /// How long connecting and logging in to a server may take.
