@@ -10,7 +10,7 @@ use trunkline_settings::Settings;
 use trunkline_wire::startup::ProtocolVersion;
 
 use crate::{
-    backend::{self, CancelTarget, KeyRing, NodeAddress, OpenTarget},
+    backend::{self, CancelTarget, KeyRing, Names, NodeAddress, OpenTarget},
     cluster::NodeId,
     engine::{CancelAt, Cancelling, GiveUp, Opener, Opening},
     frontend::StartupParams,
@@ -113,6 +113,7 @@ impl ColdOpener {
         let policy = family.policy.load();
         Ok(OpenTarget {
             address: entry.address.clone(),
+            names: Names::default(),
             database: policy.server_database.as_str().into(),
             user: policy.server_user.as_str().into(),
             secret: policy.server_secret.clone(),

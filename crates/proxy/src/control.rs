@@ -4,6 +4,7 @@
 mod auth_query;
 mod connection;
 mod overseer;
+mod place;
 mod pool;
 mod probe;
 mod target;

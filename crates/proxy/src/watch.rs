@@ -95,6 +95,11 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                     probing = start_probes(&in_force, &observer.ring, &overseer.events);
                 }
             }
+            Some(node) = probing.moved() => {
+                move_on(&observer.shared, node);
+                let (query, pools) = look_ups(&in_force, &observer.ring);
+                passwords.reload(query, pools, in_force.settings.pool.connect_timeout);
+            }
             Some(node) = observer.suspects.recv() => probing.at_once(node),
             Some(node) = overseer.recovered.recv() => {
                 observer.shared.send_all(|| Message::Recovered(node));
@@ -111,6 +116,14 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
             }
         }
     }
+}
+
+/// The name of a node means another machine now, by which it is judged: connections to the one before are used no more.
+pub(crate) fn move_on(shared: &Shared, node: NodeId) {
+    for family in shared.registry.families() {
+        family.renew(node);
+    }
+    shared.send_all(|| Message::Recheck);
 }
 
 fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Traffic) {

@@ -3,22 +3,25 @@
 
 mod login_support;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use login_support::parlour::{Parlour, answer, complaint};
 use login_support::{password, target};
 use tokio::time::timeout;
 use trunkline_cluster::{NodeId, Policy, State, Verdict};
-use trunkline_proxy::backend::{OpenTarget, open};
+use trunkline_proxy::backend::{Names, OpenTarget, open};
 use trunkline_proxy::control::{
     AuthQuery, ControlConnection, ControlError, ControlPool, Overseer, ProbeTarget, Probing,
     oversee, probe,
 };
-use trunkline_settings::{ServerSecret, Settings};
+use trunkline_settings::{Host, ServerSecret, Settings};
 use trunkline_testkit::cluster::SUPERUSER_PASSWORD;
-use trunkline_testkit::wait::PATIENCE;
-use trunkline_testkit::{Cluster, Node};
+use trunkline_testkit::link::Link;
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Cluster, Error, Node};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -87,6 +90,68 @@ async fn one_lost_probe_connection_is_no_failure_and_a_frozen_server_is() {
     expect(&mut overseer, &Verdict::Primary(NodeId(0))).await;
 }
 
+/// What a name service answers, which can be changed; how often it was asked.
+#[derive(Debug, Clone)]
+struct Service {
+    answer: Arc<Mutex<Option<SocketAddr>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Service {
+    fn names(&self) -> Names {
+        let service = self.clone();
+        Names::by(move |name, _| {
+            assert_eq!(name, "db.example");
+            service.asked.fetch_add(1, Ordering::Relaxed);
+            let answer = *service.answer.lock().unwrap();
+            Box::pin(async move {
+                match answer {
+                    Some(address) => Ok(vec![address]),
+                    None => std::future::pending().await,
+                }
+            })
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_comes_to_mean_another_machine_is_followed() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let address = cluster.primary().address();
+    let (first, second) = (Link::to(address).await.unwrap(), Link::to(address).await.unwrap());
+    let answer = Arc::new(Mutex::new(Some(first.address())));
+    let service = Service { answer, asked: Arc::default() };
+    let mut target = boss(cluster.primary());
+    target.address.host = Host::parse("db.example").unwrap();
+    target.names = service.names();
+    let node = NodeId(7);
+    let policy = Policy { down_failures: 3, down_after: Duration::from_millis(300) };
+    let mut overseer = oversee(State::new(policy, [node]));
+    let limit = Duration::from_secs(2);
+    let targets = vec![ProbeTarget { node, target }];
+    let mut probing = probe(targets, INTERVAL, limit, &overseer.events);
+    expect(&mut overseer, &Verdict::Primary(node)).await;
+    // The same answer again and again is no news.
+    assert!(timeout(INTERVAL * 5, probing.moved()).await.is_err());
+    assert!(service.asked.load(Ordering::Relaxed) > 2, "the name was not looked up again");
+    *service.answer.lock().unwrap() = Some(second.address());
+    assert_eq!(timeout(PATIENCE, probing.moved()).await.unwrap(), Some(node));
+    wait_for("the probe has left the first address", PATIENCE, async || {
+        let open = (first.open_connections(), second.open_connections());
+        if open == (0, 1) { Ok(()) } else { Err(Error::msg(format!("{open:?}"))) }
+    })
+    .await
+    .unwrap();
+    // A service that does not answer disturbs nothing, and is not asked once more meanwhile.
+    *service.answer.lock().unwrap() = None;
+    tokio::time::sleep(INTERVAL * 3).await;
+    let asked = service.asked.load(Ordering::Relaxed);
+    overseer.view.mark_unchanged();
+    assert!(timeout(INTERVAL * 5, probing.moved()).await.is_err());
+    assert_eq!(service.asked.load(Ordering::Relaxed), asked);
+    assert!(!overseer.view.has_changed().unwrap() && second.open_connections() == 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_control_connection_answers_until_it_is_spoilt() {
     let cluster = Cluster::builder().start().await.unwrap();
@@ -118,7 +183,7 @@ async fn a_control_connection_answers_until_it_is_spoilt() {
     let pid = first.query("SELECT pg_backend_pid()", limit).await.unwrap();
     drop(first);
     cluster.primary().cut_connections().await.unwrap();
-    trunkline_testkit::wait_for("the pool notices", PATIENCE, async || {
+    wait_for("the pool notices", PATIENCE, async || {
         let mut again = pool.get().await?;
         let now = again.query("SELECT pg_backend_pid()", limit).await?;
         if now == pid { Err(std::io::Error::other("the same connection").into()) } else { Ok(()) }

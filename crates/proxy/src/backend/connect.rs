@@ -14,6 +14,7 @@ use trunkline_wire::startup::{ProtocolVersion, ssl_request};
 use super::KeyRing;
 use super::dial::{Endpoint, NodeAddress, dial, io_failed, resolve};
 use super::login::login;
+use super::names::Names;
 use super::verdict::refuse;
 use crate::frontend::StartupParams;
 use crate::handover::{Away, NewServer, OpenError};
@@ -25,6 +26,8 @@ use crate::tls::{ALPN, ServerSide};
 pub struct OpenTarget {
     /// The node.
     pub address: NodeAddress,
+    /// Who knows what its name means.
+    pub names: Names,
     /// The database's name on the server.
     pub database: Arc<str>,
     /// The role on the server.
@@ -61,7 +64,8 @@ impl fmt::Debug for OpenTarget {
 pub async fn open(target: &OpenTarget) -> Result<NewServer, OpenError> {
     let start = Instant::now();
     let deadline = start.checked_add(target.connect_timeout).unwrap_or(start);
-    let endpoints = resolve(&target.address, deadline).await.map_err(OpenError::Away)?;
+    let endpoints =
+        resolve(&target.address, &target.names, deadline).await.map_err(OpenError::Away)?;
     let mut failure = Away::Timeout { address: target.address.to_string() };
     let mut left = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
     for endpoint in &endpoints {

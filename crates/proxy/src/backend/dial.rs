@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use trunkline_settings::Host;
 
+use super::names::Names;
 use crate::handover::Away;
 use crate::net::{AsyncSocket, TcpOptions};
 
@@ -26,6 +27,11 @@ pub struct NodeAddress {
 }
 
 impl NodeAddress {
+    /// Whether it is a name, which may come to mean another address.
+    pub fn is_name(&self) -> bool {
+        matches!(self.host, Host::Name(_))
+    }
+
     /// The path of the Unix socket, if it is one.
     pub fn socket_path(&self) -> Option<PathBuf> {
         Some(self.host.socket()?.join(format!(".s.PGSQL.{}", self.port)))
@@ -60,25 +66,18 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Every place the node can be reached at. Names are looked up each time: after a failover a name may mean
-/// another server.
+/// Every place the node can be reached at, by this time. Names are looked up each time: after a failover a name may
+/// mean another server.
 pub(super) async fn resolve(
     address: &NodeAddress,
+    names: &Names,
     deadline: Instant,
 ) -> Result<Vec<Endpoint>, Away> {
-    if let Some(path) = address.socket_path() {
-        return Ok(vec![Endpoint::Unix(path)]);
-    }
-    let name = match &address.host {
-        Host::Address(ip) => return Ok(vec![Endpoint::Tcp(SocketAddr::new(*ip, address.port))]),
-        host => host.to_string(),
+    let found = match timeout_at(deadline, addresses(address, names)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return Err(io_failed(address, &error)),
+        Err(_) => return Err(Away::Timeout { address: address.to_string() }),
     };
-    let found =
-        match timeout_at(deadline, tokio::net::lookup_host((name.as_str(), address.port))).await {
-            Ok(Ok(found)) => found.take(MAX_ADDRESSES).map(Endpoint::Tcp).collect::<Vec<_>>(),
-            Ok(Err(error)) => return Err(io_failed(address, &error)),
-            Err(_) => return Err(Away::Timeout { address: address.to_string() }),
-        };
     if found.is_empty() {
         return Err(Away::Io {
             address: address.to_string(),
@@ -86,6 +85,19 @@ pub(super) async fn resolve(
         });
     }
     Ok(found)
+}
+
+/// The same, however long it takes; none if the name has no address.
+pub(crate) async fn addresses(address: &NodeAddress, names: &Names) -> io::Result<Vec<Endpoint>> {
+    if let Some(path) = address.socket_path() {
+        return Ok(vec![Endpoint::Unix(path)]);
+    }
+    let name = match &address.host {
+        Host::Address(ip) => return Ok(vec![Endpoint::Tcp(SocketAddr::new(*ip, address.port))]),
+        host => host.to_string(),
+    };
+    let found = names.look(name, address.port).await?;
+    Ok(found.into_iter().take(MAX_ADDRESSES).map(Endpoint::Tcp).collect())
 }
 
 /// Connects a socket.

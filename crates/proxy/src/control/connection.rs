@@ -9,7 +9,7 @@ use trunkline_wire::SqlState;
 use trunkline_wire::backend::{DataRow, Fields, ReadyForQuery, status, tag};
 use trunkline_wire::frontend::{bind, execute, parse, query, sync};
 
-use crate::backend::{OpenTarget, open};
+use crate::backend::{Endpoint, OpenTarget, open};
 use crate::handover::{ErrorReport, OpenError};
 use crate::net::{AsyncSocket, Channel};
 
@@ -52,6 +52,7 @@ pub struct ControlConnection {
     /// The last question was answered to the end, outside a transaction. Anything else, a timeout or a
     /// cancelled call among them, makes the connection useless.
     clean: bool,
+    endpoint: Endpoint,
 }
 
 impl ControlConnection {
@@ -64,7 +65,16 @@ impl ControlConnection {
                 reason: error.to_string(),
             })
         })?;
-        Ok(Self { channel: Channel::resume(socket, server.tls, server.early), clean: true })
+        Ok(Self {
+            channel: Channel::resume(socket, server.tls, server.early),
+            clean: true,
+            endpoint: server.endpoint,
+        })
+    }
+
+    /// Where it leads.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Runs statements without parameters; the rows of all of them.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use trunkline_cluster::{Event, Failure, NodeId, Observation, Role};
 
 use super::connection::{ControlConnection, ControlError, Row};
+use super::place::Place;
 use crate::backend::OpenTarget;
 use crate::handover::{Away, OpenError};
 
@@ -39,9 +40,15 @@ pub struct ProbeTarget {
     pub target: OpenTarget,
 }
 
+/// Nodes that have moved and are not told of yet; the probes wait for room.
+const MOVED_MAX: usize = 16;
+
 /// The running probes. Dropped, they end.
 #[derive(Debug)]
-pub struct Probing(Vec<Watched>);
+pub struct Probing {
+    watched: Vec<Watched>,
+    moved: mpsc::Receiver<NodeId>,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -51,34 +58,42 @@ struct Watched {
 }
 
 /// Begins to probe: each node at once and then every `interval`, each probe at most `limit` long. What comes
-/// of it goes to `events`.
+/// of it goes to `events`. What the name of a node means is looked up as often.
 pub fn probe(
     targets: Vec<ProbeTarget>,
     interval: Duration,
     limit: Duration,
     events: &mpsc::Sender<Event>,
 ) -> Probing {
+    let (tell, moved) = mpsc::channel(MOVED_MAX);
     let watch = |target: ProbeTarget| {
         let node = target.node;
         let at_once = Arc::new(Notify::new());
-        let prober = Prober { target, limit, kept: None };
+        let place = Place::new(interval);
+        let prober = Prober { target, limit, kept: None, place, moved: tell.clone() };
         let task = prober.run(interval, Arc::clone(&at_once), events.clone());
         Watched { node, at_once, task: tokio::spawn(task) }
     };
-    Probing(targets.into_iter().map(watch).collect())
+    Probing { watched: targets.into_iter().map(watch).collect(), moved }
 }
 
 impl Probing {
     /// Asks for a probe of the node now, for instance because a client's connection to it broke.
     pub fn at_once(&self, node: NodeId) {
-        if let Some(watched) = self.0.iter().find(|watched| watched.node == node) {
+        if let Some(watched) = self.watched.iter().find(|watched| watched.node == node) {
             watched.at_once.notify_one();
         }
     }
 
+    /// The next node whose probes lead to another address than before: its name has come to mean another machine. None
+    /// when no probe runs any more.
+    pub async fn moved(&mut self) -> Option<NodeId> {
+        self.moved.recv().await
+    }
+
     /// Asks for a probe of every node now.
     pub fn all_at_once(&self) {
-        for watched in &self.0 {
+        for watched in &self.watched {
             watched.at_once.notify_one();
         }
     }
@@ -86,7 +101,7 @@ impl Probing {
 
 impl Drop for Probing {
     fn drop(&mut self) {
-        for watched in &self.0 {
+        for watched in &self.watched {
             watched.task.abort();
         }
     }
@@ -96,6 +111,8 @@ struct Prober {
     target: ProbeTarget,
     limit: Duration,
     kept: Option<ControlConnection>,
+    place: Place,
+    moved: mpsc::Sender<NodeId>,
 }
 
 impl Prober {
@@ -127,6 +144,9 @@ impl Prober {
     }
 
     async fn ask(&mut self, deadline: Instant) -> Result<Observation, Failure> {
+        if self.place.is_lost(&self.target.target).await {
+            self.kept = None;
+        }
         if let Some(mut kept) = self.kept.take() {
             match kept.query(QUESTION, deadline.saturating_duration_since(Instant::now())).await {
                 Ok(rows) => {
@@ -143,6 +163,14 @@ impl Prober {
         let mut fresh = ControlConnection::connect(&self.target.target)
             .await
             .map_err(|error| self.why(&error))?;
+        if self.place.reached(fresh.endpoint()) {
+            tracing::warn!(
+                node = %self.target.target.address, address = %fresh.endpoint(),
+                "the node is reached at another address now"
+            );
+            // An error means that the watch ends.
+            self.moved.send(self.target.node).await.ok();
+        }
         match fresh.query(QUESTION, deadline.saturating_duration_since(Instant::now())).await {
             Ok(rows) => {
                 self.kept = Some(fresh);

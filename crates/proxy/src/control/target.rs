@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trunkline_settings::{Node, ServerSecret, Settings};
 use trunkline_wire::startup::ProtocolVersion;
 
-use crate::backend::{KeyRing, NodeAddress, OpenTarget};
+use crate::backend::{KeyRing, Names, NodeAddress, OpenTarget};
 use crate::frontend::StartupParams;
 use crate::net::TcpOptions;
 use crate::tls::ServerSide;
@@ -38,6 +38,7 @@ pub fn control_target(
     };
     OpenTarget {
         address: NodeAddress { host: node.host.clone(), port: node.port },
+        names: Names::default(),
         database: cluster.database.as_str().into(),
         user: cluster.user.as_str().into(),
         secret,

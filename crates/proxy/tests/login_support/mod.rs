@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use trunkline_proxy::backend::{KeyRing, NodeAddress, OpenTarget};
+use trunkline_proxy::backend::{KeyRing, Names, NodeAddress, OpenTarget};
 use trunkline_proxy::net::TcpOptions;
 use trunkline_proxy::tls::ServerSide;
 use trunkline_settings::{CaSource, Host, PemFile, Secret, ServerSecret, ServerTls, ServerTlsMode};
@@ -80,6 +80,7 @@ pub fn tls(mode: ServerTlsMode, authority: Option<&Authority>) -> ServerTls {
 pub fn target(port: u16, user: &str, secret: ServerSecret) -> OpenTarget {
     OpenTarget {
         address: NodeAddress { host: Host::parse("127.0.0.1").unwrap(), port },
+        names: Names::default(),
         database: Arc::from("postgres"),
         user: Arc::from(user),
         secret,

@@ -15,7 +15,8 @@ group! {
     pub struct Node in "node" {
         /// Its name in logs, metrics and commands, of letters, digits and `._:/-`. Empty: its address with port.
         pub name: String = String::new() => Kind::Text, Live, "\"pg1\"";
-        /// Host name, IP address, or the directory of its Unix socket.
+        /// Host name, IP address, or the directory of its Unix socket. A name is looked up for each connection, and with
+        /// each probe: when it means another address, server connections to the old one are closed as they come back.
         pub host: Host = Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)) => Kind::Text, NewConnections, "\"10.0.0.11\"";
         /// Its port.
         pub port: u16 = 5432 => Kind::count(1, 65_535), NewConnections, "5433";

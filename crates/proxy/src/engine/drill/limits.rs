@@ -6,6 +6,7 @@ use trunkline_settings::Settings;
 use trunkline_wire::backend::Fields;
 
 use super::{Drill, pass};
+use crate::{cluster::NodeId, watch::move_on};
 
 /// More than the time between two looks after pools.
 const LOOK: Duration = Duration::from_millis(25);
@@ -228,4 +229,26 @@ async fn as_many_wait_as_may_over_all_loops_together() {
     drill.ask(guests[5], "SELECT 1");
     drill.settle();
     assert_eq!(drill.told(guests[5]), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_node_is_another_machine_the_connections_to_the_old_one_are_used_no_more() {
+    let mut drill = Drill::new(1, settings(2));
+    let clients = holders(&mut drill, &[0, 0]);
+    commit(&mut drill, clients[0], 0);
+    move_on(&drill.shared, NodeId(0));
+    drill.settle();
+    drill.asked(0);
+    assert!(drill.servers[0].closed, "the parked connection is kept");
+    // The transaction that is open ends where it began.
+    commit(&mut drill, clients[1], 1);
+    drill.asked(1);
+    assert!(drill.servers[1].closed, "the connection that came back is kept");
+    for server in &drill.servers {
+        server.stream.shutdown(Shutdown::Both).expect("a socket");
+    }
+    drill.settle();
+    drill.ask(clients[0], "SELECT 1");
+    drill.settle();
+    assert_eq!(drill.asked(2), ["SELECT 1"]);
 }
