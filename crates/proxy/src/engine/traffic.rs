@@ -31,9 +31,12 @@ impl Worker {
         if self.primary != traffic.primary {
             self.primary = traffic.primary;
             self.without_primary = if traffic.primary.is_none() { self.now } else { 0 };
-            for (_, pool) in &mut self.pools {
-                pool.withdraw_claim();
-                pool.attempt.begin_anew();
+            let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
+            for index in pools {
+                self.withdraw_claim(index);
+                if let Some(pool) = self.pools.get_mut(index) {
+                    pool.attempt.begin_anew();
+                }
             }
         }
         for index in self.servers_that(|server| !traffic.may_go_on(server.about.node)) {
