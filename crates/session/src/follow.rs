@@ -79,8 +79,8 @@ impl ClientSession {
             Change::DiscardAll => {
                 server.base_lost |= !self.settings.base().is_empty();
                 self.settings.discard_all();
-                self.forget_statements(server);
                 self.pins.clear();
+                self.forget_statements(server);
             }
             Change::DeallocateAll => self.forget_statements(server),
             Change::Deallocate(name) => self.deallocate(server, name),
@@ -96,20 +96,26 @@ impl ClientSession {
 
     fn deallocate(&mut self, server: &mut ServerSession, name: &[u8]) {
         self.names.remove(name);
-        if self.there.remove(name) && self.there.is_empty() {
-            self.pins.remove(PinReason::SqlPrepare);
-            self.pins.remove(PinReason::TooManyStatements);
+        if self.there.remove(name) {
+            self.unpin_from_there();
         }
         if name.starts_with(RESERVED_PREFIX) {
             server.statements.remove_named(name);
         }
     }
 
+    /// Statements that live on the server under the client's own names keep it there, as long as there is one.
+    pub(crate) fn unpin_from_there(&mut self) {
+        if self.there.is_empty() {
+            self.pins.remove(PinReason::SqlPrepare);
+            self.pins.remove(PinReason::TooManyStatements);
+        }
+    }
+
     fn forget_statements(&mut self, server: &mut ServerSession) {
         self.names.clear();
         self.there.clear();
-        self.pins.remove(PinReason::SqlPrepare);
-        self.pins.remove(PinReason::TooManyStatements);
+        self.unpin_from_there();
         server.statements.clear();
         let mut unnamed = false;
         // What was sent after it is prepared later.
@@ -124,6 +130,7 @@ impl ClientSession {
                 }
                 Owed::ParseThere(name) => {
                     self.there.insert(name.clone());
+                    self.pins.add(PinReason::TooManyStatements);
                 }
                 Owed::Ours(Ours::Parse(statement)) => server.statements.add(statement),
                 Owed::ParseUnnamed | Owed::Ours(Ours::ParseUnnamed(_)) => unnamed = true,

@@ -164,9 +164,7 @@ impl ClientSession {
             }
             (b'3', Some(Owed::CloseThere(_))) => {
                 server.owed.pop();
-                if self.there.is_empty() {
-                    self.pins.remove(PinReason::TooManyStatements);
-                }
+                self.unpin_from_there();
             }
             (b'1', Some(Owed::ParseUnnamed)) => {
                 server.owed.pop();

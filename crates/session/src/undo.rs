@@ -67,6 +67,7 @@ impl ClientSession {
             }
             Owed::ParseThere(name) => {
                 self.there.remove(&name);
+                self.unpin_from_there();
             }
             Owed::CloseThere(name) => {
                 self.there.insert(name);
