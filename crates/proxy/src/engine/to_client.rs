@@ -24,7 +24,7 @@ struct Outcome {
     ready: bool,
     /// The replay of settings that was awaited has ended, well or not.
     replay: Option<ReplayEnd>,
-    /// So many replies were owed that the client was not read; now there are fewer.
+    /// The client was perhaps not read, because of the replies that were owed, and now it may be.
     unblocked: bool,
     /// The client goes when all is answered.
     leaves: bool,
@@ -163,10 +163,12 @@ impl Worker {
             let desync = Some("the client has gone");
             return Outcome { taken: data.len(), desync, ..Outcome::default() };
         };
-        let crowded = server.session.is_full();
+        let (crowded, copied) = (server.session.is_full(), server.session.reads_copy());
         let mut out = Outgoing::new(data, &mut self.splice);
         let mut outcome = judge_burst(client, server, data, &mut out);
-        outcome.unblocked = crowded && !server.session.is_full();
+        // A client that may send no more statements ahead may send the data of a COPY.
+        outcome.unblocked =
+            crowded && !server.session.is_full() || !copied && server.session.reads_copy();
         outcome.leaves = client.leaving.is_some();
         let (len, sent) = match out.finish() {
             Parcel::Nothing => (0, Ok(())),

@@ -201,3 +201,28 @@ async fn a_client_that_never_pauses_gives_its_server_to_who_waits() {
     assert_eq!(told, MANY + 1);
     assert!(drill.told(patient).ends_with("CZ"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn copy_data_sent_ahead_goes_on_although_others_wait() {
+    let mut settings = Settings::default();
+    settings.pool.size = 1;
+    let mut drill = Drill::new(1, settings);
+    let (copier, patient) = (drill.log_in(0), drill.log_in(0));
+    drill.settle();
+    drill.ask(copier, "COPY t FROM STDIN");
+    drill.settle();
+    drill.ask(patient, "SELECT 'patient'");
+    drill.settle();
+    pass(Duration::from_millis(50)).await;
+    // It has not been told yet that the server reads data.
+    drill.clients[copier].send(b"d\0\0\0\x061\nc\0\0\0\x04");
+    drill.settle();
+    drill.servers[0].receive();
+    drill.servers[0].send(b"G\0\0\0\x07\0\0\0");
+    drill.settle();
+    let tags: Vec<u8> = drill.servers[0].receive().iter().map(|(tag, _)| *tag).collect();
+    assert_eq!(tags, b"dc");
+    drill.answer(0, "COPY 1", b'I');
+    drill.settle();
+    assert_eq!(drill.asked(0), ["SELECT 'patient'"]);
+}
