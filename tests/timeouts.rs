@@ -94,7 +94,7 @@ async fn waited_for_in_vain(client: &mut RawClient) -> Result<String> {
 
 #[tokio::test]
 async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
-    let config = "[pool]\nsize = 9\n[timeouts]\nidle_in_transaction = \"700ms\"";
+    let config = "[pool]\nsize = 9\n[timeouts]\nidle_in_transaction = \"3s\"";
     let scene = Scene::calm("stopping", config).await?;
     let messages = |sql: &str, last: &[u8]| {
         let all =
@@ -109,13 +109,13 @@ async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
     copying.send(&say::query("COPY fed FROM STDIN")).await?;
     copying.read_until(b'G').await?;
     // A statement that takes longer than clients may be idle is no idleness.
-    slow.send(&messages("SELECT pg_sleep(2)", &say::flush())).await?;
-    // Nor is a slow feed.
+    slow.send(&messages("SELECT pg_sleep(4)", &say::flush())).await?;
+    // Nor is a slow feed, however long it lasts; two seconds are for a busy machine.
     let mut feeding = scene.raw().await?;
     feeding.send(&say::query("COPY fed FROM STDIN")).await?;
     feeding.read_until(b'G').await?;
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         feeding.send(&say::copy_data(b"1\n")).await?;
     }
     feeding.send(&say::copy_done()).await?;
