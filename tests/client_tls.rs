@@ -5,6 +5,7 @@ mod common;
 use common::{DATABASE, PASSWORD, Scene, ensure, error_in, one, shared};
 use trunkline_testkit::certs::Authority;
 use trunkline_testkit::peer::{RawClient, Tls, say};
+use trunkline_testkit::process::Signal;
 use trunkline_testkit::{Result, Trunkline, TrunklineOptions};
 
 /// Offers TLS, and asks for client certificates of this authority.
@@ -89,4 +90,21 @@ async fn refusal(scene: &Scene<'_>, reason: &str) -> Result<()> {
         &line,
     )?;
     ensure(line.contains("client=127.0.0.1:"), &line)
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_the_certificates_changes_nothing() -> Result<()> {
+    let authority = Authority::new("Ours")?;
+    let scene = scene("mismatched", &authority).await?;
+    let other = authority.server(&["127.0.0.1"])?;
+    std::fs::write(scene.trunkline.directory().join("server.key"), other.key())?;
+    scene.trunkline.signal(Signal::HUP)?;
+    scene.trunkline.logged("settings not changed").await?;
+    scene.trunkline.logged("this is not the key of the certificate in").await?;
+    scene.trunkline.logged("trunkline.toml:").await?;
+    let tls = Tls::new(&authority, "localhost");
+    let mut client = RawClient::tcp(scene.trunkline.address()).await?.request_tls(&tls).await?;
+    client.login("mismatched", PASSWORD, DATABASE).await?;
+    assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+    Ok(())
 }

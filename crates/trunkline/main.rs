@@ -11,7 +11,7 @@ use std::{process::ExitCode, sync::Arc};
 use clap::Parser;
 use tokio::sync::watch;
 use trunkline_admin::{HttpListener, Options, ShutdownHook, ShutdownMode};
-use trunkline_proxy::{Ended, Ending, OnSettings, Pooler, Signals, Source};
+use trunkline_proxy::{Ended, Ending, OnSettings, Pooler, Signals, Source, StartError};
 use trunkline_settings::Loaded;
 
 use crate::{
@@ -108,7 +108,10 @@ async fn serve(source: Source, loaded: Loaded, logging: Logging) -> ExitCode {
         Ok(started) => started,
         Err(error) => {
             tracing::error!("{error}");
-            return ExitCode::FAILURE;
+            return match error {
+                StartError::Tls(_) => ExitCode::from(EXIT_CONFIG),
+                StartError::Io(_) => ExitCode::FAILURE,
+            };
         }
     };
     let handle = pooler.handle();

@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use trunkline_settings::{Diagnostics, Files, Loaded, MAX_FILE_BYTES, decode_text, from_url, load};
+use trunkline_settings::{
+    Diagnostics, Files, Flaw, Loaded, MAX_FILE_BYTES, Settings, decode_text, from_url, load,
+};
+
+use crate::tls;
 
 /// Where the settings come from.
 #[derive(Debug, Clone)]
@@ -126,6 +130,10 @@ impl Files for DiskFiles {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
         std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn flaws(&self, settings: &Settings) -> Vec<Flaw> {
+        tls::flaws(settings)
     }
 }
 

@@ -4,8 +4,11 @@
 mod certificate;
 mod codec;
 mod config;
+mod flaws;
+mod pem;
 mod trust;
 
 pub use certificate::Subject;
 pub use codec::{Progress, TlsCodec, TlsError};
 pub use config::{ALPN, Acceptor, ClientSide, ServerSide, TlsConfigError};
+pub use flaws::flaws;

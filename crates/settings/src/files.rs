@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::Settings;
+
 /// Reads the files that settings refer to. Paths arrive already joined with the directory of the file that names them.
 pub trait Files {
     /// The content of a file as text. Implementations should refuse what is longer than [`MAX_FILE_BYTES`].
@@ -11,6 +13,21 @@ pub trait Files {
 
     /// The paths of the entries of a directory, in any order (for `include_dir` in HBA files).
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// What is wrong with the content of files that only those can tell who work with it, such as certificates and
+    /// keys. A file that was found wrong already is empty in the settings.
+    fn flaws(&self, _settings: &Settings) -> Vec<Flaw> {
+        Vec::new()
+    }
+}
+
+/// What is wrong with a file, or with several together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The setting that names it, as `client_tls.key`.
+    pub setting: &'static str,
+    /// The file and what is wrong with it, without anything of a secret.
+    pub message: String,
 }
 
 /// The largest file that is taken: a `userlist.txt` of half a million users stays below.

@@ -39,7 +39,7 @@ pub mod userlist;
 mod value;
 
 pub use crate::diagnostic::{Diagnostic, Diagnostics, Line, Place, Severity};
-pub use crate::files::{Files, MAX_FILE_BYTES, MemoryFiles};
+pub use crate::files::{Files, Flaw, MAX_FILE_BYTES, MemoryFiles};
 pub use crate::load::{Loaded, from_url, load};
 pub use crate::pattern::Pattern;
 pub use crate::reference::{reference, sample};

@@ -72,6 +72,9 @@ fn finish(
     let (mut settings, places) = decode(table, source, &mut report);
     attach(&mut settings, &places, source, files, &mut report);
     check(&settings, &places, source, &mut report);
+    for flaw in files.flaws(&settings) {
+        report.error(places.of(flaw.setting, source), flaw.message);
+    }
     if report.failed() {
         Err(report.into_diagnostics())
     } else {

@@ -9,14 +9,13 @@ use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use trunkline_settings::{
-    CaSource, ClientTls, ClientTlsMode, Host, Negotiation, PemFile, ServerTls, ServerTlsMode,
-    TlsVersion,
+    CaSource, ClientTls, ClientTlsMode, Host, Negotiation, ServerTls, ServerTlsMode, TlsVersion,
 };
 use trunkline_wire::auth::EndPointHash;
 
+use super::pem::{bad, identity, roots};
 use super::trust::{Check, Trust};
 
 /// The application protocol of PostgreSQL, demanded where TLS begins without an `SSLRequest`.
@@ -195,7 +194,7 @@ impl fmt::Debug for ServerSide {
 
 /// The cryptography is named here and nowhere else, so that another library in the process that installs a
 /// default of its own cannot change ours.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -219,50 +218,7 @@ fn word(mode: ClientTlsMode) -> &'static str {
     }
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-/// Certificate chain and key, when both files are given.
-fn identity(
-    certificate: Option<&PemFile>,
-    key: Option<&PemFile>,
-) -> Option<Result<Identity, TlsConfigError>> {
-    let (certificate, key) = (certificate?, key?);
-    Some(certificates(certificate).and_then(|chain| Ok((chain, private_key(key)?))))
-}
-
-fn certificates(file: &PemFile) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(file.pem.expose().as_bytes()).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(bad(file, "no certificate in it")),
-        Err(error) => Err(bad(file, error)),
-    }
-}
-
-fn private_key(file: &PemFile) -> Result<PrivateKeyDer<'static>, TlsConfigError> {
-    let text = file.pem.expose();
-    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
-        pem::Error::NoItemsFound if text.contains("ENCRYPTED PRIVATE KEY") => {
-            bad(file, "the private key is encrypted, which is not supported")
-        }
-        pem::Error::NoItemsFound => bad(file, "no private key in it"),
-        // The parser's own words may quote the file.
-        _ => bad(file, "not a private key in PEM form"),
-    })
-}
-
-/// The authorities of a file, and the file's certificates as they are.
-fn roots(file: &PemFile) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsConfigError> {
-    let known = certificates(file)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in &known {
-        roots.add(certificate.clone()).map_err(|error| bad(file, error))?;
-    }
-    Ok((roots, known))
-}
-
-fn system_roots() -> Result<RootCertStore, TlsConfigError> {
+pub(super) fn system_roots() -> Result<RootCertStore, TlsConfigError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // A single odd certificate among a hundred is no reason to trust none of them.
@@ -273,10 +229,6 @@ fn system_roots() -> Result<RootCertStore, TlsConfigError> {
         return Err(TlsConfigError::System(reason));
     }
     Ok(roots)
-}
-
-fn bad(file: &PemFile, problem: impl fmt::Display) -> TlsConfigError {
-    TlsConfigError::File { path: file.path.clone(), problem: problem.to_string() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use bytes::BytesMut;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use trunkline_settings::Secret;
+use trunkline_settings::{PemFile, Secret};
 
 use super::*;
 use crate::tls::{Progress, Subject, TlsCodec};
