@@ -1,18 +1,19 @@
 //! Where the settings come from, and reading them again.
 
+mod disk;
+
 use std::{
     fs::Metadata,
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use trunkline_settings::{
-    Diagnostics, Files, Flaw, Loaded, MAX_FILE_BYTES, Settings, decode_text, from_url, load,
-};
+use nix::unistd::{User, geteuid};
+use trunkline_settings::{Diagnostics, Loaded, decode_text, from_url, load};
 
-use crate::tls;
+pub use self::disk::DiskFiles;
 
 /// Where the settings come from.
 #[derive(Debug, Clone)]
@@ -31,7 +32,11 @@ type Mark = (u64, i64, i64, u64);
 #[derive(Clone)]
 enum Origin {
     File(PathBuf),
-    Url(String),
+    Url {
+        url: String,
+        /// The name of the system's user that the process runs as.
+        system_user: Option<String>,
+    },
 }
 
 impl std::fmt::Debug for Origin {
@@ -39,7 +44,7 @@ impl std::fmt::Debug for Origin {
         match self {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             // It may hold a password.
-            Self::Url(_) => f.write_str("Url"),
+            Self::Url { .. } => f.write_str("Url"),
         }
     }
 }
@@ -68,7 +73,10 @@ impl Source {
 
     /// A connection URL, and no file.
     pub fn url(url: String, environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::new(Origin::Url(url), environment)
+        // Without an entry for our number there is no name.
+        let known = User::from_uid(geteuid()).ok().flatten();
+        let system_user = known.map(|user| user.name);
+        Self::new(Origin::Url { url, system_user }, environment)
     }
 
     fn new(origin: Origin, environment: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -100,53 +108,10 @@ impl Source {
                 let text = decode_text(path, bytes).map_err(LoadError::Wrong)?;
                 load(path, &text, environment, &DiskFiles).map_err(LoadError::Wrong)
             }
-            Origin::Url(url) => from_url(url, environment, &DiskFiles).map_err(LoadError::Wrong),
+            Origin::Url { url, system_user } => {
+                from_url(url, environment, system_user.as_deref(), &DiskFiles)
+                    .map_err(LoadError::Wrong)
+            }
         }
-    }
-}
-
-/// The files of this machine.
-#[derive(Debug, Clone, Copy)]
-pub struct DiskFiles;
-
-impl DiskFiles {
-    fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-        let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
-        let mut bytes = Vec::new();
-        // One byte more than allowed, so that the reader of the text notices.
-        std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-impl Files for DiskFiles {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        String::from_utf8(Self::bytes(path)?).map_err(|error| {
-            let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-            let line = good.split(|byte| *byte == b'\n').count();
-            io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
-        })
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
-    }
-
-    fn flaws(&self, settings: &Settings) -> Vec<Flaw> {
-        tls::flaws(settings)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_no_text_is_told_with_the_line() {
-        let path = std::env::temp_dir().join(format!("trunkline-latin1-{}", std::process::id()));
-        std::fs::write(&path, b"\"bob\" \"x\"\n\"andr\xe9\" \"x\"\n").unwrap();
-        let error = DiskFiles.read(&path).unwrap_err().to_string();
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(error, "line 2 is not UTF-8");
     }
 }

@@ -25,6 +25,11 @@ impl Places {
         self.given.contains_key(path)
     }
 
+    /// Whether the setting was given by something else than the connection URL.
+    pub(crate) fn given_beside_url(&self, path: &str) -> bool {
+        self.given.get(path).is_some_and(|origin| !matches!(origin, Origin::Url))
+    }
+
     /// Whether the setting was given, but not in a way that could be read.
     pub(crate) fn broken(&self, path: &str) -> bool {
         self.broken.contains(path)

@@ -11,6 +11,12 @@ pub trait Files {
     /// The content of a file as text. Implementations should refuse what is longer than [`MAX_FILE_BYTES`].
     fn read(&self, path: &Path) -> io::Result<String>;
 
+    /// As [`Self::read`], of a file that is private: an error of the kind `PermissionDenied` if others than its owner
+    /// may read or write it.
+    fn read_private(&self, path: &Path) -> io::Result<String> {
+        self.read(path)
+    }
+
     /// The paths of the entries of a directory, in any order (for `include_dir` in HBA files).
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 

@@ -15,10 +15,12 @@ pub fn settings(data: &[u8]) {
     loaded(load(Path::new("trunkline.toml"), file, environment, &files(rest)));
 }
 
-/// A connection URL.
+/// A connection URL, a NUL, and behind it a password file.
 pub fn url(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    loaded(from_url(&text, [], &files("")));
+    let (url, passwords) = text.split_once('\0').unwrap_or((&text, ""));
+    let environment = [("PGPASSFILE".to_owned(), "a".to_owned())];
+    loaded(from_url(url, environment, Some("u"), &files(passwords)));
 }
 
 /// An HBA file, and as an ident file.

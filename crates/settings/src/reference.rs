@@ -47,8 +47,14 @@ a step down, upper and lower case are the same, and text needs no quotes. Nodes 
 separated by commas, or written as TOML arrays.
 
 **A URL instead of a file**: `postgres://user:password@host1:5433,host2/database?sslmode=verify-full` makes the hosts
-nodes, lets clients use every database, runs the control connections as that user in that database, and lets that user
-log in with that password.
+nodes, lets clients use every database, and runs the control connections as that user in that database (`postgres` if
+none is named). That user may log in with that password, and on the console give every command. What the URL lacks comes
+from where libpq takes it: the user from `PGUSER`, else it is the system's user; the password from `PGPASSWORD`, else from
+the password file (`passfile`, `PGPASSFILE`, `~/.pgpass`), which is not used if group or others may read it. If no password
+is known, the user is let in without one over the Unix socket and from 127.0.0.0/8 and ::1, and on the console may look
+only; nobody else is let in. A server that asks for a password then refuses them. Where a server may have another reason
+to let Trunkline in (a certificate, a Unix socket, the password of another role), a password must be given. Variables such
+as `TRUNKLINE__AUTH__METHOD` say otherwise.
 
 **Takes effect** says what a reload does: *live* is felt at once, *new connections* by clients that log in or servers
 that are connected from then on, *restart* only by a new process; a reload reports what waits for a restart.

@@ -1,5 +1,12 @@
 //! Connection URLs in the form that libpq takes (PostgreSQL documentation, "Connection URIs").
 
+mod admit;
+mod login;
+mod passfile;
+
+pub(crate) use self::admit::admit;
+pub(crate) use self::login::Surroundings;
+
 use crate::diagnostic::{Diagnostic, Place, Report, nearest_of};
 use crate::tree::{Item, Origin, Table, Tree};
 use crate::{Host, ServerTlsMode};
@@ -7,10 +14,20 @@ use crate::{Host, ServerTlsMode};
 /// The longest URL in bytes.
 const MAX_URL: usize = 64 << 10;
 
-/// Makes of a URL what a settings file would say. No message repeats the password or anything undecoded.
-pub(crate) fn parse_url(url: &str, report: &mut Report) -> Table {
+/// The name of the database where the URL names none.
+const DATABASE: &str = "postgres";
+
+/// The port where the URL names none.
+const PORT: &str = "5432";
+
+/// Makes of a URL what a settings file would say; user and password that it lacks come from where libpq takes them. No
+/// message repeats the password or anything undecoded.
+pub(crate) fn parse_url(url: &str, around: &Surroundings<'_>, report: &mut Report) -> Table {
     match Url::parse(url, report) {
-        Ok(url) => url.into_table(report),
+        Ok(mut url) => {
+            url.complete(around, report);
+            url.into_table(report)
+        }
         Err(message) => {
             let help =
                 "write postgres://USER:PASSWORD@HOST[:PORT][,HOST...]/[DATABASE][?sslmode=...]";
@@ -25,6 +42,7 @@ pub(crate) fn parse_url(url: &str, report: &mut Report) -> Table {
 struct Url {
     user: Option<String>,
     password: Option<String>,
+    passfile: Option<String>,
     hosts: Vec<String>,
     ports: Vec<String>,
     database: Option<String>,
@@ -42,6 +60,7 @@ const KNOWN: &[&str] = &[
     "port",
     "user",
     "password",
+    "passfile",
     "dbname",
     "sslmode",
     "sslrootcert",
@@ -105,6 +124,7 @@ impl Url {
             "port" => return self.ports = list(&value),
             "user" => &mut self.user,
             "password" => &mut self.password,
+            "passfile" => &mut self.passfile,
             "dbname" => &mut self.database,
             "sslmode" => &mut self.tls_mode,
             "sslrootcert" => &mut self.ca,
@@ -123,34 +143,41 @@ impl Url {
             report.add(diagnostic.help(format!("write {form}")));
         };
         if self.user.is_none() {
-            missing("user", "postgres://USER:PASSWORD@HOST/");
-        }
-        if self.password.is_none() {
-            missing(
-                "password",
-                "postgres://USER:PASSWORD@HOST/, or use a settings file where none is needed",
-            );
+            missing("user", "postgres://USER@HOST/, or set PGUSER");
         }
         if self.hosts.is_empty() {
-            missing("host", "postgres://USER:PASSWORD@HOST/");
+            missing("host", "postgres://USER@HOST/");
         }
-        let (user, password) =
-            (self.user.take().unwrap_or_default(), self.password.take().unwrap_or_default());
-        let mut cluster = table([("user", text(&user)), ("password", text(&password))]);
-        if let Some(database) = self.database.take() {
-            cluster.insert("database".to_owned(), item(text(&database)));
+        let user = self.user.take().unwrap_or_default();
+        let database = self.database.take().unwrap_or_else(|| DATABASE.to_owned());
+        let mut cluster = table([("user", text(&user)), ("database", text(&database))]);
+        let mut known = Table::new();
+        if let Some(password) = self.password.take() {
+            cluster.insert("password".to_owned(), item(text(&password)));
+            known.insert("password".to_owned(), item(text(&password)));
         }
+        let operators = Tree::Array(vec![item(text(&user))]);
         let nodes = self.nodes(report);
         let pool = self.pool(report);
         let server_tls = self.server_tls(report);
-        let known = table([("password", text(&password))]);
         table([
             ("node", Tree::Array(nodes)),
             ("cluster", Tree::Table(cluster)),
             ("users", Tree::Table(Table::from([(user, item(Tree::Table(known)))]))),
+            ("console", Tree::Table(table([("admin_users", operators)]))),
             ("server_tls", Tree::Table(server_tls)),
             ("pool", Tree::Table(pool)),
         ])
+    }
+
+    /// The hosts with their ports, as far as there are as many.
+    fn servers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let port = |index: usize| match self.ports.as_slice() {
+            [port] => Some(port.as_str()),
+            ports => ports.get(index).map(String::as_str),
+        };
+        let given = move |index| port(index).filter(|port| !port.is_empty()).unwrap_or(PORT);
+        self.hosts.iter().enumerate().map(move |(index, host)| (host.as_str(), given(index)))
     }
 
     /// One node for each host; one port serves all hosts, else there must be as many.

@@ -257,8 +257,8 @@ impl Checker<'_> {
     /// Whether it is certain that this user has no password and needs one.
     fn unknown(&self, user: &str) -> bool {
         let auth = &self.settings.auth;
-        let needs =
-            auth.hba_file.is_none() && auth.method.needs_password() && auth.auth_query.is_empty();
+        let ruled = auth.hba_file.is_some() || self.settings.access.rules.is_some();
+        let needs = !ruled && auth.method.needs_password() && auth.auth_query.is_empty();
         let file_failed = auth.user_file.is_some() && self.report.failed();
         needs && !file_failed && self.settings.user(user).is_none_or(|user| user.password.is_none())
     }

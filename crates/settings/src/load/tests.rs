@@ -112,7 +112,7 @@ fn tables_of_databases_do_away_with_the_wildcard_that_is_assumed() {
 #[test]
 fn a_url_can_be_refined_by_the_environment() {
     let environment = [("TRUNKLINE__POOL__SIZE".to_owned(), "3".to_owned())];
-    let loaded = from_url("postgres://u:p@h", environment, &MemoryFiles::default()).unwrap();
+    let loaded = from_url("postgres://u:p@h", environment, None, &MemoryFiles::default()).unwrap();
     assert_eq!(loaded.settings.pool.size, 3);
 }
 

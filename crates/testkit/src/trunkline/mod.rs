@@ -295,7 +295,14 @@ impl Trunkline {
         ensure!(state.exit_status().is_some() || state.process.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let mut command = Command::new(&self.binary);
-        command.arg("run").arg("--config").arg(self.config_path()).process_group(0);
+        command.arg("run").process_group(0);
+        if let Some(url) = &state.options.url {
+            command.arg(url);
+            command.env("TRUNKLINE__LISTEN__ADDRESSES", self.address.to_string());
+            command.env("TRUNKLINE__HTTP__ADDRESS", self.http.to_string());
+        } else {
+            command.arg("--config").arg(self.config_path());
+        }
         command.envs(state.options.environment.iter().cloned());
         command.current_dir(self.directory());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

@@ -22,6 +22,7 @@ pub struct TrunklineOptions {
     pub(super) port: Option<u16>,
     pub(super) files: Vec<(String, String)>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) url: Option<String>,
     binary: Option<PathBuf>,
     settings: Table,
     /// The first text that is no TOML; told at the start.
@@ -113,6 +114,14 @@ impl TrunklineOptions {
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Starts it with this connection URL and no settings file. Only the addresses to listen on are given beside it;
+    /// everything else that is not in [`Self::environment`] has its default.
+    #[must_use]
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
         self
     }
 
