@@ -82,3 +82,18 @@ fn a_file_that_is_no_text_is_told_with_its_line() -> Result<()> {
     fs::write(at, b"[[node]]\nname = \"caf\xe9\"\n")?;
     refused(directory.path(), &["the file is not UTF-8", "trunkline.toml:2:12"])
 }
+
+#[test]
+fn the_sample_is_in_order_as_it_is_shipped() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for arguments in [&["config/trunkline.toml"][..], &["--config", "config/trunkline.toml"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_trunkline"))
+            .arg("check")
+            .args(arguments)
+            .current_dir(root)
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*text), (Some(0), "The settings are in order.\n"));
+    }
+    Ok(())
+}

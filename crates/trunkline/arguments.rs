@@ -23,10 +23,10 @@ pub(crate) enum Command {
 /// Where the settings come from.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsFrom {
-    /// Instead of a settings file: the cluster as a connection URL, such as
+    /// The settings file; or instead of one the cluster as a connection URL, such as
     /// `postgres://user:password@host1,host2/postgres`.
-    #[arg(value_name = "URL", conflicts_with = "config")]
-    pub(crate) url: Option<String>,
+    #[arg(value_name = "FILE|URL", conflicts_with = "config")]
+    pub(crate) given: Option<String>,
     /// The settings file.
     #[arg(
         short,

@@ -36,8 +36,9 @@ fn source_of(from: &SettingsFrom) -> Source {
     // Variables that are not UTF-8 are nobody's settings.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    match &from.url {
-        Some(url) => Source::url(url.clone(), environment),
+    match &from.given {
+        Some(url) if url.contains("://") => Source::url(url.clone(), environment),
+        Some(path) => Source::file(path.into(), environment),
         None => Source::file(from.config.clone(), environment),
     }
 }

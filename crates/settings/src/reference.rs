@@ -63,6 +63,10 @@ Passwords can be kept out of the file: every `password` has a `password_file` be
 messages or the console.
 "#;
 
+/// The setting that the sample gives with its example: whom to let in has no default, and without a way to do so no file
+/// is accepted.
+const NEEDED: (&str, &str) = ("auth", "auth_query");
+
 /// The sample settings file: every setting with its default, its meaning and its unit.
 pub fn sample() -> String {
     let mut text = String::from(SAMPLE_HEAD);
@@ -72,6 +76,12 @@ pub fn sample() -> String {
         text.extend(["\n\n", &comment(&group.about), off, &title(&group), "\n"]);
         for setting in &group.settings {
             let line = match setting.default_toml() {
+                Some(_) if (group.name, setting.name) == NEEDED => {
+                    format!(
+                        "# Not the default, which is \"\".\n{} = {}\n",
+                        setting.name, setting.example
+                    )
+                }
                 Some(default) => format!("{off}{} = {default}\n", setting.name),
                 None => format!("# {} = {}\n", setting.name, setting.example),
             };
@@ -85,8 +95,8 @@ pub fn sample() -> String {
 const SAMPLE_HEAD: &str = r"#:schema ./trunkline.schema.json
 
 # Every setting of Trunkline, with its default. What is commented out has no default; it shows an example.
-# As it stands it lacks one thing, which `trunkline check` reports: how clients are let in. Give them passwords in
-# [users], or `user_file` or `auth_query` in [auth]. And look at `host` in [[node]] and at `user` and its password in
+# As it stands it lets in the users of the cluster with the passwords that they have there: see `auth_query` in [auth],
+# the only setting that is not given with its default. Look at `host` in [[node]], and at `user` and its password in
 # [cluster], which can be right by chance only.
 #
 # A setting can be left out, and overridden by an environment variable: TRUNKLINE__POOL__SIZE=20.
