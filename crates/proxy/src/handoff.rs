@@ -12,7 +12,6 @@ use trunkline_wire::{
 };
 
 use crate::{
-    cold::InForce,
     engine::{Arrival, Dealer, Message, Shared},
     frontend::StartupParams,
     handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn},
@@ -25,7 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Switch {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) in_force: Arc<arc_swap::ArcSwap<InForce>>,
     pub(crate) dealer: Dealer,
     pub(crate) consoles: mpsc::UnboundedSender<(ConsoleLogin, Seat)>,
     pub(crate) seats: Seats,
@@ -33,8 +31,7 @@ pub(crate) struct Switch {
 
 impl Handoff for Switch {
     fn logged_in(&self, login: LoggedIn) {
-        let settings = Arc::clone(&self.in_force.load().settings);
-        match self.shared.registry.family(&settings, &login.database, &login.user, &login.startup) {
+        match self.shared.registry.family(&login.database, &login.user, &login.startup) {
             Ok(member) => {
                 let family = member.family();
                 let to = self.dealer.next(family.home, self.shared.loops().len());

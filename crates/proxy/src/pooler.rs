@@ -88,7 +88,7 @@ impl Pooler {
             &numbers,
         )));
         let workers = settings.general.worker_threads(cores());
-        let registry = Arc::new(Registry::new(workers));
+        let registry = Arc::new(Registry::new(Arc::clone(&settings), workers));
         registry.apply(&settings, &node_limits(&in_force.load()), |_| false);
         registry.name_nodes(node_names(&in_force.load()));
         let ring = Arc::new(KeyRing::new());
@@ -101,7 +101,6 @@ impl Pooler {
         let (consoles, console_logins) = mpsc::unbounded_channel();
         let switch = Arc::new(Switch {
             shared: Arc::clone(&shared),
-            in_force: Arc::clone(&in_force),
             dealer: Dealer::default(),
             consoles,
             seats: Seats::default(),

@@ -57,7 +57,9 @@ to let Trunkline in (a certificate, a Unix socket, the password of another role)
 as `TRUNKLINE__AUTH__METHOD` say otherwise.
 
 **Takes effect** says what a reload does: *live* is felt at once, *new connections* by clients that log in or servers
-that are connected from then on, *restart* only by a new process; a reload reports what waits for a restart.
+that are connected from then on, *restart* only by a new process; a reload reports what waits for a restart. Clients that
+would find themselves in another database or role on the servers (`dbname` and `user` of their database, `server_user`, or
+a table of a database that comes or goes) are closed with SQLSTATE 57P01 as soon as they are between transactions.
 
 Passwords can be kept out of the file: every `password` has a `password_file` beside it. They never appear in logs,
 messages or the console.

@@ -73,8 +73,7 @@ impl Reload<'_> {
             return PoolFate::Renew;
         };
         let same = !self.moved(then, now)
-            && before.server_database == policy.server_database
-            && before.server_user == policy.server_user
+            && before.is_same_place(&policy)
             && same_login(&before.server_secret, &policy.server_secret);
         if same { PoolFate::Keep } else { PoolFate::Renew }
     }

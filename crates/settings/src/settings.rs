@@ -127,6 +127,13 @@ pub enum ServerSecret {
     Nothing,
 }
 
+impl PoolPolicy {
+    /// Whether a client finds the same database and role behind both.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.server_database == other.server_database && self.server_user == other.server_user
+    }
+}
+
 impl Settings {
     /// How the pool of this database and user is run; `None` if there is no such database for clients, or if it
     /// is the admin console's.

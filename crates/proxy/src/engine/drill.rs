@@ -111,7 +111,8 @@ struct Drill {
 impl Drill {
     fn new(count: usize, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        let (registry, opener) = (Arc::new(Registry::new(count)), Arc::new(Servers::default()));
+        let registry = Arc::new(Registry::new(Arc::clone(&settings), count));
+        let opener = Arc::new(Servers::default());
         let (suspects, _) = mpsc::channel(1);
         let shared = Arc::new(Shared::new(registry, Arc::<Servers>::clone(&opener), 1, suspects));
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
@@ -143,7 +144,7 @@ impl Drill {
     fn log_in_to(&mut self, database: &str, at: usize) -> usize {
         let (database, user): (Arc<str>, Arc<str>) = (Arc::from(database), Arc::from("alice"));
         let startup = StartupParams::default();
-        let member = self.shared.registry.family(&self.settings, &database, &user, &startup);
+        let member = self.shared.registry.family(&database, &user, &startup);
         let (socket, end) = End::pair();
         let login = LoggedIn {
             socket,

@@ -80,8 +80,10 @@ impl PoolCaps {
         caps
     }
 
-    /// Changes the size of the pool and of its reserve on every node.
-    pub(crate) fn resize(&self, policy: &PoolPolicy) {
+    /// Takes over limits: the size of the pool and of its reserve on every node, those of its database and its user.
+    pub(crate) fn follow(&self, policy: &PoolPolicy) {
+        self.database.set_limit(policy.max_database_connections);
+        self.user.set_limit(policy.max_user_connections);
         self.size.store(policy.size, Ordering::Relaxed);
         self.reserve.store(policy.reserve_size, Ordering::Relaxed);
         for (_, caps) in self.per_node.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -147,8 +149,8 @@ pub(crate) struct Family {
     /// Its connections.
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) paused: AtomicBool,
-    /// The database or user was removed from the settings, or the set of startup parameters is no longer kept: its
-    /// servers retire, and its clients are to be told at their next idle moment.
+    /// The database or user was removed from the settings or means another one now, or the set of startup parameters is
+    /// no longer kept: its servers retire, and its clients are to be told at their next idle moment.
     pub(crate) removed: AtomicBool,
     /// What a server of this family reported at its login; told to clients at theirs.
     pub(crate) welcome: ArcSwapOption<Reported>,
@@ -244,7 +246,7 @@ impl Family {
         self.paused.load(Ordering::Acquire)
     }
 
-    /// Whether its database or user is gone from the settings.
+    /// Whether its database or user is gone from the settings, or means another one now.
     pub(crate) fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
     }

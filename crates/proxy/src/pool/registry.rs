@@ -35,6 +35,9 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Those that were applied last. A login goes by these and not by what it has seen before, so that no family is made
+    /// of older ones once these hold.
+    settings: Arc<Settings>,
     families: Vec<Arc<Family>>,
     next_id: u32,
     /// Logins so far.
@@ -79,8 +82,9 @@ impl Pauses {
 
 impl Registry {
     /// No families yet, for `loops` loops.
-    pub(crate) fn new(loops: usize) -> Self {
-        Self { inner: Mutex::new(Inner::default()), process: Cap::new(0), loops }
+    pub(crate) fn new(settings: Arc<Settings>, loops: usize) -> Self {
+        let inner = Inner { settings, ..Inner::default() };
+        Self { inner: Mutex::new(inner), process: Cap::new(0), loops }
     }
 
     /// The family for a login, made when new. Beyond `pool.max_startup_variants` the variant that nobody uses and that
@@ -88,15 +92,16 @@ impl Registry {
     /// parameters of its own, and what it asked for is replayed as settings.
     pub(crate) fn family(
         &self,
-        settings: &Settings,
         database: &Arc<str>,
         user: &Arc<str>,
         startup: &StartupParams,
     ) -> Result<Membership, Refusal> {
-        let policy = settings.pool_for(database, user).ok_or(Refusal::NoDatabase)?;
         let mut inner = self.lock();
+        let settings = Arc::clone(&inner.settings);
+        let policy = settings.pool_for(database, user).ok_or(Refusal::NoDatabase)?;
         inner.logins = inner.logins.wrapping_add(1);
         let key = (database, user);
+        inner.let_go(key, &policy);
         let known = inner.known(key, &startup.others);
         let dealing = (self.loops, settings.pool.slots_per_worker);
         let family = match known {
@@ -173,32 +178,37 @@ impl Registry {
         self.lock().node_names.extend(names);
     }
 
-    /// Takes over limits from the settings. `nodes` are the numbers of the settings' nodes; `is_removed` says which
-    /// users the settings do not know any more.
+    /// Takes over settings. `nodes` are the numbers of their nodes; `is_removed` says which users they do not know any
+    /// more. A family whose clients would find themselves in another database, or as somebody else, is removed as well;
+    /// who logs in from now on gets another one.
     pub(crate) fn apply(
         &self,
-        settings: &Settings,
+        settings: &Arc<Settings>,
         nodes: &[(NodeId, usize)],
         is_removed: impl Fn(&str) -> bool,
     ) {
         self.process.set_limit(settings.pool.max_connections);
         let mut inner = self.lock();
+        inner.settings = Arc::clone(settings);
         for (node, limit) in nodes {
             inner.node_limits.insert(*node, *limit);
             inner.node_cap(*node).set_limit(*limit);
         }
-        for family in &inner.families {
+        inner.families.retain(|family| {
             let policy = settings.pool_for(&family.database, &family.user);
-            match policy.filter(|_| !is_removed(&family.user)) {
-                Some(policy) => {
-                    family.caps.resize(&policy);
-                    family.caps.database.set_limit(policy.max_database_connections);
-                    family.caps.user.set_limit(policy.max_user_connections);
-                    family.policy.store(Arc::new(policy));
-                }
-                None => family.removed.store(true, Ordering::Release),
+            let Some(policy) = policy.filter(|_| !is_removed(&family.user)) else {
+                family.removed.store(true, Ordering::Release);
+                return true;
+            };
+            family.caps.follow(&policy);
+            let stays = family.policy.load().is_same_place(&policy);
+            if stays {
+                family.policy.store(Arc::new(policy));
+            } else {
+                family.removed.store(true, Ordering::Release);
             }
-        }
+            stays
+        });
     }
 
     /// Forgets families that have had neither clients nor connections for long, and their caps. The loops let go of
@@ -234,6 +244,14 @@ impl Inner {
                 && *family.startup.others == *others
         };
         self.families.iter().find(same).map(Arc::clone)
+    }
+
+    /// Lets go of removed families that do not mean what the settings mean by these names now: they cannot come back.
+    fn let_go(&mut self, (database, user): (&Arc<str>, &Arc<str>), policy: &PoolPolicy) {
+        self.families.retain(|family| {
+            let named = family.database == *database && family.user == *user;
+            !named || !family.is_removed() || family.policy.load().is_same_place(policy)
+        });
     }
 
     /// Whether one more set of startup parameters may have servers of its own; another one may have to give way.
@@ -305,6 +323,8 @@ impl Inner {
             .pools
             .entry(key)
             .or_insert_with(|| Arc::new(PoolCaps::new(policy, database_cap, user_cap)));
+        // They may be those of a family that has been removed, and not have followed since.
+        caps.follow(policy);
         Arc::clone(caps)
     }
 
@@ -316,6 +336,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_settings::{Database, User};
+
     use super::{super::Permit, *};
 
     #[test]
@@ -336,15 +358,10 @@ mod tests {
 
     #[test]
     fn a_family_made_during_a_pause_is_paused() {
-        let registry = Registry::new(1);
-        let settings = Settings::default();
+        let registry = Registry::new(Arc::default(), 1);
         let make = |database: &str, user: &str| {
-            let family = registry.family(
-                &settings,
-                &Arc::from(database),
-                &Arc::from(user),
-                &StartupParams::default(),
-            );
+            let (database, user) = (Arc::from(database), Arc::from(user));
+            let family = registry.family(&database, &user, &StartupParams::default());
             family.expect("the wildcard lets every database in")
         };
         let early = make("shop", "alice");
@@ -359,11 +376,10 @@ mod tests {
 
     #[test]
     fn a_family_that_nobody_has_used_for_long_is_forgotten_with_its_caps() {
-        let registry = Registry::new(1);
-        let settings = Settings::default();
+        let registry = Registry::new(Arc::default(), 1);
         let make = |database: &str| {
             let (database, user) = (Arc::from(database), Arc::from("alice"));
-            let family = registry.family(&settings, &database, &user, &StartupParams::default());
+            let family = registry.family(&database, &user, &StartupParams::default());
             family.expect("the wildcard lets every database in")
         };
         let (used, left) = (make("shop"), make("wiki"));
@@ -394,14 +410,14 @@ mod tests {
 
     #[test]
     fn of_too_many_startup_variants_the_one_nobody_uses_gives_way() {
-        let registry = Registry::new(1);
         let mut settings = Settings::default();
         settings.pool.max_startup_variants = 2;
+        let registry = Registry::new(Arc::new(settings), 1);
         let (database, user) = (Arc::from("shop"), Arc::from("alice"));
         let make = |memory: &str| {
             let others = vec![("work_mem".into(), memory.into())];
             let startup = StartupParams { others, ..StartupParams::default() };
-            let member = registry.family(&settings, &database, &user, &startup);
+            let member = registry.family(&database, &user, &startup);
             member.expect("the wildcard lets every database in")
         };
         let (first, second) = (make("1MB"), make("2MB"));
@@ -415,5 +431,64 @@ mod tests {
         // The second had to give way for it; the first is in use and stays.
         assert!(make("2MB").family().startup.others.is_empty());
         assert_eq!(make("1MB").family().id, first.family().id);
+    }
+
+    /// Settings in which `shop` is this database of the servers and alice this role, with pools of this size.
+    fn led(database: &str, role: &str, size: usize) -> Arc<Settings> {
+        let mut settings = Settings::default();
+        let shop = Database { dbname: Some(database.to_owned()), ..Database::default() };
+        settings.databases.0.insert("shop".to_owned(), shop);
+        let alice = User { server_user: Some(role.to_owned()), ..User::default() };
+        settings.users.0.insert("alice".to_owned(), alice);
+        settings.pool.size = size;
+        Arc::new(settings)
+    }
+
+    #[test]
+    fn a_family_that_would_mean_another_database_or_role_is_removed_and_another_one_made() {
+        let registry = Registry::new(led("shop1", "app", 5), 1);
+        let (database, user) = (Arc::from("shop"), Arc::from("alice"));
+        let make = || {
+            let member = registry.family(&database, &user, &StartupParams::default());
+            member.expect("there is such a database")
+        };
+        let place = |member: &Membership| {
+            let policy = member.family().policy.load();
+            (policy.server_database.clone(), policy.server_user.clone(), policy.size)
+        };
+        let pair = |database: &str, role: &str, size| (database.to_owned(), role.to_owned(), size);
+        let first = make();
+        registry.apply(&led("shop1", "app", 6), &[], |_| false);
+        assert!(!first.family().is_removed() && make().family().id == first.family().id);
+        assert_eq!(place(&first), pair("shop1", "app", 6));
+
+        registry.apply(&led("shop2", "app", 7), &[], |_| false);
+        assert!(first.family().is_removed());
+        // Whoever is still in it goes on where it was.
+        assert_eq!(place(&first), pair("shop1", "app", 6));
+        let second = make();
+        assert_ne!(second.family().id, first.family().id);
+        assert_eq!(place(&second), pair("shop2", "app", 7));
+        // Together they have no more servers than one pool may have.
+        assert!(Arc::ptr_eq(&second.family().caps, &first.family().caps));
+
+        registry.apply(&led("shop2", "other", 8), &[], |_| false);
+        assert!(second.family().is_removed() && first.family().is_removed());
+        assert_eq!(place(&make()), pair("shop2", "other", 8));
+    }
+
+    #[test]
+    fn a_database_that_comes_back_elsewhere_does_not_revive_who_was_told_to_leave() {
+        let registry = Registry::new(led("shop1", "app", 5), 1);
+        let (database, user) = (Arc::from("shop"), Arc::from("alice"));
+        let make = || registry.family(&database, &user, &StartupParams::default());
+        let first = make().expect("there is such a database");
+        let mut none = Settings::default();
+        none.databases.0.clear();
+        registry.apply(&Arc::new(none), &[], |_| false);
+        assert_eq!(make().err(), Some(Refusal::NoDatabase));
+        registry.apply(&led("shop2", "app", 5), &[], |_| false);
+        let second = make().expect("there is such a database again");
+        assert!(first.family().is_removed() && !second.family().is_removed());
     }
 }

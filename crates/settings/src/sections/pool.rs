@@ -36,7 +36,7 @@ group! {
         pub max_connections: usize = 0 => Kind::count(0, MOST), Live, "180";
         /// Sets of startup parameters (other than `application_name` and the encoding UTF8) that get server
         /// connections of their own within a pool; beyond, the least used set is retired.
-        pub max_startup_variants: usize = 8 => Kind::count(1, 1000), Live, "32";
+        pub max_startup_variants: usize = 8 => Kind::count(1, 1000), NewConnections, "32";
         /// Clients that may wait for a connection of one pool, at all worker threads together; the next one is refused with SQLSTATE 53300.
         pub max_waiting: usize = 10_000 => Kind::count(1, MOST), Live, "500";
         /// How long a client waits for a server connection, then it is refused with SQLSTATE 53300. 0s: for ever.
@@ -44,10 +44,10 @@ group! {
         /// Idle server connections above `min_idle` are closed after this time. 0s: never.
         pub idle_timeout: Duration = Duration::from_secs(10 * 60) => Kind::span(), Live, "\"1m\"";
         /// A server connection that is older is closed when it comes back. 0s: never.
-        pub max_age: Duration = Duration::from_secs(60 * 60) => Kind::span(), Live, "\"30m\"";
+        pub max_age: Duration = Duration::from_secs(60 * 60) => Kind::span(), NewConnections, "\"30m\"";
         /// The share of `max_age` by which each connection's age limit is shortened at random, so that they do
         /// not all end at once.
-        pub max_age_jitter: f64 = 0.1 => Kind::Ratio { min: 0.0, max: 1.0 }, Live, "0.25";
+        pub max_age_jitter: f64 = 0.1 => Kind::Ratio { min: 0.0, max: 1.0 }, NewConnections, "0.25";
         /// A server connection that has been idle for longer is asked for a sign of life before it is used.
         /// 0s: never asked.
         pub server_check: Duration = Duration::from_secs(30) => Kind::span(), Live, "\"10s\"";

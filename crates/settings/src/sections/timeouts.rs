@@ -30,9 +30,9 @@ group! {
     /// How much one client may use.
     pub struct Limits in "limits" {
         /// Bytes that are kept per direction while the other side does not read; beyond, reading stops.
-        pub client_buffer: usize = 64 << 10 => Kind::Size { min: 16 << 10, max: 64 << 20 }, NewConnections, "\"256KiB\"";
+        pub client_buffer: usize = 64 << 10 => Kind::Size { min: 16 << 10, max: 64 << 20 }, Live, "\"256KiB\"";
         /// Largest message that is passed on. PostgreSQL's own limit is just below 1GiB.
-        pub max_message: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 30 }, NewConnections, "\"64MiB\"";
+        pub max_message: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 30 }, Live, "\"64MiB\"";
         /// Named prepared statements of one client that any server connection can be given. A client that prepares
         /// more keeps one server connection for itself.
         pub max_client_statements: usize = 10_000 => Kind::count(1, MOST), NewConnections, "1000";

@@ -148,7 +148,7 @@ async fn what_a_pool_has_counted_stays_when_it_is_forgotten_and_goes_on_when_it_
         assert_eq!((report.pools[0].stats.queries, gone), (1, round - 1));
         let mut none = Settings::default();
         none.databases.0.clear();
-        drill.shared.registry.apply(&none, &[], |_| false);
+        drill.shared.registry.apply(&Arc::new(none), &[], |_| false);
         drill.shared.send_all(|| Message::Recheck);
         drill.settle();
         let report = &drill.reports()[0];

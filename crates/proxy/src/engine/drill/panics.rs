@@ -161,7 +161,7 @@ fn check_books(story: &Story) {
 async fn empty(story: &mut Story) {
     let mut none = settings();
     none.databases.0.clear();
-    story.drill.shared.registry.apply(&none, &[(NODE, CONNECTIONS)], |_| false);
+    story.drill.shared.registry.apply(&Arc::new(none), &[(NODE, CONNECTIONS)], |_| false);
     story.send_all(|| Message::Recheck);
     story.send_all(|| Message::Drain);
     for _ in 0..20 {
