@@ -108,3 +108,31 @@ async fn a_key_that_is_not_the_certificates_changes_nothing() -> Result<()> {
     assert_eq!(one(&mut client, "SELECT 1").await?, "1");
     Ok(())
 }
+
+#[tokio::test]
+async fn certificates_that_are_renewed_are_taken_without_a_signal() -> Result<()> {
+    let (old, new) = (Authority::new("Old")?, Authority::new("New")?);
+    let scene = scene("recertified", &old).await?;
+    let address = scene.trunkline.address();
+    let mut client =
+        RawClient::tcp(address).await?.request_tls(&Tls::new(&old, "localhost")).await?;
+    client.login("recertified", PASSWORD, DATABASE).await?;
+    // One after the other: for a moment the key is not the certificate's.
+    let renewed = new.server(&["127.0.0.1", "localhost"])?;
+    let at = |name: &str| scene.trunkline.directory().join(name);
+    std::fs::write(at("server.crt"), renewed.pem())?;
+    std::fs::write(at("server.key"), renewed.key())?;
+    scene.trunkline.logged("setting changed: client_tls.certificate").await?;
+    let tls = Tls::new(&new, "localhost");
+    let mut later = RawClient::tcp(address).await?.request_tls(&tls).await?;
+    later.login("recertified", PASSWORD, DATABASE).await?;
+    assert_eq!(one(&mut later, "SELECT 1").await?, "1");
+    // A bad one changes nothing.
+    std::fs::write(at("server.crt"), "nothing of the kind\n")?;
+    scene.trunkline.logged("holds no certificate in PEM form").await?;
+    let mut later = RawClient::tcp(address).await?.request_tls(&tls).await?;
+    later.login("recertified", PASSWORD, DATABASE).await?;
+    // Who was there before is not disturbed.
+    assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+    Ok(())
+}

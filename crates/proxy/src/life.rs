@@ -9,9 +9,10 @@ use tokio::{
 
 use crate::{engine::Message, handle::Ending, pooler::Pooler};
 
-/// How often the settings file is looked at for a change, and the pools for some that nobody uses any more. Symbolic
-/// links that are swapped (Kubernetes) are noticed, because the file behind the name is looked at.
-const FILE_LOOK: Duration = Duration::from_secs(2);
+/// How often the settings file, and the files that it names, are looked at for a change, and the pools for some that
+/// nobody uses any more. Symbolic links that are swapped (Kubernetes) are noticed, because the file behind the name is
+/// looked at.
+const FILE_LOOK: Duration = Duration::from_secs(1);
 
 /// How often an orderly end looks whether all clients have gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -144,8 +145,8 @@ impl Pooler {
                 _ = look.tick() => {
                     let shared = &self.handle.0.shared;
                     shared.registry.sweep(shared.now_us());
-                    if self.source.has_changed() {
-                        self.reload_and_log("the settings file").await;
+                    if let Some(path) = self.source.changed() {
+                        self.reload_and_log(&path.display().to_string()).await;
                     }
                 }
             }

@@ -1,19 +1,19 @@
 //! Where the settings come from, and reading them again.
 
 mod disk;
+mod marks;
 
 use std::{
-    fs::Metadata,
     io,
-    os::unix::fs::MetadataExt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use nix::unistd::{User, geteuid};
 use trunkline_settings::{Diagnostics, Loaded, decode_text, from_url, load};
 
 pub use self::disk::DiskFiles;
+use self::marks::Lookout;
 
 /// Where the settings come from.
 #[derive(Debug, Clone)]
@@ -21,13 +21,9 @@ pub struct Source {
     origin: Origin,
     /// The variables of the environment, as they were when the process started.
     environment: Vec<(String, String)>,
-    /// The settings file as it was just before it was last read: what changes after that is noticed, even if it
-    /// changes while it is read.
-    read: Arc<Mutex<Option<Mark>>>,
+    /// Over the settings file and all files that it names, as they were last read.
+    lookout: Arc<Mutex<Lookout>>,
 }
-
-/// What is different about a file that has been changed or replaced: its inode, modification time and size.
-type Mark = (u64, i64, i64, u64);
 
 #[derive(Clone)]
 enum Origin {
@@ -81,37 +77,91 @@ impl Source {
 
     fn new(origin: Origin, environment: impl IntoIterator<Item = (String, String)>) -> Self {
         let environment = environment.into_iter().collect();
-        Self { origin, environment, read: Arc::default() }
+        Self { origin, environment, lookout: Arc::default() }
     }
 
-    /// Whether the settings file is another one, or has other contents, than when it was last read.
-    pub(crate) fn has_changed(&self) -> bool {
-        let now = self.mark();
-        now != *self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A file that has changed since the settings were last read, whether or not they were in order then: the settings
+    /// file, or one that is named there or in another. To be asked from time to time.
+    pub(crate) fn changed(&self) -> Option<PathBuf> {
+        self.lookout().look()
     }
 
-    fn mark(&self) -> Option<Mark> {
-        let Origin::File(path) = &self.origin else { return None };
-        let about =
-            |about: Metadata| (about.ino(), about.mtime(), about.mtime_nsec(), about.size());
-        std::fs::metadata(path).ok().map(about)
+    fn lookout(&self) -> MutexGuard<'_, Lookout> {
+        self.lookout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads and checks the settings.
     pub fn load(&self) -> Result<Loaded, LoadError> {
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = self.mark();
+        let files = DiskFiles::default();
+        let loaded = self.load_from(&files);
+        *self.lookout() = Lookout::over(files.into_marks());
+        loaded
+    }
+
+    fn load_from(&self, files: &DiskFiles) -> Result<Loaded, LoadError> {
         let environment = self.environment.iter().cloned();
         match &self.origin {
             Origin::File(path) => {
-                let bytes = DiskFiles::bytes(path)
+                let bytes = files
+                    .bytes(path)
                     .map_err(|error| LoadError::Unreadable { path: path.clone(), error })?;
                 let text = decode_text(path, bytes).map_err(LoadError::Wrong)?;
-                load(path, &text, environment, &DiskFiles).map_err(LoadError::Wrong)
+                load(path, &text, environment, files).map_err(LoadError::Wrong)
             }
             Origin::Url { url, system_user } => {
-                from_url(url, environment, system_user.as_deref(), &DiskFiles)
-                    .map_err(LoadError::Wrong)
+                from_url(url, environment, system_user.as_deref(), files).map_err(LoadError::Wrong)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_that_the_settings_name_are_looked_at_and_a_bad_one_is_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let settings = "[[node]]\n[cluster]\npassword_file = \"control\"\n\
+                        [auth]\nhba_file = \"hba\"\nuser_file = \"users\"\n";
+        fs::write(at("trunkline.toml"), settings).unwrap();
+        fs::write(at("control"), "secret\n").unwrap();
+        fs::write(at("users"), "\"alice\" \"x\"\n").unwrap();
+        fs::write(at("hba"), "include_if_exists more\nlocal all all trust\n").unwrap();
+        let source = Source::file(at("trunkline.toml"), []);
+        source.load().unwrap();
+        // The first look sees that something has changed, the second that it has settled.
+        let looks = || [source.changed(), source.changed()];
+        assert_eq!(looks(), [None, None]);
+        for (name, good, bad) in [
+            ("trunkline.toml", settings, "[pools]\n"),
+            ("control", "another\n", "two\nlines\n"),
+            ("users", "\"bob\" \"x\"\n", "bob\n"),
+            ("hba", "include_if_exists more\nlocal all bob trust\n", "locale\n"),
+            ("more", "local all carol trust\n", "locale all\n"),
+        ] {
+            for (text, is_good) in [(bad, false), (good, true)] {
+                fs::write(at(name), text).unwrap();
+                assert_eq!(looks(), [None, Some(at(name))]);
+                assert_eq!(source.load().is_ok(), is_good, "{name}: {text}");
+                assert_eq!(looks(), [None, None]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_password_file_of_a_url_is_looked_at_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".pgpass");
+        let home = ("HOME".to_owned(), directory.path().display().to_string());
+        let source = Source::url("postgres://u@h".to_owned(), [home]);
+        assert!(source.load().unwrap().settings.cluster.password.is_none());
+        fs::write(&path, "*:*:*:*:p\n").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!([source.changed(), source.changed()], [None, Some(path)]);
+        assert!(source.load().unwrap().settings.cluster.password.is_some());
     }
 }

@@ -56,6 +56,11 @@ only; nobody else is let in. A server that asks for a password then refuses them
 to let Trunkline in (a certificate, a Unix socket, the password of another role), a password must be given. Variables such
 as `TRUNKLINE__AUTH__METHOD` say otherwise.
 
+**A reload** reads the settings again: on `SIGHUP`, on `RELOAD` on the console, and when the settings file has changed, or
+one that it names: certificates, keys and authorities, HBA and ident files with what they include, the user list, files with
+passwords, also the password file of a URL. They are looked at each second, and read once two looks have found them the same.
+What cannot be taken over changes nothing and is logged.
+
 **Takes effect** says what a reload does: *live* is felt at once, *new connections* by clients that log in or servers
 that are connected from then on, *restart* only by a new process; a reload reports what waits for a restart. Clients that
 would find themselves in another database or role on the servers (`dbname` and `user` of their database, `server_user`, or

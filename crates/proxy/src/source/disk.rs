@@ -1,6 +1,7 @@
 //! The files that settings name, on this machine's disk.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read},
     os::unix::fs::MetadataExt,
@@ -9,18 +10,31 @@ use std::{
 
 use trunkline_settings::{Files, Flaw, MAX_FILE_BYTES, Settings};
 
+use super::marks::Marks;
 use crate::tls;
 
 /// The permissions of others than the owner.
 const OF_OTHERS: u32 = 0o077;
 
-/// The files of this machine.
-#[derive(Debug, Clone, Copy)]
-pub struct DiskFiles;
+/// The files of this machine, and which of them were read.
+#[derive(Debug, Default)]
+pub struct DiskFiles {
+    read: RefCell<Marks>,
+}
 
 impl DiskFiles {
-    pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    pub(super) fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.note(path);
         contents(File::open(path)?)
+    }
+
+    fn note(&self, path: &Path) {
+        self.read.borrow_mut().note(path);
+    }
+
+    /// How the files that were read were just before.
+    pub(super) fn into_marks(self) -> Marks {
+        self.read.into_inner()
     }
 }
 
@@ -42,10 +56,11 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
 
 impl Files for DiskFiles {
     fn read(&self, path: &Path) -> io::Result<String> {
-        text(Self::bytes(path)?)
+        text(self.bytes(path)?)
     }
 
     fn read_private(&self, path: &Path) -> io::Result<String> {
+        self.note(path);
         // Before it is opened: opening a pipe would wait for its writer.
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file"));
@@ -59,6 +74,7 @@ impl Files for DiskFiles {
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        self.note(directory);
         std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
     }
 
@@ -78,7 +94,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("latin1");
         fs::write(&path, b"\"bob\" \"x\"\n\"andr\xe9\" \"x\"\n").unwrap();
-        let error = DiskFiles.read(&path).unwrap_err().to_string();
+        let error = DiskFiles::default().read(&path).unwrap_err().to_string();
         assert_eq!(error, "line 2 is not UTF-8");
     }
 
@@ -86,7 +102,8 @@ mod tests {
     fn a_private_file_is_read_only_if_nobody_else_may() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(".pgpass");
-        let kind = |path: &Path| DiskFiles.read_private(path).map_err(|error| error.kind());
+        let kind =
+            |path: &Path| DiskFiles::default().read_private(path).map_err(|error| error.kind());
         assert_eq!(kind(&path), Err(io::ErrorKind::NotFound));
         assert_eq!(kind(directory.path()), Err(io::ErrorKind::InvalidInput));
         fs::write(&path, "secret").unwrap();
