@@ -23,6 +23,17 @@ use crate::{
 /// longer than this is stuck, and whoever looks should hear that instead of waiting.
 pub(crate) const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What is held for clients that send slowly, wait or do not read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// Bytes of memory.
+    pub(crate) now: usize,
+    /// How many there may be.
+    pub(crate) limit: usize,
+    /// Clients and statements refused because there were more.
+    pub(crate) refused: u64,
+}
+
 /// The worker loops did not answer within [`REPORT_DEADLINE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the worker loops did not answer within {REPORT_DEADLINE:?}")]
@@ -103,6 +114,15 @@ impl Snapshot {
     pub(crate) fn users(&self) -> BTreeSet<Arc<str>> {
         let configured = self.settings.users.0.keys().map(|name| Arc::from(name.as_str()));
         configured.chain(self.pools.keys().map(|(_, user)| Arc::clone(user))).collect()
+    }
+
+    /// What is held for clients, over all loops.
+    pub(crate) fn held(&self) -> Held {
+        self.loops.iter().fold(Held::default(), |sum, report| Held {
+            now: sum.now.saturating_add(report.held),
+            limit: sum.limit.saturating_add(report.held_share),
+            refused: sum.refused.wrapping_add(report.held_refused),
+        })
     }
 
     /// Panics caught since the start.

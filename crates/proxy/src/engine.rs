@@ -20,6 +20,7 @@ mod from_client;
 mod inbox;
 mod lease;
 mod leaving;
+mod ledger;
 mod link;
 mod local;
 mod loss;
@@ -29,7 +30,9 @@ mod opening;
 mod parking;
 mod queue;
 mod readiness;
+mod relief;
 pub mod report;
+mod rest;
 mod retire;
 mod server;
 mod shared;
@@ -89,6 +92,7 @@ impl Engine {
             mailboxes.push(mailbox);
             parts.push(WorkerParts {
                 index,
+                loops: workers,
                 shared: Arc::clone(&shared),
                 registry,
                 inbox,

@@ -13,9 +13,11 @@ use trunkline_wire::{
 
 use super::{
     lease::us,
+    ledger::Entry,
     link::Link,
     message::Arrival,
     readiness::Token,
+    rest::Rest,
     shared::Shared,
     slot::{CancelKey, Client, ClientRare, ClientState, Stream},
     worker::{Again, Worker},
@@ -51,10 +53,7 @@ impl Worker {
             tracing::warn!(%error, "a client could not be registered");
             return None;
         }
-        let mut held = login.early;
-        if held.is_empty() {
-            held = BytesMut::new();
-        }
+        let held = Rest::from(&login.early[..]);
         entry.insert(Client {
             link,
             state: ClientState::Welcoming,
@@ -81,6 +80,7 @@ impl Worker {
                 connected_at: self.now,
                 answered_at: 0,
                 kept_since: 0,
+                entry: Entry::default(),
                 places: (login.slot, member),
             }),
         });
@@ -89,6 +89,7 @@ impl Worker {
             pool.stats.logins = pool.stats.logins.wrapping_add(1);
             pool.attempt.hope(self.now.saturating_add(us(self.settings.pool.retry_backoff_min)));
         }
+        self.count_held(index);
         Some(index)
     }
 

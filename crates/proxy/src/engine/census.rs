@@ -39,6 +39,9 @@ impl Worker {
             clients: self.clients.iter().map(|(_, client)| self.report_client(client)).collect(),
             servers: self.servers.iter().map(|(_, server)| self.report_server(server)).collect(),
             panics: self.panics,
+            held: self.ledger.held(),
+            held_share: self.ledger.share(),
+            held_refused: self.ledger.refused,
         }
     }
 

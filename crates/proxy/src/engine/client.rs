@@ -2,7 +2,6 @@
 
 use std::io;
 
-use bytes::BytesMut;
 use trunkline_session::PinReason;
 use trunkline_wire::{
     SqlState,
@@ -10,7 +9,7 @@ use trunkline_wire::{
 };
 
 use super::{
-    readiness::Token,
+    rest::Rest,
     slot::{ClientState, ServerState},
     worker::Worker,
 };
@@ -19,11 +18,9 @@ impl Worker {
     /// Writes to a client; a broken socket ends it.
     pub(super) fn send_to_client(&mut self, index: usize, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(index) else { return };
-        let sent = client.link.send(bytes).and_then(|()| {
-            client.link.update_interest(self.readiness.registry(), Token::Client(index))
-        });
-        if let Err(error) = sent {
-            self.client_gone(index, Some(&error));
+        let sent = client.link.send(bytes);
+        if sent.is_err() || !client.link.is_settled() {
+            self.written_in_part(index, sent);
         }
     }
 
@@ -89,7 +86,8 @@ impl Worker {
         let Some(client) = self.clients.get_mut(index) else { return };
         client.state = ClientState::Closing;
         client.since = self.now;
-        client.held = BytesMut::new();
+        client.held = Rest::default();
+        self.count_held(index);
         self.send_reply(index);
         let Some(client) = self.clients.get_mut(index) else { return };
         if client.link.backlog() == 0 {
@@ -204,6 +202,7 @@ impl Worker {
     /// Forgets the client; its socket closes.
     pub(super) fn remove_client(&mut self, index: usize) {
         let Some(mut client) = self.clients.try_remove(index) else { return };
+        self.ledger.change(client.rare.entry.counted, 0);
         client.link.close_notify();
         client.link.deregister(self.readiness.registry());
         if let Some(pool) = self.pools.get_mut(client.pool) {

@@ -3,6 +3,7 @@
 
 mod fairness;
 mod faults;
+mod held;
 mod limits;
 mod opener;
 mod opening;
@@ -122,6 +123,7 @@ impl Drill {
             mailboxes.push(mailbox);
             loops.push(Worker::new(WorkerParts {
                 index,
+                loops: count,
                 shared: Arc::clone(&shared),
                 registry,
                 inbox,

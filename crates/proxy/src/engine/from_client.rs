@@ -119,19 +119,25 @@ impl Worker {
             if taken < data.len()
                 && let (Some(client), Some(rest)) = (self.clients.get_mut(index), data.get(taken..))
             {
-                client.held.extend_from_slice(rest);
+                client.held.extend(rest);
+                self.count_held(index);
             }
             return;
         }
-        client.held.extend_from_slice(data);
+        client.held.extend(data);
         let mut held = std::mem::take(&mut client.held);
         let taken = self.client_burst(index, &held);
         if let Some(client) = self.clients.get_mut(index)
             && taken < held.len()
         {
-            drop(held.split_to(taken));
+            held.take_front(taken);
             client.held = held;
+            if taken > 0 {
+                // What is kept now is another message.
+                client.rare.entry.sent_since = self.now;
+            }
         }
+        self.count_held(index);
     }
 
     /// Takes what it can of a burst, and says how many bytes that was.

@@ -117,6 +117,7 @@ impl Worker {
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
         self.settings = settings;
+        self.share_anew();
         self.press();
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();
         for index in clients {

@@ -269,12 +269,13 @@ impl Worker {
             Some(header) if matches!(header.tag, b'Q' | b'F') => {
                 backend::ready_for_query(&mut self.reply, b'I');
                 let here = header.len.min(client.held.len());
-                drop(client.held.split_to(here));
+                client.held.take_front(here);
                 client.stream.remaining = header.len.saturating_sub(here);
                 client.stream.forward = false;
             }
             _ => client.skipping = true,
         }
+        self.count_held(client_index);
         self.count_error(client_index);
         self.send_reply(client_index);
         self.again.push_back(Again::Client(client_index));

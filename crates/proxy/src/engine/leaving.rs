@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use trunkline_wire::backend::{self, Report};
 
-use super::{readiness::Token, slot::ClientState, worker::Worker};
+use super::{readiness::Token, rest::Rest, slot::ClientState, worker::Worker};
 
 /// How long a client whose socket has ended keeps its server, or its place in the queue, without a sign of life of the
 /// server. It cannot be told from one that has died.
@@ -121,10 +121,11 @@ impl Worker {
         }
         let leaving = Leaving { how, words, since: self.now };
         if !leaving.is_read() {
-            client.held = BytesMut::new();
+            client.held = Rest::default();
             client.readable = false;
         }
         client.leaving = Some(Box::new(leaving));
+        self.count_held(index);
         self.arm_client(index);
     }
 
@@ -198,6 +199,7 @@ impl Worker {
                 leaving.how = Departure::Deaf;
                 leaving.since = self.now;
                 client.link.mute();
+                self.count_held(index);
                 self.arm_client(index);
                 true
             }

@@ -73,6 +73,8 @@ pub(crate) struct Link {
     tls: Option<Box<TlsCodec>>,
     /// Bytes (ciphertext under TLS) that the socket has not taken yet. No memory when empty.
     out: BytesMut,
+    /// Bytes before them that it has taken, and whose memory is still there.
+    spent: usize,
     /// Whether the poll was asked to tell of writability.
     wants_write: bool,
     /// The other side is gone: what is sent to it is dropped.
@@ -82,7 +84,7 @@ pub(crate) struct Link {
 impl Link {
     /// Takes over a socket.
     pub(crate) fn new(socket: Socket, tls: Option<Box<TlsCodec>>) -> Self {
-        Self { socket, tls, out: BytesMut::new(), wants_write: false, mute: false }
+        Self { socket, tls, out: BytesMut::new(), spent: 0, wants_write: false, mute: false }
     }
 
     /// Registers with a loop, edge-triggered for reading.
@@ -110,6 +112,17 @@ impl Link {
         }
         self.wants_write = wants;
         registry.modify(&self.socket, token, wants)
+    }
+
+    /// Whether everything was written, and the poll knows.
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.out.is_empty() && !self.wants_write
+    }
+
+    /// How much memory takes what is not written yet.
+    pub(crate) fn footprint(&self) -> usize {
+        self.out.capacity().saturating_add(self.spent)
     }
 
     /// Whether it is encrypted.
@@ -159,7 +172,7 @@ impl Link {
 
     /// Drops what is unwritten, and all that is to be sent from now on: the other side does not hear it.
     pub(crate) fn mute(&mut self) {
-        self.out = BytesMut::new();
+        self.empty();
         self.mute = true;
     }
 
@@ -197,14 +210,34 @@ impl Link {
         while !self.out.is_empty() {
             match send(&self.socket, &self.out, SendFlags::NOSIGNAL) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.out.advance(len),
-                Err(Errno::AGAIN) => return Ok(()),
+                Ok(len) => {
+                    self.out.advance(len);
+                    self.spent = self.spent.saturating_add(len);
+                }
+                Err(Errno::AGAIN) => {
+                    self.shrink();
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.out = BytesMut::new();
+        self.empty();
         Ok(())
+    }
+
+    /// The memory of what was written is given back once it is as much as that of what was not.
+    fn shrink(&mut self) {
+        if self.spent >= self.out.len() {
+            self.out = BytesMut::from(&self.out[..]);
+            self.spent = 0;
+        }
+    }
+
+    /// Nothing is left to write.
+    fn empty(&mut self) {
+        self.out = BytesMut::new();
+        self.spent = 0;
     }
 
     /// Says that nothing more will be written; what the other side still sends can be read.
@@ -212,7 +245,7 @@ impl Link {
         #[cfg(test)]
         super::fault::point();
         self.close_notify();
-        self.out = BytesMut::new();
+        self.empty();
         // A connection that is broken already has ended in both directions.
         rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).ok();
     }

@@ -154,5 +154,6 @@ impl Worker {
                 .count();
             pool.publish(self.index);
         }
+        self.count_all_held();
     }
 }

@@ -191,4 +191,10 @@ pub struct LoopReport {
     pub panics: u64,
     /// Bytes kept for slow readers and waiting clients.
     pub buffered: usize,
+    /// Bytes of memory that count towards `limits.held_total`.
+    pub held: usize,
+    /// How many these may be: the loop's share of that.
+    pub held_share: usize,
+    /// Clients and statements that were refused because it was more.
+    pub held_refused: u64,
 }

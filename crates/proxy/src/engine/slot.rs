@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use trunkline_session::{ClientSession, ServerSession};
 use trunkline_wire::startup::ProtocolVersion;
 
-use super::{leaving::Leaving, link::Link};
+use super::{leaving::Leaving, ledger::Entry, link::Link, rest::Rest};
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
@@ -72,7 +72,7 @@ pub(crate) struct Client {
     /// The place of its family among the loop's pools.
     pub(crate) pool: usize,
     /// Bytes read but not judged yet: an incomplete frame, or a burst that waits for a server.
-    pub(crate) held: BytesMut,
+    pub(crate) held: Rest,
     pub(crate) stream: Stream,
     /// The socket has, or may have, more to read.
     pub(crate) readable: bool,
@@ -111,6 +111,8 @@ pub(crate) struct ClientRare {
     pub(crate) answered_at: u64,
     /// Since when it keeps its server between transactions, if it does.
     pub(crate) kept_since: u64,
+    /// What is kept for it, as counted last.
+    pub(crate) entry: Entry,
     /// Its places among all clients and in its family.
     pub(crate) places: (ClientSlot, Membership),
 }

@@ -7,7 +7,6 @@ use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
     link::Received,
-    readiness::Token,
     slot::{Client, ClientState, Server, ServerState, Stream},
     tally::count_answer,
     worker::{Again, READS_PER_TURN, Worker},
@@ -175,15 +174,13 @@ impl Worker {
             Parcel::Direct(bytes) => (bytes.len(), client.link.send(bytes)),
             Parcel::Spliced => (self.splice.len(), client.link.send(&self.splice)),
         };
-        let sent = sent.and_then(|()| {
-            client.link.update_interest(self.readiness.registry(), Token::Client(client_index))
-        });
+        let settled = sent.is_ok() && client.link.is_settled();
         if let Some(pool) = self.pools.get_mut(client.pool) {
             pool.stats.sent = pool.stats.sent.wrapping_add(u64::try_from(len).unwrap_or(0));
         }
         self.splice.clear();
-        if let Err(error) = sent {
-            self.client_gone(client_index, Some(&error));
+        if !settled {
+            self.written_in_part(client_index, sent);
         }
         outcome
     }
@@ -276,13 +273,14 @@ impl Worker {
         if client.link.backlog() == 0 {
             return;
         }
-        let flushed = client.link.flush().and_then(|()| {
-            client.link.update_interest(self.readiness.registry(), Token::Client(index))
-        });
-        if let Err(error) = flushed {
-            self.client_gone(index, Some(&error));
-            return;
+        let before = client.link.backlog();
+        let flushed = client.link.flush();
+        if client.link.backlog() < before {
+            // It reads.
+            client.rare.entry.unread_since = self.now;
         }
+        self.written_in_part(index, flushed);
+        let Some(client) = self.clients.get(index) else { return };
         if client.link.backlog() > 0 {
             return;
         }

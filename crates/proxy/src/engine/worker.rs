@@ -15,6 +15,7 @@ use trunkline_settings::Settings;
 use super::{
     departed::Departed,
     lease::us,
+    ledger::{Ledger, share},
     link::Inflow,
     local::LocalPool,
     message::Message,
@@ -44,6 +45,8 @@ pub(super) enum Again {
     Refuse(usize),
     /// A pool with parked connections beside its queue.
     Queue(usize),
+    /// More may be kept for clients than the loop's share.
+    Relieve,
 }
 
 /// One event loop.
@@ -65,6 +68,8 @@ pub(crate) struct Worker {
     /// What goes to a client beside the server's bytes.
     pub(super) reply: BytesMut,
     pub(super) again: VecDeque<Again>,
+    /// What is kept for clients.
+    pub(super) ledger: Ledger,
     pub(super) wheel: Wheel,
     pub(super) expired: Vec<usize>,
     /// Microseconds since the engine started, read once per turn; never 0.
@@ -91,6 +96,8 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) struct WorkerParts {
     pub(crate) index: usize,
+    /// How many loops there are.
+    pub(crate) loops: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Registry,
     pub(crate) inbox: mpsc::Receiver<Message>,
@@ -102,6 +109,8 @@ impl Worker {
     /// Makes a loop that runs when [`Worker::run`] is called.
     pub(crate) fn new(parts: WorkerParts) -> Self {
         let now = parts.shared.now_us();
+        let limits = &parts.settings.limits;
+        let share = share(limits.held_total, parts.loops, limits.client_buffer);
         Self {
             index: parts.index,
             shared: parts.shared,
@@ -116,6 +125,7 @@ impl Worker {
             splice: BytesMut::new(),
             reply: BytesMut::new(),
             again: VecDeque::new(),
+            ledger: Ledger::new(share),
             wheel: Wheel::new(now),
             expired: Vec::new(),
             now,
@@ -199,6 +209,8 @@ impl Worker {
                 let Some(ready) = self.readiness.get(number) else { break };
                 if let Token::Client(index) = ready.token {
                     self.on_client_event(index, ready);
+                    // Not only when all have been read from, because each may bring much.
+                    self.relieve();
                 }
             }
         }
@@ -250,6 +262,7 @@ impl Worker {
                     self.guard_client(index, |worker| worker.refuse_waiting(index));
                 }
                 Some(Again::Queue(pool)) => self.guard(|worker| worker.serve_queue(pool)),
+                Some(Again::Relieve) => self.guard(Self::relieve),
                 None => return,
             }
         }

@@ -13,6 +13,7 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
     let paused = !databases.is_empty() && databases.is_subset(&snapshot.paused);
     let word = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let uptime = snapshot.now.duration_since(snapshot.started).unwrap_or_default();
+    let held = snapshot.held();
     let values = [
         ("active", word(!paused)),
         ("paused", word(paused)),
@@ -25,6 +26,9 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
         ("max_clients", snapshot.clients_limit.to_string()),
         ("loops", snapshot.loops.len().to_string()),
         ("panics", snapshot.panics().to_string()),
+        ("held_bytes", held.now.to_string()),
+        ("held_limit_bytes", held.limit.to_string()),
+        ("held_refused", held.refused.to_string()),
     ];
     values.into_iter().map(|(key, value)| vec![Value::text(key), Value::text(value)]).collect()
 }

@@ -121,6 +121,15 @@ impl Collector {
         let buffered = snapshot.loops.iter().map(|report| report.buffered).sum::<usize>();
         let about = bytes("buffered", "Kept for slow readers and waiting clients");
         gauge(out, &about, whole(buffered))?;
+        let held = snapshot.held();
+        gauge(
+            out,
+            &bytes("held", "Memory that counts towards limits.held_total"),
+            whole(held.now),
+        )?;
+        gauge(out, &bytes("held_limit", "How much of it there may be"), whole(held.limit))?;
+        let about = name("held_refused", "Clients and statements refused because it was more");
+        one(out, &about, &ConstCounter::new(held.refused))?;
         one(out, &name("panics", "Panics caught"), &ConstCounter::new(snapshot.panics()))
     }
 

@@ -21,7 +21,12 @@ fn value(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
 #[expect(clippy::float_cmp, reason = "numbers that are exact in binary")]
 async fn a_scrape_is_openmetrics_and_tells_what_the_loops_told() {
     let puppet = Puppet::new();
-    puppet.with(|strings| (strings.panics, strings.loops[0].panics) = (2, 1));
+    puppet.with(|strings| {
+        (strings.panics, strings.loops[0].panics) = (2, 1);
+        for (report, held) in strings.loops.iter_mut().zip([5, 7]) {
+            (report.held, report.held_share, report.held_refused) = (held, 64, 1);
+        }
+    });
     let samples = scraped(&puppet).await;
     let alice = [("database", "shop"), ("user", "alice")];
     assert_eq!(value(&samples, "trunkline_queries_total", &alice), 42.0);
@@ -35,6 +40,9 @@ async fn a_scrape_is_openmetrics_and_tells_what_the_loops_told() {
     assert_eq!(value(&samples, "trunkline_node_servers", &[("node", "pg1")]), 2.0);
     assert_eq!(value(&samples, "trunkline_ready", &[]), 1.0);
     assert_eq!(value(&samples, "trunkline_panics_total", &[]), 3.0);
+    let held = ["held_bytes", "held_limit_bytes", "held_refused_total"]
+        .map(|name| value(&samples, &format!("trunkline_{name}"), &[]));
+    assert_eq!(held, [12.0, 128.0, 2.0]);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     assert_eq!(value(&samples, "trunkline_build_info", &version), 1.0);
 }

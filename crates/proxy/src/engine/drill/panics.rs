@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
-use super::story::{NODE, Story, settings};
+use super::{
+    held::{check_ledger, half},
+    story::{NODE, Story, settings},
+};
 use crate::{
     cluster::Traffic,
     engine::{fault, local::LocalPool, message::Message},
@@ -51,6 +54,15 @@ async fn work(story: &mut Story) {
         story.ask(client, "SELECT 1");
         story.wait(Duration::from_millis(25)).await;
     }
+    // More is kept for one than may be, who has sent a part of a message; then for one whose statement waits.
+    let clients = [story.log_in("shop", 0), story.log_in("wiki", 0)];
+    story.play();
+    story.overload(clients[0], &half(3_000));
+    story.drill.shared.registry.set_paused(Some("wiki"), true);
+    story.send_all(|| Message::Recheck);
+    story.overload(clients[1], &[half(3_000), vec![b'x'; 3_000], vec![0]].concat());
+    story.drill.shared.registry.set_paused(Some("wiki"), false);
+    story.send_all(|| Message::Recheck);
 }
 
 /// What operators and time do.
@@ -124,6 +136,7 @@ async fn end_of_work(story: &mut Story) {
 /// What the loops, the caps and the faces say agrees.
 fn check_books(story: &Story) {
     let drill = &story.drill;
+    check_ledger(drill);
     let open = story.hosts.iter().filter(|host| !host.closed).count();
     let mut servers = 0;
     for worker in &drill.loops {
@@ -171,6 +184,7 @@ async fn empty(story: &mut Story) {
     for worker in &story.drill.loops {
         let left = (worker.clients.len(), worker.servers.len(), worker.pools.len());
         assert_eq!(left, (0, 0, 0), "clients, servers and pools");
+        assert_eq!(worker.ledger.held(), 0);
     }
 }
 
@@ -194,6 +208,8 @@ async fn a_panic_anywhere_costs_one_client_and_one_server_at_most_and_leaves_not
     let (usual, points) = tell(0).await;
     assert_eq!((usual.panics(), usual.hit), (0, None));
     assert!(points > 500, "the story has {points} points only");
+    let refused: u64 = usual.drill.loops.iter().map(|worker| worker.ledger.refused).sum();
+    assert_eq!(refused, 2, "of those for whom too much is kept");
     for nth in 1..=points {
         let (story, _) = tell(nth).await;
         assert_eq!(story.panics(), 1, "point {nth}");

@@ -113,6 +113,16 @@ impl Story {
         self.hosts.iter().position(serves)
     }
 
+    /// The client sends something that is kept, while the loops may hardly keep anything.
+    pub(super) fn overload(&mut self, client: usize, bytes: &[u8]) {
+        let share = self.drill.loops[0].ledger.share();
+        for (share, bytes) in [(1_000, bytes), (share, b"".as_slice())] {
+            self.drill.loops.iter_mut().for_each(|worker| worker.ledger.set_share(share));
+            self.drill.clients[client].send(bytes);
+            self.play();
+        }
+    }
+
     /// The client's socket closes.
     pub(super) fn leave(&mut self, client: usize) {
         self.drill.clients[client].stream.shutdown(Shutdown::Both).ok();
