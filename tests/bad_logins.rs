@@ -173,3 +173,45 @@ async fn one_client_too_many_is_told_at_once() -> Result<()> {
     let _first = scene.raw().await?;
     refused(scene.raw().await, "53300")
 }
+
+/// Connections that send a part of a password each.
+const HALVES: usize = 600;
+
+#[tokio::test]
+async fn long_passwords_that_never_end_are_bounded_together() -> Result<()> {
+    let config = "[auth]\nmethod = \"password\"\n[limits]\nheld_total = \"16MiB\"";
+    let scene = Scene::calm("halved", config).await?;
+    let mut good = scene.raw().await?;
+    run(&mut good, "SELECT repeat('x', 1000000)").await?;
+    let before = scene.trunkline.usage()?.resident_bytes;
+    let startup = say::startup(say::PROTOCOL_3_0, &[("user", "halved"), ("database", DATABASE)]);
+    let password = say::password(&"p".repeat(65_000));
+    let (part, _) = password.split_at(60_000);
+    let mut strangers = Vec::new();
+    for _ in 0..HALVES {
+        let mut client = RawClient::tcp(scene.trunkline.address()).await?;
+        client.send(&startup).await?;
+        client.expect(b'R').await?;
+        // Most are refused before they are through with it.
+        drop(client.send(part).await);
+        strangers.push(client);
+    }
+    let mut last = strangers.pop().unwrap();
+    let told = last.expect_error("53200").await?;
+    assert!(common::words(&told).contains("limits.held_total"), "{told:?}");
+    // Ordinary logins take so little that they are let in.
+    serve(&mut scene.raw().await?, 1).await?;
+    serve(&mut good, 1).await?;
+    let peak = scene.trunkline.usage()?.resident_peak_bytes;
+    assert!(peak <= before + GROWTH_MAX, "{peak} bytes, {before} before");
+    // When they are gone, a long password is looked at again.
+    drop((strangers, last));
+    wait_for("there is room again", PATIENCE, async || {
+        let mut client = RawClient::tcp(scene.trunkline.address()).await?;
+        client.send(&startup).await?;
+        client.expect(b'R').await?;
+        client.send(&password).await?;
+        client.expect_error("28P01").await.map(drop)
+    })
+    .await
+}

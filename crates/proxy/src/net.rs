@@ -16,8 +16,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+mod allowance;
 mod channel;
 
+pub use allowance::{Allowance, Part};
 pub use channel::{Channel, ChannelParts, Message};
 
 /// A connected, non-blocking stream socket that is registered with no event loop.

@@ -19,6 +19,7 @@ use super::slots::Slots;
 use super::users::Users;
 use crate::backend::KeyRing;
 use crate::handover::Handoff;
+use crate::net::Allowance;
 use crate::panics::Panics;
 use crate::tls::TlsConfigError;
 
@@ -27,6 +28,14 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// The least time between two warnings about failed accepts of one listener.
 const ACCEPT_WARNING: Duration = Duration::from_secs(10);
+
+/// Which part of `limits.held_total` clients may take beside it that are not logged in yet.
+const BEFORE_LOGIN: usize = 8;
+
+/// Memory for messages of clients that are not logged in yet.
+fn before_login(settings: &Settings) -> usize {
+    settings.limits.held_total / BEFORE_LOGIN
+}
 
 /// Lets clients in.
 #[derive(Clone)]
@@ -44,6 +53,8 @@ pub(super) struct Shared {
     pub(super) consoles: Slots,
     /// Connections between accept and the end of their login.
     pending: AtomicUsize,
+    /// What all of them may take.
+    pub(super) allowance: Arc<Allowance>,
     draining: AtomicBool,
     panics: Panics,
 }
@@ -68,6 +79,7 @@ impl Frontend {
             clients: Slots::new(settings.general.max_clients),
             consoles: Slots::new(settings.general.admin_slots),
             pending: AtomicUsize::new(0),
+            allowance: Arc::new(Allowance::new(before_login(settings))),
             draining: AtomicBool::new(false),
             panics: Panics::default(),
         })))
@@ -87,6 +99,7 @@ impl Frontend {
                 self.0.ring.forget(name);
             }
         }
+        self.0.allowance.set(before_login(settings));
         self.0.clients.set_limit(settings.general.max_clients);
         self.0.consoles.set_limit(settings.general.admin_slots);
         Ok(())

@@ -31,7 +31,8 @@ pub(super) async fn login(socket: AsyncSocket, shared: Arc<Shared>, config: Arc<
         Ok(peer) => peer,
         Err(error) => return tracing::debug!(%error, "the client left at once"),
     };
-    let mut attempt = Attempt { channel: Channel::new(socket), peer, shared, config, asked: None };
+    let channel = Channel::new(socket).within(shared.allowance.part());
+    let mut attempt = Attempt { channel, peer, shared, config, asked: None };
     let limit = attempt.config.settings.general.login_timeout;
     let Ok(ended) = timeout(limit, attempt.run()).await else {
         // As PostgreSQL, which may be in the middle of a message by then.
@@ -157,8 +158,10 @@ impl Attempt {
         }
     }
 
-    fn hand_over_console(self, request: Request, rights: ConsoleRights, slot: ClientSlot) {
+    fn hand_over_console(mut self, request: Request, rights: ConsoleRights, slot: ClientSlot) {
         tracing::info!(client = %self.peer, user = %request.user, "console login");
+        // The console has limits of its own.
+        self.channel.release();
         self.shared.handoff.console(ConsoleLogin {
             stream: Box::new(self.channel),
             user: request.user,

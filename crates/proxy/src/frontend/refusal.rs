@@ -67,6 +67,11 @@ impl From<Refusal> for Ended {
 
 impl From<std::io::Error> for Ended {
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::OutOfMemory {
+            return Refusal::new(SqlState::OUT_OF_MEMORY, error.to_string())
+                .with_hint("Raise limits.held_total, or see who sends long messages instead of logging in.")
+                .into();
+        }
         Self::Silently(error.to_string())
     }
 }

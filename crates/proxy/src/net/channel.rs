@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use trunkline_wire::frame;
 use zeroize::Zeroize;
 
-use super::{AsyncSocket, Socket};
+use super::{AsyncSocket, Part, Socket};
 use crate::tls::{Progress, TlsCodec, TlsError};
 
 /// Bytes asked of the socket at once. Login messages are short; the loops have buffers of their own.
@@ -44,6 +44,8 @@ pub struct Channel {
     ended: bool,
     /// We have said that we send nothing more.
     closing: bool,
+    /// Its part in what all such connections may take, if that is limited.
+    part: Option<Part>,
 }
 
 /// What a [`Channel`] consists of when it leaves the runtime.
@@ -90,7 +92,21 @@ impl Channel {
             unsent: BytesMut::new(),
             ended: false,
             closing: false,
+            part: None,
         }
+    }
+
+    /// From now on what has been read and not taken counts towards what all such connections may take together; reading
+    /// more than that is [`OutOfMemory`](io::ErrorKind::OutOfMemory).
+    #[must_use]
+    pub fn within(mut self, part: Part) -> Self {
+        self.part = Some(part);
+        self
+    }
+
+    /// From now on it does not count.
+    pub fn release(&mut self) {
+        self.part = None;
     }
 
     /// A connection that has been elsewhere: TLS is up, and `received` has been read and not taken.
@@ -217,6 +233,7 @@ impl Channel {
         };
         let step = tls.decrypt(incoming, &mut self.received);
         tls.take_owed(&mut self.unsent);
+        self.count()?;
         Poll::Ready(Ok(Some(step)))
     }
 
@@ -229,6 +246,7 @@ impl Channel {
     /// too, or has sent more than anyone would who listens. A socket closed with bytes unread resets the
     /// connection, and the peer might never see what it was told.
     pub async fn farewell(&mut self, last_words: &[u8]) -> io::Result<()> {
+        self.received = BytesMut::new();
         if !last_words.is_empty() {
             self.send(last_words).await?;
         }
@@ -279,11 +297,19 @@ impl Channel {
                     self.ended = progress? == Progress::PeerClosed;
                 }
             }
+            self.count()?;
             let came = self.received.len() - before;
             if came > 0 || self.ended {
                 return Poll::Ready(Ok(came));
             }
         }
+    }
+
+    /// Counts what has been read and not taken.
+    fn count(&mut self) -> io::Result<()> {
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let sealed = self.tls.as_ref().map_or(0, |tls| tls.held_len());
+        part.set(self.received.len() + sealed)
     }
 
     /// Writes until at most `keep` bytes are left.

@@ -229,6 +229,11 @@ impl TlsCodec {
         !self.owed.is_empty()
     }
 
+    /// How much ciphertext is kept until more of it comes.
+    pub fn held_len(&self) -> usize {
+        self.held.len()
+    }
+
     /// The protocol version agreed on, once it is.
     pub fn version(&self) -> Option<ProtocolVersion> {
         self.side.common().protocol_version()

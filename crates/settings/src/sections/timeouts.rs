@@ -34,7 +34,8 @@ group! {
         /// Bytes of memory that all clients together may make Trunkline hold: messages that are not complete, or that wait
         /// for a server connection, and what clients do not read. Each worker thread has an equal share. Where that is
         /// passed, clients are closed, or their statements refused, with SQLSTATE 53200: first who takes longest to send
-        /// a message, then who has not read for longest (closed without a word), then for whom most is held.
+        /// a message, then who has not read for longest (closed without a word), then for whom most is held. Clients that
+        /// are not logged in yet may make it hold an eighth as much beside that.
         pub held_total: usize = 256 << 20 => Kind::Size { min: 16 << 20, max: 1 << 40 }, Live, "\"1GiB\"";
         /// Largest message that is passed on. PostgreSQL's own limit is just below 1GiB.
         pub max_message: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 30 }, Live, "\"64MiB\"";
