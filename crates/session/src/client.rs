@@ -84,6 +84,14 @@ pub(crate) enum Unnamed {
 }
 
 impl Unnamed {
+    /// What executing it leaves behind.
+    pub(crate) fn effects(&self) -> Effects {
+        match self {
+            Self::None => Effects::None,
+            Self::Kept { effects, .. } | Self::OnServer { effects, .. } => effects.clone(),
+        }
+    }
+
     /// The number of the statement; none if there is none.
     pub(crate) fn key(&self) -> Option<u64> {
         match self {
@@ -291,6 +299,7 @@ impl ClientSession {
         let parsed = (statement.settings(), statement.folds());
         self.parse_under(parsed, server, out, |server, out| {
             frontend::parse(out.insert(), &statement.name, &statement.text, &statement.types);
+            server.begin_naming(&statement.name);
             server.owed.push(Owed::Ours(Ours::Parse(Arc::clone(statement))));
         });
         self.hold(statement, server, out);
@@ -304,8 +313,14 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
     ) {
         server.statements.add(statement);
-        while let Some(old) = server.statements.evict(self.limits.server_statements, statement.id) {
+        let limits = self.limits.server_statements;
+        loop {
+            // One that is not known to be there yet would be taken for held if both its Parse and this Close are void.
+            let naming = &server.naming;
+            let keeps = |held: &Statement| held.id == statement.id || naming.has(&held.name);
+            let Some(old) = server.statements.evict(limits, keeps) else { break };
             frontend::close(out.insert(), frontend::STATEMENT, &old.name);
+            server.begin_naming(&old.name);
             server.owed.push(Owed::Ours(Ours::Close(old)));
         }
     }

@@ -6,9 +6,10 @@ use trunkline_wire::frame::{HEADER, peek};
 use crate::{
     client::{ClientSession, Unnamed},
     effect::Effects,
+    hold::Forgetting,
     outgoing::Outgoing,
     queue::Kind,
-    server::{Forgetting, Intake, ServerSession},
+    server::{Intake, ServerSession},
 };
 
 /// Execute of the unnamed portal, to its end; and Sync.

@@ -1,9 +1,6 @@
 //! A server that may be the wrong one, or is lost: what its client may still send, and what is not known.
 
-use crate::{
-    expect::Owed,
-    server::{Forgetting, ServerSession},
-};
+use crate::{expect::Owed, hold::Forgetting, server::ServerSession};
 
 impl ServerSession {
     /// While it is at rest: nothing of its client's is sent to it, until [`go_on`](Self::go_on).

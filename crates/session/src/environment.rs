@@ -15,14 +15,26 @@ use crate::{
     client::{ClientSession, Surroundings},
     effect::{Change, Effects, Transaction},
     expect::{Named, Ours, Owed},
+    hold::Forgetting,
     name,
     outgoing::Outgoing,
     pin::PinReason,
-    server::{Forgetting, ServerSession, TxStatus},
+    server::{ServerSession, TxStatus},
     setting::{Folds, Replay, SettingSet},
     statement::Statement,
     track::SettingsTrack,
 };
+
+/// What a client means by the name of a statement.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    /// A statement that servers know by a name of ours.
+    Ours(Arc<Statement>),
+    /// The unnamed statement, one that lives on the server under the client's own name, or none.
+    NotOurs,
+    /// What is under way decides it: the message waits.
+    Undecided,
+}
 
 /// The name of the statement and of the portal by which a setting is changed for a Parse.
 const DETOUR: &[u8] = b"__trunkline_set";
@@ -32,7 +44,7 @@ impl ClientSession {
     /// behind a failure is skipped by the server, up to a Sync; and what follows that Sync waits (see
     /// [`Self::await_outcome`]).
     pub(crate) fn outlook(&self, server: &ServerSession) -> Cow<'_, SettingsTrack> {
-        if !server.unsettled {
+        if !server.unsettled.has_settings() {
             return Cow::Borrowed(&self.settings);
         }
         let mut track = self.settings.clone();
@@ -59,7 +71,9 @@ impl ClientSession {
         let unsettles = effects.touches_environment()
             || effects.changes_names()
             || (effects.ends_transaction() && self.settings.is_open());
-        server.unsettled |= unsettles;
+        if unsettles {
+            server.unsettled.add_settings();
+        }
         if unsettles || effects.forgets_statements() {
             server.forgetting = when;
         }
@@ -76,20 +90,61 @@ impl ClientSession {
     pub(crate) fn statement(
         &mut self,
         name: &[u8],
+        server: &mut ServerSession,
+        around: &mut impl Surroundings,
+    ) -> Meaning {
+        if server.unsettled.is_nothing()
+            && !self.settings.is_unknown()
+            && let Some(statement) = self.names.get(name::of_protocol(name))
+            && statement.is_of(self.settings.seen())
+        {
+            return Meaning::Ours(Arc::clone(statement));
+        }
+        self.statement_undecided(name, server, around)
+    }
+
+    /// It may have to be waited for, there may be none, or the settings may be others than those of the statement.
+    #[cold]
+    fn statement_undecided(
+        &mut self,
+        name: &[u8],
+        server: &mut ServerSession,
+        around: &mut impl Surroundings,
+    ) -> Meaning {
+        if name.is_empty() {
+            let effects = self.unnamed.effects();
+            let waits = server.awaits_unnamed() || server.awaits_names_of(&effects);
+            return if waits { Meaning::Undecided } else { Meaning::NotOurs };
+        }
+        if server.awaits_name(name::of_protocol(name)) {
+            return Meaning::Undecided;
+        }
+        let Some(statement) = self.meaning(name, server, around) else { return Meaning::NotOurs };
+        if server.awaits_name(&statement.name) || server.awaits_names_of(&statement.effects) {
+            if let Some(meant) = self.meant.take() {
+                self.names.insert(meant.name, meant.statement);
+            }
+            return Meaning::Undecided;
+        }
+        Meaning::Ours(statement)
+    }
+
+    /// The statement that a name means if all that is under way succeeds.
+    pub(crate) fn meaning(
+        &mut self,
+        name: &[u8],
         server: &ServerSession,
         around: &mut impl Surroundings,
     ) -> Option<Arc<Statement>> {
-        let statement = self.names.get(name::of_protocol(name))?;
-        let settled = !server.unsettled && !self.settings.is_unknown();
+        let statement = Arc::clone(self.names.get(name::of_protocol(name))?);
+        let settled = !server.unsettled.has_settings() && !self.settings.is_unknown();
         if settled && statement.is_of(self.settings.seen()) {
-            return Some(Arc::clone(statement));
+            return Some(statement);
         }
-        let statement = Arc::clone(statement);
         Some(self.statement_elsewhere(name, statement, server, around))
     }
 
     /// The settings may be others than those of the statement.
-    #[cold]
     fn statement_elsewhere(
         &mut self,
         name: &[u8],
@@ -144,7 +199,9 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
         parse: impl FnOnce(&mut ServerSession, &mut Outgoing<'_>),
     ) {
-        if !server.unsettled && environment == self.settings.seen().environment_for(folds) {
+        if !server.unsettled.has_settings()
+            && environment == self.settings.seen().environment_for(folds)
+        {
             return parse(server, out);
         }
         let outlook = self.outlook(server);

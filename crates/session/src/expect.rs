@@ -18,8 +18,11 @@ pub(crate) enum Owed {
     Function,
     /// A Sync's `ReadyForQuery`.
     Sync,
-    /// The client has ended its COPY data; no reply of its own, but a boundary for ignored Syncs.
+    /// The client has ended its COPY data; no reply of its own.
     CopyEnd,
+    /// The `ReadyForQuery` of those Syncs amid COPY data that the server has not ignored, and the answer to the
+    /// question of ours which they are.
+    Doubtful,
     /// `ParseComplete` of an unnamed statement.
     ParseUnnamed,
     /// `ParseComplete` of a statement that is not followed.
@@ -31,10 +34,8 @@ pub(crate) enum Owed {
     Meant(Box<Named>),
     /// `ParseComplete` of a named one that the server was given.
     Parse(Box<Named>),
-    /// `ParseComplete` made by us, because the server has the statement already.
-    Parsed(Box<Named>),
-    /// The same, where the server is given the text once more under another name, for it to say whether it would
-    /// parse it now.
+    /// `ParseComplete` of a statement that the server has already. It is given another one to parse, so that the answer
+    /// comes in its turn, if it comes.
     ParseAgain(Box<Named>),
     /// `ParseComplete` of a statement that lives on the server under the client's own name.
     ParseThere(Box<[u8]>),
@@ -52,7 +53,7 @@ pub(crate) enum Owed {
     CloseThere(Box<[u8]>),
     /// `CloseComplete` of the unnamed statement.
     CloseUnnamed,
-    /// `CloseComplete` made by us: the client gives up a name, the server keeps the statement.
+    /// `CloseComplete` of a name that the client gives up; the server keeps the statement, and is told to close another.
     Closed(Box<Named>),
     /// An error: the client's message cannot be understood.
     Refusal,
@@ -130,10 +131,7 @@ impl Owed {
     /// Whether the server does not answer it: its turn is over as soon as it comes.
     #[inline]
     pub(crate) fn is_unanswered(&self) -> bool {
-        matches!(
-            self,
-            Self::CopyEnd | Self::Before(_) | Self::Meant(_) | Self::Parsed(_) | Self::Closed(_)
-        )
+        matches!(self, Self::CopyEnd | Self::Before(_) | Self::Meant(_))
     }
 
     /// Whether it may change the unnamed statement.

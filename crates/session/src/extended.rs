@@ -4,19 +4,21 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{BufMut, BytesMut};
 use trunkline_wire::{
-    Frame,
+    Frame, backend,
     frontend::{self, Bind, Close, Describe, Execute},
 };
 
 use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
+    copy::NOBODYS,
     effect::Effects,
+    environment::Meaning,
     expect::{Bound, Named, Ours, Owed},
     from_client::{Step, Ways},
-    from_server::settle,
+    hold::Forgetting,
     name,
     queue::Kind,
-    server::{Forgetting, Intake, ServerSession},
+    server::{Intake, ServerSession},
     setting::Folds,
     statement::{RESERVED_PREFIX, Statement},
 };
@@ -30,34 +32,39 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
-        server.intake = Intake::Unsynced;
         // A malformed body is for the server to refuse.
         let parsed = Bind::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
         let Some(bind) = parsed else {
+            server.intake = Intake::Unsynced;
             server.owed.push_light(Kind::Bind);
             ways.server.forward(range);
             return Step::Next;
         };
-        if let Some(statement) = self.statement(bind.statement, server, around) {
-            self.bind_ours(statement, &bind, server, ways, around);
-            return Step::Next;
-        }
-        let effects = if bind.statement.is_empty() {
-            let effects = self.give_unnamed(server, ways);
-            self.lend_to_message(&effects, server, ways.server, around);
-            Self::before_bind(&effects, server, ways.server);
-            ways.server.forward(range);
-            effects
-        } else {
-            let stranger = Stranger::of(bind.statement);
-            if stranger.is_plain() {
-                ways.server.forward(range);
-            } else {
-                frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
+        let effects = match self.statement(bind.statement, server, around) {
+            Meaning::Undecided => return Step::Wait,
+            Meaning::Ours(statement) => {
+                self.bind_ours(statement, &bind, server, ways, around);
+                return Step::Next;
             }
-            Effects::None
+            Meaning::NotOurs if bind.statement.is_empty() => {
+                let effects = self.give_unnamed(server, ways);
+                self.lend_to_message(&effects, server, ways.server, around);
+                Self::before_bind(&effects, server, ways.server);
+                ways.server.forward(range);
+                effects
+            }
+            Meaning::NotOurs => {
+                let stranger = Stranger::of(bind.statement);
+                if stranger.is_plain() {
+                    ways.server.forward(range);
+                } else {
+                    frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
+                }
+                Effects::None
+            }
         };
         self.note_portal(bind.portal, effects.bound(bind.rest));
+        server.intake = Intake::Unsynced;
         server.owed.push_light(Kind::Bind);
         Step::Next
     }
@@ -71,6 +78,7 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) {
         let meant = self.meant.take();
+        server.intake = Intake::Unsynced;
         self.give(&statement, server, ways.server);
         if !statement.effects.is_none() {
             self.lend_to_message(&statement.effects, server, ways.server, around);
@@ -156,7 +164,6 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
-        server.intake = Intake::Unsynced;
         let owed = match frame.body.first() {
             Some(&frontend::STATEMENT) => Kind::DescribeStatement,
             _ => Kind::DescribePortal,
@@ -164,25 +171,28 @@ impl ClientSession {
         if let Ok(Describe { kind: frontend::STATEMENT, name }) = Describe::parse(frame.body)
             && self.mode != PoolMode::Session
         {
-            if let Some(statement) = self.statement(name, server, around) {
-                self.give(&statement, server, ways.server);
-                self.owe_meant(server);
-                self.lend_to_message(&statement.effects, server, ways.server, around);
-                frontend::describe(ways.server.insert(), frontend::STATEMENT, &statement.name);
-            } else if name.is_empty() {
-                let effects = self.give_unnamed(server, ways);
-                self.lend_to_message(&effects, server, ways.server, around);
-                ways.server.forward(range);
-            } else {
-                frontend::describe(
-                    ways.server.insert(),
-                    frontend::STATEMENT,
-                    &Stranger::of(name).name(),
-                );
+            match self.statement(name, server, around) {
+                Meaning::Undecided => return Step::Wait,
+                Meaning::Ours(statement) => {
+                    self.give(&statement, server, ways.server);
+                    self.owe_meant(server);
+                    self.lend_to_message(&statement.effects, server, ways.server, around);
+                    frontend::describe(ways.server.insert(), frontend::STATEMENT, &statement.name);
+                }
+                Meaning::NotOurs if name.is_empty() => {
+                    let effects = self.give_unnamed(server, ways);
+                    self.lend_to_message(&effects, server, ways.server, around);
+                    ways.server.forward(range);
+                }
+                Meaning::NotOurs => {
+                    let name = Stranger::of(name).name();
+                    frontend::describe(ways.server.insert(), frontend::STATEMENT, &name);
+                }
             }
         } else {
             ways.server.forward(range);
         }
+        server.intake = Intake::Unsynced;
         server.owed.push_light(owed);
         Step::Next
     }
@@ -195,7 +205,6 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
-        server.intake = Intake::Unsynced;
         let effects = if self.portals.is_empty() {
             Effects::None
         } else {
@@ -207,6 +216,10 @@ impl ClientSession {
                 })
                 .map_or(Effects::None, |(_, effects)| effects.clone())
         };
+        if server.awaits_names_of(&effects) {
+            return Step::Wait;
+        }
+        server.intake = Intake::Unsynced;
         self.await_outcome(&effects, server, Forgetting::Unsynced);
         self.lend_to_message(&effects, server, ways.server, around);
         if !effects.leaves_sequences() {
@@ -227,11 +240,14 @@ impl ClientSession {
         range: Range<usize>,
         ways: &mut Ways<'_, '_>,
     ) -> Step {
-        server.intake = Intake::Unsynced;
         let close = Close::parse(frame.body);
         if let Ok(Close { kind: frontend::STATEMENT, name }) = close
             && self.mode != PoolMode::Session
         {
+            if server.awaits_name(name::of_protocol(name)) {
+                return Step::Wait;
+            }
+            server.intake = Intake::Unsynced;
             if name.is_empty() {
                 self.remember_unnamed(server);
                 self.unnamed = Unnamed::None;
@@ -239,9 +255,15 @@ impl ClientSession {
                 server.owed.push(Owed::CloseUnnamed);
                 ways.server.forward(range);
             } else if let Some((name, statement)) = self.names.remove(name::of_protocol(name)) {
-                server.owed.push(Owed::Closed(Box::new(Named { name, statement })));
-                settle(server, ways.client);
+                if server.owes_client_nothing() {
+                    backend::close_complete(ways.client);
+                } else {
+                    frontend::close(ways.server.insert(), frontend::STATEMENT, NOBODYS);
+                    server.begin_naming(&name);
+                    server.owed.push(Owed::Closed(Box::new(Named { name, statement })));
+                }
             } else if let Some(name) = self.there.take(name::of_protocol(name)) {
+                server.begin_naming(&name);
                 frontend::close(
                     ways.server.insert(),
                     frontend::STATEMENT,
@@ -255,6 +277,7 @@ impl ClientSession {
             }
             return Step::Next;
         }
+        server.intake = Intake::Unsynced;
         server.owed.push(Owed::Close);
         ways.server.forward(range);
         Step::Next

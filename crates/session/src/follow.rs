@@ -125,7 +125,7 @@ impl ClientSession {
                     self.names.insert(named.name.clone(), Arc::clone(&named.statement));
                     server.statements.add(&named.statement);
                 }
-                Owed::Parsed(named) | Owed::ParseAgain(named) => {
+                Owed::ParseAgain(named) => {
                     self.names.insert(named.name.clone(), Arc::clone(&named.statement));
                 }
                 Owed::ParseThere(name) => {

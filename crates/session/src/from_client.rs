@@ -10,13 +10,14 @@ use trunkline_wire::{
 
 use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
+    copy::on_early_copy,
     effect::Effects,
     expect::{Ours, Owed},
-    from_server::settle,
+    hold::Forgetting,
     lend::take_back,
     outgoing::Outgoing,
     queue::Kind,
-    server::{Forgetting, Intake, ServerSession},
+    server::{Intake, ServerSession},
 };
 
 /// What the shell does after a frame.
@@ -24,6 +25,8 @@ use crate::{
 pub enum Step {
     /// Goes on with the next frame.
     Next,
+    /// The frame was not taken: it waits until the server is no longer [full](ServerSession::is_full).
+    Wait,
     /// The client says goodbye.
     Terminate,
     /// The client has asked for what is not allowed here: it is told and closed.
@@ -52,8 +55,10 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         let range = at..at.saturating_add(frame.bytes.len());
-        if server.intake == Intake::Skipping && !matches!(frame.tag, b'S' | b'X') {
-            return if is_expected(frame.tag) { Step::Next } else { Step::UnknownTag };
+        if server.intake > Intake::Unsynced
+            && let Some(step) = Self::on_client_amid(server, frame, range.clone(), ways)
+        {
+            return step;
         }
         match frame.tag {
             b'Q' => self.on_query(server, frame, range, ways, around),
@@ -64,16 +69,7 @@ impl ClientSession {
             b'C' => self.on_close(server, frame, range, ways),
             b'S' => Self::on_sync(server, range, ways),
             b'H' => on_flush(server, frame, range, ways),
-            b'd' => {
-                ways.server.forward(range);
-                Step::Next
-            }
-            b'c' | b'f' => {
-                on_copy_end(server);
-                ways.server.forward(range);
-                settle(server, ways.client);
-                Step::Next
-            }
+            b'd' | b'c' | b'f' => on_early_copy(server, range, ways),
             b'F' => {
                 server.owed.push(Owed::Function);
                 server.intake = Intake::Messages;
@@ -99,6 +95,9 @@ impl ClientSession {
         let effects = Self::effects_of(text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
+        }
+        if server.awaits_names_of(&effects) {
+            return Step::Wait;
         }
         Self::before_query(&effects, server, ways.server);
         let lent = if effects.names_statements() {
@@ -137,16 +136,12 @@ impl ClientSession {
     }
 
     fn on_sync(server: &mut ServerSession, range: Range<usize>, ways: &mut Ways<'_, '_>) -> Step {
-        if server.intake == Intake::CopyData {
-            // The server would ignore a Sync while it reads COPY data.
-            return Step::Next;
-        }
         ways.server.forward(range);
         server.intake = Intake::Messages;
         server.owed.push_light(Kind::Sync);
         server.forget_doubtful();
-        if server.forgetting == Forgetting::Unsynced {
-            server.forgetting = Forgetting::Asked;
+        if server.forgetting != Forgetting::No {
+            server.sync_forgetting();
         }
         if !server.decoys.is_empty() {
             for name in std::mem::take(&mut server.decoys) {
@@ -160,15 +155,6 @@ impl ClientSession {
     }
 }
 
-/// The client has sent all its COPY data. After a COPY of the extended protocol its Sync is still due.
-fn on_copy_end(server: &mut ServerSession) {
-    if server.intake == Intake::CopyData {
-        let simple = matches!(server.owed.front(), Some(Owed::Query(..)));
-        server.intake = if simple { Intake::Messages } else { Intake::Unsynced };
-    }
-    server.owed.push(Owed::CopyEnd);
-}
-
 /// A Flush has no reply, but one with a body is refused, as are all messages behind it up to the Sync.
 fn on_flush(
     server: &mut ServerSession,
@@ -176,8 +162,7 @@ fn on_flush(
     range: Range<usize>,
     ways: &mut Ways<'_, '_>,
 ) -> Step {
-    // While it reads COPY data the server does not look into a Flush.
-    if !frame.body.is_empty() && server.intake != Intake::CopyData {
+    if !frame.body.is_empty() {
         server.intake = Intake::Unsynced;
         server.owed.push(Owed::Refusal);
     }

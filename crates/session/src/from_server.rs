@@ -2,8 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::BytesMut;
-use trunkline_wire::{SqlState, backend};
+use trunkline_wire::SqlState;
 
 use crate::{
     client::ClientSession,
@@ -27,6 +26,9 @@ pub enum Reply {
     Replayed,
     /// The replay has failed: nothing of the client's may be sent to this server.
     ReplayFailed,
+    /// Goes on; the server must be put a [question](ServerSession::put_question) as soon as the client is between two
+    /// messages.
+    Ask,
     /// The server has broken the protocol, or we have lost count of its replies: it must be closed.
     Desync(&'static str),
 }
@@ -61,7 +63,7 @@ impl ClientSession {
                 if let Some(Owed::DescribeStatement | Owed::DescribePortal) = server.owed.front() {
                     server.owed.pop();
                     out.forward(range);
-                    settle_into(server, out);
+                    settle(server);
                     return Reply::Next;
                 }
                 pass(server, range, out)
@@ -98,7 +100,9 @@ impl ClientSession {
         range: Range<usize>,
         out: &mut Outgoing<'_>,
     ) -> Reply {
-        server.copying = false;
+        if server.copying {
+            server.end_copy();
+        }
         match server.owed.front() {
             Some(Owed::Query(..)) => {
                 if let Some((effects, place)) = server.owed.complete_in_query() {
@@ -115,7 +119,7 @@ impl ClientSession {
                 }
                 // A COPY in the extended protocol ends with the portal; the Sync is still to come.
                 out.forward(range);
-                settle_into(server, out);
+                settle(server);
                 Reply::Next
             }
             Some(Owed::Ours(Ours::Query(_))) => Reply::Next,
@@ -124,7 +128,7 @@ impl ClientSession {
                     server.sequences.discarded();
                 }
                 server.owed.pop();
-                settle_into(server, out);
+                settle(server);
                 Reply::Next
             }
             _ => desync(server, "a statement completed that was not asked for"),
@@ -145,7 +149,7 @@ impl ClientSession {
             _ => return desync(server, "an empty or suspended result that was not asked for"),
         }
         out.forward(range);
-        settle_into(server, out);
+        settle(server);
         Reply::Next
     }
 
@@ -159,12 +163,16 @@ impl ClientSession {
         match (tag, server.owed.front()) {
             (b'2', Some(Owed::Bind(_)))
             | (b'3', Some(Owed::Close | Owed::CloseUnnamed))
-            | (b'1', Some(Owed::ParseOther | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
+            | (b'1', Some(Owed::ParseOther)) => {
                 server.owed.pop();
             }
             (b'3', Some(Owed::CloseThere(_))) => {
-                server.owed.pop();
+                server.end_naming_in_front();
                 self.unpin_from_there();
+            }
+            (b'3', Some(Owed::Closed(_)))
+            | (b'1', Some(Owed::Parse(_) | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
+                server.end_naming_in_front();
             }
             (b'1', Some(Owed::ParseUnnamed)) => {
                 server.owed.pop();
@@ -173,24 +181,24 @@ impl ClientSession {
                     server.unnamed_parsed(key);
                 }
             }
-            (b'1', Some(Owed::Parse(named))) => {
-                named.statement.set_accepted(true);
-                server.owed.pop();
-            }
-            _ => return Self::on_extended_of_ours(server, tag, out),
+            (_, Some(Owed::Doubtful)) => return self.on_doubtful(server, tag, b"", range, out),
+            _ => return Self::on_extended_of_ours(server, tag),
         }
         out.forward(range);
-        settle_into(server, out);
+        settle(server);
         Reply::Next
     }
 
     /// A completion that is not for the client.
-    fn on_extended_of_ours(server: &mut ServerSession, tag: u8, out: &mut Outgoing<'_>) -> Reply {
+    fn on_extended_of_ours(server: &mut ServerSession, tag: u8) -> Reply {
         match (tag, server.owed.front()) {
-            (b'1', Some(Owed::Ours(Ours::Parse(_) | Ours::Decoy)))
+            (b'1', Some(Owed::Ours(Ours::Decoy)))
             | (b'2', Some(Owed::Ours(Ours::Bind)))
-            | (b'3', Some(Owed::Ours(Ours::Close(_) | Ours::CloseUnnamed | Ours::CloseOther))) => {
+            | (b'3', Some(Owed::Ours(Ours::CloseUnnamed | Ours::CloseOther))) => {
                 server.owed.pop();
+            }
+            (b'1', Some(Owed::Ours(Ours::Parse(_)))) | (b'3', Some(Owed::Ours(Ours::Close(_)))) => {
+                server.end_naming_in_front();
             }
             (b'1', Some(Owed::Ours(Ours::ParseUnnamed(key)))) => {
                 let key = *key;
@@ -199,7 +207,7 @@ impl ClientSession {
             }
             _ => return desync(server, "a completion came in the wrong place"),
         }
-        settle_into(server, out);
+        settle(server);
         Reply::Next
     }
 
@@ -232,6 +240,7 @@ impl ClientSession {
         }
         let retold = self.retold(server.owed.front(), body);
         let retold = if server.timed_out { say_why(retold, body) } else { retold };
+        let reply;
         match server.owed.front() {
             None => {
                 out.forward(range);
@@ -241,26 +250,25 @@ impl ClientSession {
                 server.ours_failed = true;
                 return Reply::Next;
             }
+            Some(Owed::Doubtful) => {
+                self.errored = true;
+                return self.on_doubtful(server, b'E', body, range, out);
+            }
             Some(Owed::Query(..) | Owed::Function | Owed::Sync) => {
-                if server.intake == Intake::CopyData {
-                    server.intake = Intake::Messages;
-                }
-                if server.copying && error_code(body) == Some(SqlState::PROTOCOL_VIOLATION) {
-                    server.owed.drop_second();
-                }
+                reply = server.fail_copy(body, false);
             }
             Some(entry) => {
                 retire_stale(entry, body);
+                reply = server.fail_copy(body, true);
                 self.discard(server);
             }
         }
-        server.copying = false;
         self.errored = true;
         match retold {
             Some(body) => write_error(out.insert(), &body),
             None => out.forward(range),
         }
-        Reply::Next
+        reply
     }
 
     fn on_ready(
@@ -278,6 +286,9 @@ impl ClientSession {
                 server.owed.forget_front();
                 kind == Kind::Query
             }
+            _ if matches!(server.owed.front(), Some(Owed::Doubtful)) => {
+                return self.on_doubtful(server, b'Z', body, range, out);
+            }
             _ => match server.owed.pop().filter(Owed::ends_ready) {
                 Some(Owed::Query(..)) => true,
                 Some(Owed::Ours(ours)) => return self.on_ours_ready(server, &ours, status, out),
@@ -288,6 +299,18 @@ impl ClientSession {
         if query && server.intake == Intake::CopyData {
             server.intake = Intake::Messages;
         }
+        self.note_ready(status);
+        if status == TxStatus::Idle && !self.portals.is_empty() && server.owed.is_empty() {
+            self.portals.clear();
+        }
+        out.forward(range);
+        settle(server);
+        Reply::Ready
+    }
+
+    /// The server has ended a transaction, or goes on in one.
+    #[inline]
+    pub(crate) fn note_ready(&mut self, status: TxStatus) {
         if status == TxStatus::Idle {
             if self.errored {
                 self.settings.rollback();
@@ -295,13 +318,7 @@ impl ClientSession {
             } else {
                 self.settings.commit();
             }
-            if !self.portals.is_empty() && server.owed.is_empty() {
-                self.portals.clear();
-            }
         }
-        out.forward(range);
-        settle_into(server, out);
-        Reply::Ready
     }
 
     /// The server is ready after something of ours.
@@ -327,38 +344,15 @@ impl ClientSession {
         } else {
             Reply::Ready
         };
-        settle_into(server, out);
+        settle(server);
         reply
     }
 }
 
-/// Answers the entries at the front of the queue that the server does not answer.
-pub(crate) fn settle(server: &mut ServerSession, reply: &mut BytesMut) {
-    loop {
-        match server.owed.front() {
-            Some(Owed::Parsed(_)) => backend::parse_complete(reply),
-            Some(Owed::Closed(_)) => backend::close_complete(reply),
-            Some(Owed::CopyEnd | Owed::Before(_) | Owed::Meant(_)) => {}
-            _ => return,
-        }
-        server.owed.pop();
-    }
-}
-
 #[inline]
-pub(crate) fn settle_into(server: &mut ServerSession, out: &mut Outgoing<'_>) {
-    if server.owed.front_kind().is_some_and(Kind::is_unanswered) {
-        settle_rare(server, out);
-    }
-}
-
-#[cold]
-fn settle_rare(server: &mut ServerSession, out: &mut Outgoing<'_>) {
-    while let Some(Owed::CopyEnd | Owed::Before(_) | Owed::Meant(_)) = server.owed.front() {
-        server.owed.pop();
-    }
-    if matches!(server.owed.front(), Some(Owed::Parsed(_) | Owed::Closed(_))) {
-        settle(server, out.insert());
+pub(crate) fn settle(server: &mut ServerSession) {
+    while server.owed.front_kind().is_some_and(Kind::is_unanswered) {
+        server.owed.forget_front();
     }
 }
 
@@ -370,7 +364,7 @@ fn pass(server: &ServerSession, range: Range<usize>, out: &mut Outgoing<'_>) -> 
     Reply::Next
 }
 
-fn desync(server: &mut ServerSession, what: &'static str) -> Reply {
+pub(crate) fn desync(server: &mut ServerSession, what: &'static str) -> Reply {
     server.ending = true;
     Reply::Desync(what)
 }

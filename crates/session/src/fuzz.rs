@@ -178,6 +178,10 @@ impl Stage {
         let sent = sent.unwrap_or_else(|| spliced.to_vec());
         whole(&sent);
         whole(&reply);
+        if step == Step::Wait {
+            assert!(server.is_full(), "a message waits for a reply");
+            return;
+        }
         if step != Step::Next {
             assert!(sent.is_empty(), "what is refused is not sent on");
             self.leave();
@@ -238,6 +242,11 @@ impl Stage {
         whole(&sent.unwrap_or_else(|| spliced.to_vec()));
         match reply {
             Reply::Next | Reply::Ready => {}
+            Reply::Ask => {
+                let mut question = BytesMut::new();
+                server.put_question(&mut question);
+                whole(&question);
+            }
             Reply::Replayed => client.waits = false,
             Reply::ReplayFailed => self.lose(),
             Reply::Desync(_) => {

@@ -25,7 +25,7 @@ impl ClientSession {
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
-    ) -> Vec<Box<[u8]>> {
+    ) -> Vec<Lending> {
         // A failure before a Sync would make the server skip the query; while it reads COPY data, it takes no other
         // message of ours.
         if self.names.is_empty() || server.intake != Intake::Messages || mentions_copy(text) {
@@ -33,7 +33,11 @@ impl ClientSession {
         }
         let lent = self.lendings(effects, &[]);
         self.lend(&lent, server, out, around);
-        lent.into_iter().map(|lending| lending.name).collect()
+        for kept in lent.iter().filter(|lending| lending.again) {
+            self.pins.add(PinReason::SqlPrepare);
+            self.there.insert(kept.name.clone());
+        }
+        lent
     }
 
     /// Lends the names in a statement that the client binds, describes or executes. They are taken back behind the
@@ -67,18 +71,27 @@ impl ClientSession {
     fn lendings(&self, effects: &Effects, there: &[Box<[u8]>]) -> Vec<Lending> {
         let Effects::Many(changes) = effects else { return Vec::new() };
         let mut lendings: Vec<Lending> = Vec::new();
+        let mut forgotten = false;
         for (_, change) in changes.iter() {
             let (name, whole) = match change {
                 Change::Deallocate(name) | Change::Prepare(name) => (name, false),
                 Change::Mention(name) => (name, true),
+                Change::DeallocateAll => {
+                    forgotten = true;
+                    continue;
+                }
                 _ => continue,
             };
-            if !self.names.contains(name) || there.contains(name) {
+            if !self.names.contains(name) || there.contains(name) || self.there.contains(name) {
                 continue;
             }
-            match lendings.iter_mut().find(|known| known.name == *name) {
-                Some(known) => known.whole |= whole,
-                None => lendings.push(Lending { name: name.clone(), whole }),
+            let prepares = matches!(change, Change::Prepare(_));
+            if let Some(known) = lendings.iter_mut().find(|known| known.name == *name) {
+                known.again |= prepares;
+                known.whole |= whole || known.again;
+            } else {
+                let again = forgotten && prepares;
+                lendings.push(Lending { name: name.clone(), whole: whole || again, again });
             }
         }
         lendings
@@ -91,8 +104,8 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
     ) {
-        for Lending { name, whole } in lent {
-            let statement = if *whole { self.statement(name, server, around) } else { None };
+        for Lending { name, whole, .. } in lent {
+            let statement = if *whole { self.meaning(name, server, around) } else { None };
             if let Some(statement) = statement {
                 let parsed = (statement.settings(), statement.folds());
                 self.parse_under(parsed, server, out, |server, out| {
@@ -114,12 +127,12 @@ impl ClientSession {
 
 /// Closes lent names behind a simple query. If one could not be lent, the server skips the query, and the answer to
 /// the Sync sent here is the answer to the query.
-pub(crate) fn take_back(lent: &[Box<[u8]>], server: &mut ServerSession, out: &mut Outgoing<'_>) {
+pub(crate) fn take_back(lent: &[Lending], server: &mut ServerSession, out: &mut Outgoing<'_>) {
     if lent.is_empty() {
         return;
     }
-    for name in lent {
-        frontend::close(out.insert(), frontend::STATEMENT, name);
+    for lending in lent.iter().filter(|lending| !lending.again) {
+        frontend::close(out.insert(), frontend::STATEMENT, &lending.name);
         server.owed.push(Owed::Ours(Ours::CloseOther));
     }
     frontend::sync(out.insert());
@@ -127,10 +140,14 @@ pub(crate) fn take_back(lent: &[Box<[u8]>], server: &mut ServerSession, out: &mu
 }
 
 /// A name that is lent.
-struct Lending {
+#[derive(Debug)]
+pub(crate) struct Lending {
     name: Box<[u8]>,
     /// With its text; an empty one, which never fails, does for being forgotten.
     whole: bool,
+    /// The text prepares it anew by SQL behind something that names it. Then it is not taken back: it stays on the
+    /// server, either way.
+    again: bool,
 }
 
 /// Whether the text may begin a COPY.

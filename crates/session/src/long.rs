@@ -12,13 +12,15 @@ use trunkline_wire::{
 use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
     effect::Effects,
+    environment::Meaning,
     expect::{Bound, Owed},
     extended::Stranger,
     from_client::Ways,
+    hold::Forgetting,
     name,
     parse::send_decoy,
     pin::PinReason,
-    server::{Forgetting, Intake, ServerSession},
+    server::{Intake, ServerSession},
 };
 
 /// What is done with a message of which only the beginning is there.
@@ -88,14 +90,19 @@ impl ClientSession {
         if server.intake == Intake::Skipping && tag != b'S' && tag != b'X' {
             return Long::Stream { used: head.len(), forward: false };
         }
+        if server.intake == Intake::CopyData && matches!(tag, b'Q' | b'F' | b'P' | b'B') {
+            server.probe_copy(tag, ways.server);
+            return Long::Wait;
+        }
         match tag {
-            b'd' | b'f' => {
-                if tag == b'f' {
-                    server.owed.push(Owed::CopyEnd);
+            b'd' => {
+                if server.intake != Intake::CopyData && server.holds_copy_message(ways.server) {
+                    return Long::Wait;
                 }
                 ways.server.forward(all);
                 stream
             }
+            b'f' => Long::Wait,
             b'Q' => {
                 self.remember_unnamed(server);
                 server.owed.push(Owed::Query(Effects::None, 0));
@@ -132,6 +139,9 @@ impl ClientSession {
         let Some(parse) = ParseHead::parse(body) else {
             return wait_or_refuse(body, "statement name is too long");
         };
+        if !parse.name.is_empty() && server.awaits_name(name::of_protocol(parse.name)) {
+            return Long::Wait;
+        }
         server.intake = Intake::Unsynced;
         let text = body.get(parse.len..).unwrap_or_default();
         if parse.name.is_empty() && self.mode != PoolMode::Session {
@@ -176,6 +186,7 @@ impl ClientSession {
             server.owed.push(Owed::ParseOther);
         } else {
             self.there.insert(counts.into());
+            server.begin_naming(counts);
             server.owed.push(Owed::ParseThere(counts.into()));
         }
     }
@@ -193,11 +204,15 @@ impl ClientSession {
         let Some(bind) = BindHead::parse(body) else {
             return wait_or_refuse(body, "portal or statement name is too long");
         };
-        server.intake = Intake::Unsynced;
         let known = match self.mode {
             PoolMode::Session => None,
-            _ => self.statement(bind.statement, server, around),
+            _ => match self.statement(bind.statement, server, around) {
+                Meaning::Undecided => return Long::Wait,
+                Meaning::Ours(statement) => Some(statement),
+                Meaning::NotOurs => None,
+            },
         };
+        server.intake = Intake::Unsynced;
         let meant = self.meant.take();
         let tail = name::tail(name::of_protocol(bind.statement));
         let bound = known.clone().map(|statement| Bound { statement, tail, meant });
@@ -213,7 +228,7 @@ impl ClientSession {
             ways.server.forward(all.start.saturating_add(names)..all.end);
             statement.effects.clone()
         } else {
-            let effects = if bind.statement.is_empty() {
+            let effects = if bind.statement.is_empty() && self.mode != PoolMode::Session {
                 self.give_unnamed(server, ways)
             } else {
                 Effects::None

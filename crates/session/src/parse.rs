@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use trunkline_wire::{
-    Frame,
+    Frame, backend,
     frontend::{self, Parse},
 };
 
@@ -13,7 +13,6 @@ use crate::{
     expect::{Named, Ours, Owed},
     extended::Stranger,
     from_client::{Step, Ways},
-    from_server::settle,
     name,
     pin::PinReason,
     queue::Kind,
@@ -31,14 +30,15 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
-        server.intake = Intake::Unsynced;
         if self.parse_again_unnamed(server, frame.body, around) {
+            server.intake = Intake::Unsynced;
             ways.server.forward(range);
             return Step::Next;
         }
         // A malformed body is for the server to refuse.
         let parsed = Parse::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
         let Some(parse) = parsed else {
+            server.intake = Intake::Unsynced;
             server.owed.push_light(Kind::ParseOther);
             ways.server.forward(range);
             return Step::Next;
@@ -52,6 +52,7 @@ impl ClientSession {
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
             }
+            server.intake = Intake::Unsynced;
             self.remember_unnamed(server);
             let key = around.unnamed_key();
             self.keep_unnamed(key, frame.body, effects, server);
@@ -82,7 +83,7 @@ impl ClientSession {
         // What is sent behind something that is not answered yet may be discarded, and is noted in full.
         if body[..] != *message
             || *rules != server.rules
-            || server.unsettled
+            || !server.unsettled.is_nothing()
             || !server.owed.is_empty()
             || !self.settings.seen().environment().is_empty()
         {
@@ -129,6 +130,10 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         let name = name::of_protocol(parse.name);
+        if server.awaits_name(name) {
+            return Step::Wait;
+        }
+        let intake = std::mem::replace(&mut server.intake, Intake::Unsynced);
         if self.names.contains(name) {
             refuse_duplicate(server, parse, range, ways);
             return Step::Next;
@@ -160,16 +165,22 @@ impl ClientSession {
         } else {
             around.with_store(|store| store.unshared(parts, effects))
         };
+        if server.awaits_name(&statement.name) {
+            server.intake = intake;
+            return Step::Wait;
+        }
         self.names.insert(name.into(), Arc::clone(&statement));
         let named = Box::new(Named { name: name.into(), statement: Arc::clone(&statement) });
         if server.statements.touch(statement.id) {
-            if server.may_have_failed() {
-                parse_again(named, server, ways);
-            } else {
-                server.owed.push(Owed::Parsed(named));
-                settle(server, ways.client);
+            if server.owes_client_nothing() {
+                backend::parse_complete(ways.client);
+                return Step::Next;
             }
+            server.begin_naming(name);
+            parse_again(named, server, ways);
         } else {
+            server.begin_naming(name);
+            server.begin_naming(&statement.name);
             frontend::parse(ways.server.insert(), &statement.name, parse.text, parse.types);
             server.owed.push(Owed::Parse(named));
             self.hold(&statement, server, ways.server);
@@ -201,6 +212,7 @@ impl ClientSession {
         }
         let name: Box<[u8]> = name::of_protocol(parse.name).into();
         self.there.insert(name.clone());
+        server.begin_naming(&name);
         server.owed.push(Owed::ParseThere(name));
         self.pins.add(PinReason::TooManyStatements);
         if !effects.is_none() {
@@ -218,7 +230,7 @@ impl ClientSession {
             _ => false,
         };
         self.there.contains(name)
-            || server.unsettled
+            || server.unsettled.has_settings()
                 && server.owed.iter().any(|owed| match owed {
                     Owed::Query(effects, _) | Owed::Execute(effects) => prepares(effects),
                     _ => false,
@@ -226,13 +238,18 @@ impl ClientSession {
     }
 }
 
-/// The name under which a server is given a text that it has already, to hear whether it would parse it now.
+/// The name of the statement that a server parses in place of one that it has.
 const AGAIN: &[u8] = b"__trunkline_again";
 
-/// The server has the statement, but may be in a failed transaction by now, where it must refuse to parse.
+/// The server has the statement, but may have to skip the message, or to refuse it: in a failed transaction it would not
+/// parse this text.
 fn parse_again(named: Box<Named>, server: &mut ServerSession, ways: &mut Ways<'_, '_>) {
     let to_server = ways.server.insert();
-    frontend::parse(to_server, AGAIN, &named.statement.text, &named.statement.types);
+    if server.may_have_failed() {
+        frontend::parse(to_server, AGAIN, &named.statement.text, &named.statement.types);
+    } else {
+        frontend::parse(to_server, AGAIN, b"", b"\0\0");
+    }
     frontend::close(to_server, frontend::STATEMENT, AGAIN);
     server.owed.push(Owed::ParseAgain(named));
     server.owed.push(Owed::Ours(Ours::CloseOther));
@@ -259,6 +276,9 @@ fn refuse_duplicate(
 /// Gives the server an empty statement of this name, until after the next Sync.
 pub(crate) fn send_decoy(name: &[u8], server: &mut ServerSession, ways: &mut Ways<'_, '_>) {
     let name = Stranger::of(name).name();
+    if server.decoys.iter().any(|there| **there == *name) {
+        return;
+    }
     frontend::parse(ways.server.insert(), &name, b"", b"\0\0");
     server.owed.push(Owed::Ours(Ours::Decoy));
     server.decoys.push(name.into());

@@ -96,11 +96,9 @@ impl Kind {
 
 /// What the client has sent behind a message that turned out to begin a COPY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AfterCopy {
-    /// Nothing yet, or data.
-    Nothing,
-    /// The end of the data.
-    End,
+pub(crate) enum BehindCopy {
+    /// Nothing, or what the server ignores while it reads COPY data. Whether there is some.
+    Ignored(bool),
     /// A message that has no place inside a COPY: the server will say so.
     Other,
 }
@@ -236,8 +234,9 @@ impl Queue {
     /// (manual, protocol flow, extended query). Takes those entries out, last first, so that what was assumed of them
     /// can be undone in order; true when the Sync was found.
     pub(crate) fn discard_to_sync(&mut self, mut undo: impl FnMut(Owed)) -> bool {
-        let found =
-            self.iter().position(|owed| matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)));
+        let found = self
+            .iter()
+            .position(|owed| matches!(owed, Owed::Sync | Owed::Doubtful | Owed::Ours(Ours::Sync)));
         let end = found.unwrap_or(self.kinds.len());
         let discarded = self.kinds.waiting().get(..end).unwrap_or_default();
         let heavy = discarded.iter().filter(|kind| kind.is_heavy()).count();
@@ -262,16 +261,24 @@ impl Queue {
         lent
     }
 
-    /// The server has begun to read COPY data for the front entry: Syncs and Flushes that were sent before the end of
-    /// the data are ignored by it (postgres.c, COPY FROM STDIN). The answer is what the client has sent behind them.
-    pub(crate) fn ignore_syncs_of_copy(&mut self) -> AfterCopy {
-        while matches!(self.kinds.waiting().get(1), Some(Kind::Sync | Kind::Refusal)) {
+    /// The server has begun to read COPY data for the front entry: Syncs and Flushes that were sent by then are ignored by
+    /// it (postgres.c, COPY FROM STDIN), and forgotten here if nothing else was sent.
+    pub(crate) fn behind_copy(&mut self) -> BehindCopy {
+        let behind = self.kinds.waiting().get(1..).unwrap_or_default();
+        if !behind.iter().all(|kind| matches!(kind, Kind::Sync | Kind::Refusal)) {
+            return BehindCopy::Other;
+        }
+        let some = !behind.is_empty();
+        while self.kinds.len() > 1 {
             self.kinds.remove(1);
         }
-        match self.kinds.waiting().get(1) {
-            None => AfterCopy::Nothing,
-            Some(Kind::CopyEnd) => AfterCopy::End,
-            Some(_) => AfterCopy::Other,
+        BehindCopy::Ignored(some)
+    }
+
+    /// The COPY of the front entry is over, and the end of its data with it.
+    pub(crate) fn forget_copy_end(&mut self) {
+        if self.kinds.waiting().get(1) == Some(&Kind::CopyEnd) {
+            self.kinds.remove(1);
         }
     }
 
@@ -280,23 +287,6 @@ impl Queue {
         self.iter()
             .skip_while(|owed| !matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)))
             .any(Owed::changes_unnamed)
-    }
-
-    /// The server has read the message behind the front entry as part of a COPY, and will not answer it.
-    pub(crate) fn drop_second(&mut self) {
-        while matches!(self.iter().nth(1), Some(Owed::Before(_) | Owed::Meant(_))) {
-            self.remove_second();
-        }
-        if !matches!(self.iter().nth(1), Some(Owed::CopyEnd)) {
-            self.remove_second();
-        }
-    }
-
-    fn remove_second(&mut self) {
-        if self.kinds.remove(1).is_some_and(Kind::is_heavy) {
-            let place = usize::from(self.kinds.front().is_some_and(Kind::is_heavy));
-            self.heavy.remove(place);
-        }
     }
 
     /// Gives back memory that a long pipeline needed.
@@ -387,13 +377,16 @@ mod tests {
     }
 
     #[test]
-    fn syncs_inside_copy_data_are_not_owed() {
+    fn syncs_amid_copy_data_are_not_owed_unless_something_else_is() {
         let mut queue = Queue::default();
-        for owed in [Owed::Execute(Effects::None), Owed::Sync, Owed::CopyEnd, Owed::Sync] {
-            queue.push(owed);
-        }
-        assert_eq!(queue.ignore_syncs_of_copy(), AfterCopy::End);
+        queue.push(Owed::Execute(Effects::None));
+        assert_eq!(queue.behind_copy(), BehindCopy::Ignored(false));
+        queue.push(Owed::Sync);
+        assert_eq!(queue.behind_copy(), BehindCopy::Ignored(true));
+        assert_eq!(queue.len(), 1);
+        queue.push(Owed::Sync);
+        queue.push(Owed::Bind(None));
+        assert_eq!(queue.behind_copy(), BehindCopy::Other);
         assert_eq!(queue.len(), 3);
-        assert!(matches!(queue.iter().last(), Some(Owed::Sync)));
     }
 }

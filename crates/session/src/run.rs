@@ -5,7 +5,7 @@ use trunkline_wire::frame::peek;
 
 use crate::{
     client::ClientSession,
-    from_server::settle_into,
+    from_server::settle,
     outgoing::Outgoing,
     queue::Kind,
     server::{ServerSession, UNNAMED_UNKNOWN},
@@ -67,7 +67,7 @@ impl ClientSession {
         let run = server.take_run(data);
         if run > 0 {
             out.forward(at..at.saturating_add(run));
-            settle_into(server, out);
+            settle(server);
         }
         run
     }
@@ -75,10 +75,13 @@ impl ClientSession {
 
 impl ServerSession {
     fn take_run(&mut self, data: &[u8]) -> usize {
+        if self.copying {
+            return 0;
+        }
         let (mut rest, mut answered, mut remembered) = (data, 0_usize, 0_usize);
         let kinds = self.owed.kinds();
         while let Some(kind) = kinds.get(answered).copied() {
-            if kind == Kind::Query && !self.copying {
+            if kind == Kind::Query {
                 rest = behind(PLAIN_QUERY, rest);
                 break;
             }
@@ -104,7 +107,6 @@ impl ServerSession {
             }
         }
         if answered > 0 {
-            self.copying = false;
             self.owed.forget(answered, remembered);
         }
         data.len().wrapping_sub(rest.len())
@@ -249,9 +251,11 @@ mod tests {
         let mut unknown = owing([Owed::ParseUnnamed]);
         unknown.unnamed = UNNAMED_UNKNOWN;
         assert_eq!(unknown.take_run(&frame(b'1', b"")), 0);
-        let mut copying = owing([Owed::Query(Effects::None, 0)]);
-        copying.copying = true;
-        assert_eq!(copying.take_run(&data), 0);
+        for owed in [Owed::Query(Effects::None, 0), Owed::Execute(Effects::None)] {
+            let mut copying = owing([owed]);
+            copying.copying = true;
+            assert_eq!(copying.take_run(&data), 0);
+        }
         assert_eq!(owing([]).take_run(&frame(b'N', b"x")), 0);
     }
 

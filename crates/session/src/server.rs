@@ -7,8 +7,11 @@ use trunkline_sql::Rules;
 use trunkline_wire::{Reported, frontend};
 
 use crate::{
-    expect::{OWED_MAX, Ours, Owed, Purpose},
-    queue::{AfterCopy, Queue},
+    copy::Doubt,
+    expect::{Ours, Owed, Purpose},
+    hold::{Forgetting, Hold},
+    naming::Naming,
+    queue::Queue,
     sequence::SequenceState,
     setting::SettingSet,
     statement::ServerStatements,
@@ -48,7 +51,7 @@ impl TxStatus {
 }
 
 /// Where the stream towards the server stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Intake {
     /// The server reads messages.
     #[default]
@@ -61,19 +64,40 @@ pub enum Intake {
     CopyData,
 }
 
-/// Whether something is under way whose success decides what the messages behind it must be: `DISCARD ALL`,
-/// `DEALLOCATE ALL`, a change of what statements are parsed under, or an unnamed statement that cannot be sent again
-/// and may be discarded.
+/// What is under way of which statements of a certain kind must know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Forgetting {
-    #[default]
-    No,
-    /// It was sent, but its reply may not come before a Sync.
-    Unsynced,
-    /// It was sent, and its reply will come.
-    Asked,
-    /// Nothing is under way, and nothing may be: see [`ServerSession::hold_back`].
-    HeldBack,
+pub(crate) struct Unsettled(u8);
+
+impl Unsettled {
+    const SETTINGS: u8 = 1;
+    const NAMES: u8 = 2;
+
+    /// Whether there is nothing.
+    #[inline]
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether something may change the settings that statements are parsed under, or take a name by SQL.
+    #[inline]
+    pub(crate) const fn has_settings(self) -> bool {
+        self.0 & Self::SETTINGS != 0
+    }
+
+    /// Something may change them.
+    pub(crate) const fn add_settings(&mut self) {
+        self.0 |= Self::SETTINGS;
+    }
+
+    /// Whether a message of the protocol gives or takes a name.
+    pub(crate) const fn has_names(self) -> bool {
+        self.0 & Self::NAMES != 0
+    }
+
+    /// Says so.
+    pub(crate) const fn set_names(&mut self, are: bool) {
+        self.0 = if are { self.0 | Self::NAMES } else { self.0 & !Self::NAMES };
+    }
 }
 
 /// The unnamed statement of a server, if there is one, is not known to be anybody's.
@@ -116,10 +140,16 @@ pub struct ServerSession {
     pub(crate) timed_out: bool,
     /// Whether the client's statements are being forgotten.
     pub(crate) forgetting: Forgetting,
+    /// Why the client's next message waits, while it does.
+    pub(crate) hold: Hold,
     /// Whose values its sequences have.
     pub(crate) sequences: SequenceState,
-    /// Something under way may change the settings that statements are parsed under, or take a name.
-    pub(crate) unsettled: bool,
+    /// What is under way that statements depend on.
+    pub(crate) unsettled: Unsettled,
+    /// The names that messages under way give or take.
+    pub(crate) naming: Naming,
+    /// What is not known of Syncs amid COPY data.
+    pub(crate) doubt: Doubt,
 }
 
 impl ServerSession {
@@ -142,8 +172,11 @@ impl ServerSession {
             ours_failed: false,
             timed_out: false,
             forgetting: Forgetting::No,
+            hold: Hold::default(),
             sequences: SequenceState::default(),
-            unsettled: false,
+            unsettled: Unsettled::default(),
+            naming: Naming::default(),
+            doubt: Doubt::default(),
         }
     }
 
@@ -212,21 +245,6 @@ impl ServerSession {
         self.owed.len()
     }
 
-    /// Whether nothing more may be sent to it until replies have come: [`OWED_MAX`] are owed, or what follows depends
-    /// on whether it does what it was asked, such as to forget all prepared statements. Or it is held back.
-    #[inline]
-    pub fn is_full(&self) -> bool {
-        self.is_full_at(OWED_MAX)
-    }
-
-    /// The same with another limit for replies owed; a group of messages that ends with a Sync is not cut by it.
-    #[inline]
-    pub fn is_full_at(&self, most: usize) -> bool {
-        let owed = self.owed.len();
-        owed >= most && (self.intake == Intake::Messages || owed >= OWED_MAX)
-            || matches!(self.forgetting, Forgetting::Asked | Forgetting::HeldBack)
-    }
-
     /// The parameters it has reported.
     pub fn reported(&self) -> &Arc<Reported> {
         &self.reported
@@ -274,14 +292,17 @@ impl ServerSession {
         self.ours_failed
     }
 
+    /// Whether nothing is owed but the answer to a replay of settings, which goes before all else and cannot fail.
+    #[inline]
+    pub(crate) fn owes_client_nothing(&self) -> bool {
+        self.owed.back().is_none_or(|last| matches!(last, Owed::Ours(Ours::Query(Purpose::Replay))))
+    }
+
     /// Before something is sent that changes the unnamed statement: whether it may be discarded because of an error
     /// before it. Neither a Sync ends the doubt, as it is ignored inside a COPY, nor a query, which may be discarded
     /// itself; but a replay of settings before all else leaves none.
     pub(crate) fn doubt_unnamed(&mut self) -> bool {
-        let doubtful = self
-            .owed
-            .back()
-            .is_some_and(|last| !matches!(last, Owed::Ours(Ours::Query(Purpose::Replay))));
+        let doubtful = !self.owes_client_nothing();
         self.unnamed_doubtful |= doubtful;
         doubtful
     }
@@ -305,8 +326,8 @@ impl ServerSession {
     /// The unnamed statement that is being sent lives on this server only: what follows its Sync waits until it is
     /// known to be there.
     pub(crate) fn await_unnamed(&mut self) {
-        if self.unnamed_doubtful && self.forgetting == Forgetting::No {
-            self.forgetting = Forgetting::Unsynced;
+        if self.unnamed_doubtful {
+            self.forgetting = self.forgetting.max(Forgetting::Unsynced);
         }
     }
 
@@ -334,26 +355,8 @@ impl ServerSession {
     /// All that was under way is answered.
     pub(crate) fn settle_down(&mut self) {
         self.forgetting = Forgetting::No;
-        self.unsettled = false;
+        self.unsettled = Unsettled::default();
         self.timed_out = false;
-    }
-
-    /// The server begins to read COPY data.
-    pub(crate) fn begin_copy(&mut self) {
-        self.copying = true;
-        if self.owed.ignore_syncs_of_copy() == AfterCopy::Nothing {
-            self.intake = Intake::CopyData;
-            // The data must go on, whatever comes behind the COPY in the same text.
-            self.forgetting = Forgetting::No;
-            return;
-        }
-        // The stream stands behind what was sent already; a Sync that is ignored does not count.
-        let simple = matches!(self.owed.front(), Some(Owed::Query(..)));
-        self.intake = match self.owed.back() {
-            Some(last) if last.ends_ready() => Intake::Messages,
-            Some(Owed::CopyEnd) if simple => Intake::Messages,
-            _ => Intake::Unsynced,
-        };
     }
 
     /// Takes a frame while no client holds the connection: only replies to queries of ours and asynchronous messages

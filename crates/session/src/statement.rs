@@ -298,15 +298,19 @@ impl ServerStatements {
         self.bytes = 0;
     }
 
-    /// Takes out the least recently used statement while the limits are exceeded; never the one called `keep`.
-    pub(crate) fn evict(&mut self, limits: StatementLimits, keep: u64) -> Option<Arc<Statement>> {
+    /// Takes out the least recently used statement while the limits are exceeded; never one that is to be kept.
+    pub(crate) fn evict(
+        &mut self,
+        limits: StatementLimits,
+        keeps: impl Fn(&Statement) -> bool,
+    ) -> Option<Arc<Statement>> {
         if self.held.len() <= limits.count && self.bytes <= limits.bytes {
             return None;
         }
         let oldest = self
             .held
             .iter()
-            .filter(|(id, _)| **id != keep)
+            .filter(|(_, held)| !keeps(&held.statement))
             .min_by_key(|(_, held)| held.used)
             .map(|(id, _)| *id)?;
         let held = self.take(oldest)?;
@@ -388,11 +392,12 @@ mod tests {
         }
         assert!(server.touch(all[0].id));
         let limits = StatementLimits { count: 2, bytes: 1 << 20 };
-        assert_eq!(server.evict(limits, all[2].id).map(|s| s.id), Some(all[1].id));
-        assert!(server.evict(limits, all[2].id).is_none());
+        let keeps = |held: &Statement| held.id == all[2].id;
+        assert_eq!(server.evict(limits, keeps).map(|s| s.id), Some(all[1].id));
+        assert!(server.evict(limits, keeps).is_none());
         let limits = StatementLimits { count: 2, bytes: 1 };
-        assert_eq!(server.evict(limits, all[2].id).map(|s| s.id), Some(all[0].id));
-        assert!(server.evict(limits, all[2].id).is_none(), "the one to keep stays");
+        assert_eq!(server.evict(limits, keeps).map(|s| s.id), Some(all[0].id));
+        assert!(server.evict(limits, keeps).is_none(), "the one to keep stays");
         assert!(server.touch(all[2].id));
         server.remove(all[2].id);
         assert!(!server.touch(all[2].id), "it has just been removed");

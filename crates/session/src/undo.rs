@@ -3,6 +3,7 @@
 use crate::{
     client::{ClientSession, Unnamed},
     expect::{Bound, Ours, Owed},
+    hold::Forgetting,
     server::{Intake, ServerSession, UNNAMED_UNKNOWN},
 };
 
@@ -39,8 +40,11 @@ impl ClientSession {
             }
             _ => false,
         });
-        if !forgets {
-            server.settle_down();
+        if !forgets && !self.settings.is_open() {
+            server.settle_after_error();
+        } else if !synced && server.forgetting == Forgetting::Asked {
+            // What the failed transaction has set is taken back at its end, for which a Sync is needed.
+            server.forgetting = Forgetting::Unsynced;
         }
         server.owed = owed;
         if !synced {
@@ -51,13 +55,14 @@ impl ClientSession {
     }
 
     fn undo(&mut self, server: &mut ServerSession, entry: Owed) {
+        server.end_naming_of(&entry);
         match entry {
             Owed::Parse(named) => {
                 named.statement.set_accepted(false);
                 server.statements.remove(named.statement.id);
                 self.names.remove(&named.name);
             }
-            Owed::Parsed(named) | Owed::ParseAgain(named) => {
+            Owed::ParseAgain(named) => {
                 self.names.remove(&named.name);
             }
             Owed::Closed(named)

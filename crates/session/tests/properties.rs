@@ -158,6 +158,7 @@ fn sql() -> impl Strategy<Value = Sql> {
         1 => Just(Sql::Empty),
         1 => Just(Sql::Bad),
         1 => Just(Sql::CopyIn),
+        1 => Just(Sql::CopyInFails),
         1 => Just(Sql::CopyOut),
         1 => Just(Sql::ResetAll),
     ]
@@ -194,7 +195,7 @@ fn query() -> impl Strategy<Value = Say> {
         if !all.iter().any(names) {
             return Say::Query { all, padding };
         }
-        all.retain(|sql| !matches!(sql, Sql::CopyIn | Sql::CopyOut));
+        all.retain(|sql| !matches!(sql, Sql::CopyIn | Sql::CopyInFails | Sql::CopyOut));
         let padding = 0;
         Say::Query { all, padding }
     })
@@ -230,6 +231,71 @@ fn say() -> impl Strategy<Value = Say> {
     ]
 }
 
+/// Data, with a mistake anywhere or none, and Syncs anywhere.
+fn amid_copy() -> impl Strategy<Value = Vec<Say>> {
+    let amid = prop_oneof![
+        4 => prop::bool::weighted(0.8).prop_map(|good| Say::CopyData { good }),
+        2 => Just(Say::Sync),
+        1 => Just(Say::Flush),
+    ];
+    let end = prop_oneof![
+        6 => Just(Some(Say::CopyDone)),
+        2 => Just(Some(Say::CopyFail)),
+        1 => Just(None),
+    ];
+    (prop::collection::vec(amid, 0..5), end).prop_map(|(mut amid, end)| {
+        amid.extend(end);
+        amid
+    })
+}
+
+/// A COPY in either protocol, with all of its data.
+fn copy() -> impl Strategy<Value = Vec<Say>> {
+    let sql = prop_oneof![4 => Just(Sql::CopyIn), 1 => Just(Sql::CopyInFails)];
+    (sql, any::<bool>(), amid_copy()).prop_map(|(sql, simple, amid)| {
+        let mut all = if simple {
+            vec![Say::Query { all: vec![sql], padding: 0 }]
+        } else {
+            vec![
+                Say::Parse { name: 0, sql, padding: 0 },
+                Say::Bind { portal: 0, name: 0, padding: 0 },
+                Say::Execute { portal: 0, most: 0 },
+            ]
+        };
+        all.extend(amid);
+        all.extend((!simple).then_some(Say::Sync));
+        all
+    })
+}
+
+/// A COPY, cut short or followed by anything.
+fn copying() -> impl Strategy<Value = Vec<Say>> {
+    let cut = (copy(), 1_usize..8).prop_map(|(mut all, most)| {
+        all.truncate(most);
+        all
+    });
+    let several = prop::sample::select(vec![
+        vec![Sql::CopyIn, Sql::CopyIn],
+        vec![Sql::CopyIn, Sql::Rows(1)],
+        vec![Sql::Rows(1), Sql::CopyIn],
+    ]);
+    let several = several.prop_map(|all| vec![Say::Query { all, padding: 0 }]);
+    let behind = (copy(), say()).prop_map(|(mut all, say)| {
+        all.push(say);
+        all
+    });
+    prop_oneof![
+        4 => copy(),
+        3 => cut,
+        2 => behind,
+        1 => several,
+        3 => amid_copy(),
+        2 => prop::collection::vec(say(), 1..3),
+        1 => prop::sample::select(vec![Sql::Begin, Sql::Rollback, Sql::Rows(1)])
+            .prop_map(|sql| vec![Say::Query { all: vec![sql], padding: 0 }]),
+    ]
+}
+
 /// A burst as drivers send it, or any messages.
 fn burst() -> impl Strategy<Value = Vec<Say>> {
     let name = 0..STATEMENTS.len();
@@ -251,33 +317,11 @@ fn burst() -> impl Strategy<Value = Vec<Say>> {
             Say::Sync,
         ]
     });
-    // Bad data is the last: PostgreSQL ignores a Sync before it and answers one behind it, and nobody can tell which
-    // of several rows it refuses.
-    let copy = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.7)).prop_map(
-        |(early, good, done)| {
-            let mut all = vec![
-                Say::Parse { name: 0, sql: Sql::CopyIn, padding: 0 },
-                Say::Bind { portal: 0, name: 0, padding: 0 },
-                Say::Execute { portal: 0, most: 0 },
-            ];
-            all.extend(early.then_some(Say::Sync));
-            all.extend([Say::CopyData { good: true }, Say::CopyData { good }]);
-            all.extend([if done { Say::CopyDone } else { Say::CopyFail }, Say::Sync]);
-            all
-        },
-    );
-    let simple_copy = (0_usize..3, any::<bool>()).prop_map(|(rows, good)| {
-        let mut all = vec![Say::Query { all: vec![Sql::CopyIn], padding: 0 }];
-        all.extend((0..rows).map(|_| Say::CopyData { good: true }));
-        all.extend([Say::CopyData { good }, Say::CopyDone]);
-        all
-    });
     prop_oneof![
         3 => prop::collection::vec(query(), 1..3),
         3 => whole,
         3 => again,
-        1 => copy,
-        1 => simple_copy,
+        2 => copy(),
         1 => Just(vec![Say::Sync]),
         3 => prop::collection::vec(say(), 1..8),
     ]
@@ -340,23 +384,16 @@ fn op(burst: impl Strategy<Value = Vec<Say>>) -> impl Strategy<Value = Op> {
 /// Plays it, and checks after each step.
 fn play(mode: PoolMode, ops: &[Op]) {
     let mut shell = Shell::new(mode, CLIENTS, SERVERS);
-    let (mut gone, mut failed) = ([false; CLIENTS], [false; CLIENTS]);
+    let mut gone = [false; CLIENTS];
     for op in ops {
         match op {
             Op::Send { client, burst, waits, cut } if !gone[*client] => {
                 for group in burst.split_inclusive(|say| matches!(say, Say::Sync)) {
-                    // Names that a message behind an error would have made or closed are known when the error has
-                    // come; a client that uses them before gets an error at another place.
-                    if (*waits || failed[*client]) && !shell.is_answered(*client) {
+                    if *waits && !shell.is_answered(*client) {
                         shell.settle();
                     }
-                    if failed[*client] && !shell.is_answered(*client) {
-                        // It waits for a server.
-                        break;
-                    }
                     let bytes = written(|out| group.iter().for_each(|say| say.write(out)));
-                    failed[*client] &= !shell.is_answered(*client);
-                    failed[*client] |= shell.send(*client, &bytes, *cut);
+                    shell.send(*client, &bytes, *cut);
                 }
             }
             Op::Serve { server, most } => drop(shell.serve(*server, *most)),
@@ -405,5 +442,13 @@ proptest! {
         ops in prop::collection::vec(op(folding()), 1..60)
     ) {
         play(PoolMode::Transaction, &ops);
+    }
+
+    #[test]
+    fn syncs_amid_copy_data_are_answered_or_ignored(
+        mode in prop_oneof![3 => Just(PoolMode::Transaction), 1 => Just(PoolMode::Session)],
+        ops in prop::collection::vec(op(copying()), 1..30)
+    ) {
+        play(mode, &ops);
     }
 }

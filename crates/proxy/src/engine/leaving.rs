@@ -1,9 +1,17 @@
 //! Clients that have ended their side: what they asked for before is answered first, as by PostgreSQL.
 
 use bytes::BytesMut;
-use trunkline_wire::backend::{self, Report};
+use trunkline_wire::{
+    backend::{self, Report},
+    frame::HEADER,
+};
 
-use super::{readiness::Token, rest::Rest, slot::ClientState, worker::Worker};
+use super::{
+    readiness::Token,
+    rest::Rest,
+    slot::ClientState,
+    worker::{Again, Worker},
+};
 
 /// How long a client whose socket has ended keeps its server, or its place in the queue, without a sign of life of the
 /// server. It cannot be told from one that has died.
@@ -15,6 +23,8 @@ pub(crate) struct Leaving {
     pub(super) how: Departure,
     /// What it is told when all is answered.
     words: BytesMut,
+    /// The header of its last message, for a server that turns out to read COPY data.
+    last: Option<[u8; HEADER]>,
     /// When it last showed a sign of life, in microseconds.
     pub(super) since: u64,
 }
@@ -84,6 +94,39 @@ impl Worker {
         self.leave_finally(index, BytesMut::new());
     }
 
+    /// A client that leaves has sent this last. If its server turns out to read COPY data, that has words of its own for
+    /// it.
+    pub(super) fn note_last(&mut self, index: usize, message: &[u8]) {
+        if let Some(client) = self.clients.get_mut(index)
+            && let Some(leaving) = &mut client.leaving
+            && leaving.how == Departure::Final
+        {
+            leaving.last = message.first_chunk().copied();
+        }
+    }
+
+    /// The server of a client that leaves reads COPY data, and is sent the last message in place of such. Says whether
+    /// that is so.
+    fn break_copy(&mut self, index: usize) -> bool {
+        let Some(client) = self.clients.get_mut(index) else { return false };
+        let (ClientState::Leased(server_index), Some(leaving)) =
+            (client.state, &mut client.leaving)
+        else {
+            return false;
+        };
+        let Some(server) = self.servers.get_mut(server_index) else { return false };
+        if !server.session.reads_copy() {
+            return false;
+        }
+        let Some(header) = leaving.last.take() else { return false };
+        server.session.break_copy();
+        self.splice.clear();
+        self.splice.extend_from_slice(&header);
+        self.flush_splice(server_index);
+        self.await_refusal(index);
+        true
+    }
+
     fn leave_finally(&mut self, index: usize, words: BytesMut) {
         self.set_leaving(index, Departure::Final, words);
         self.flush_server(index);
@@ -119,7 +162,7 @@ impl Worker {
         if client.leaving.as_ref().is_some_and(|leaving| leaving.how == how) {
             return;
         }
-        let leaving = Leaving { how, words, since: self.now };
+        let leaving = Leaving { how, words, last: None, since: self.now };
         if !leaving.is_read() {
             client.held = Rest::default();
             client.readable = false;
@@ -166,11 +209,17 @@ impl Worker {
     pub(super) fn leave_if_answered(&mut self, index: usize) {
         let answered = self.is_answered(index);
         let Some(client) = self.clients.get_mut(index) else { return };
-        let waits = client.state == ClientState::Idle && !client.held.is_empty();
+        let waits = matches!(client.state, ClientState::Idle | ClientState::Leased(_))
+            && !client.held.is_empty();
         let Some(leaving) = &mut client.leaving else { return };
         leaving.since = self.now;
-        // What is held is looked at in the next turn.
-        if answered && !waits && leaving.how != Departure::HungUp {
+        if !answered || leaving.how == Departure::HungUp || self.break_copy(index) {
+            return;
+        }
+        if waits {
+            // What is held is looked at in the next turn, and then the end of the socket once more.
+            self.again.push_back(Again::Client(index));
+        } else {
             self.leave_answered(index);
         }
     }

@@ -21,8 +21,8 @@ const WHOLE_MAX: usize = 1 << 20;
 struct Outcome {
     taken: usize,
     ready: bool,
-    /// The replay of settings that was awaited has ended, well or not.
-    replay: Option<ReplayEnd>,
+    /// What is to be done beside passing it on.
+    also: Option<Also>,
     /// The client was perhaps not read, because of the replies that were owed, and now it may be.
     unblocked: bool,
     /// The client goes when all is answered.
@@ -30,11 +30,15 @@ struct Outcome {
     desync: Option<&'static str>,
 }
 
-/// How a replay of settings has ended.
+/// What is to be done because of what a server has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReplayEnd {
-    Done,
-    Failed,
+enum Also {
+    /// The replay of settings that was awaited has succeeded.
+    Replayed,
+    /// It has failed.
+    ReplayFailed,
+    /// The server is to be put a question.
+    Ask,
 }
 
 impl Worker {
@@ -120,9 +124,10 @@ impl Worker {
             self.drop_server_that(false, index, what);
             return data.len();
         }
-        match outcome.replay {
-            Some(ReplayEnd::Failed) => self.replay_failed(client, index),
-            Some(ReplayEnd::Done) if self.client_is(client, ClientState::Replaying(index)) => {
+        match outcome.also {
+            Some(Also::ReplayFailed) => self.replay_failed(client, index),
+            Some(Also::Ask) => self.put_question(client, index),
+            Some(Also::Replayed) if self.client_is(client, ClientState::Replaying(index)) => {
                 if let Some(slot) = self.clients.get_mut(client) {
                     slot.state = ClientState::Leased(index);
                 }
@@ -146,6 +151,21 @@ impl Worker {
             self.leave_if_answered(client);
         }
         outcome.taken
+    }
+
+    /// Puts the server the question that its session has, unless the client is amid a message: then that is completed
+    /// first.
+    fn put_question(&mut self, client_index: usize, index: usize) {
+        let (Some(client), Some(server)) =
+            (self.clients.get(client_index), self.servers.get_mut(index))
+        else {
+            return;
+        };
+        if client.state == ClientState::Leased(index) && !client.stream.is_torn() {
+            self.splice.clear();
+            server.session.put_question(&mut self.splice);
+            self.flush_splice(index);
+        }
     }
 
     fn mark_amid(&mut self, index: usize, amid: bool) {
@@ -340,9 +360,10 @@ fn judge_burst(
         match reply {
             Reply::Next => {}
             Reply::Ready => outcome.ready = true,
-            Reply::Replayed => outcome.replay = Some(ReplayEnd::Done),
+            Reply::Replayed => outcome.also = Some(Also::Replayed),
+            Reply::Ask => outcome.also = Some(Also::Ask),
             Reply::ReplayFailed => {
-                outcome.replay = Some(ReplayEnd::Failed);
+                outcome.also = Some(Also::ReplayFailed);
                 return outcome;
             }
             Reply::Desync(what) => {

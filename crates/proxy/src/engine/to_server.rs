@@ -108,8 +108,12 @@ impl Worker {
             Burst::Refuse(code, message) => self.refuse(index, &Report::fatal(code, message)),
             Burst::LeftToServer => self.await_refusal(index),
         }
+        if end == Burst::Taken {
+            return taken;
+        }
+        self.note_last(index, data.get(taken..).unwrap_or_default());
         // What stands behind the end is not looked at.
-        if end == Burst::Taken { taken } else { data.len() }
+        data.len()
     }
 
     /// How many replies may be owed to a client; see [`owed_in_crowd`].
@@ -204,6 +208,7 @@ fn judge_burst(
         let frame = Frame { tag: header.tag, body: bytes.get(HEADER..).unwrap_or_default(), bytes };
         match client.session.on_client(&mut server.session, frame, taken, ways, around) {
             Step::Next => taken = taken.saturating_add(header.len),
+            Step::Wait => return (taken, Burst::Taken),
             Step::Terminate if server.session.reads_copy() => {
                 return (taken, broken(header.tag, server, taken, ways));
             }
@@ -247,6 +252,9 @@ fn continue_stream(
     }
     if client.stream.remaining == 0 {
         client.session.on_client_long_end(&mut server.session);
+        if server.session.has_question() {
+            server.session.put_question(ways.server.insert());
+        }
     }
     taken
 }

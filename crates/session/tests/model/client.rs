@@ -43,6 +43,8 @@ pub(crate) struct Client {
     /// Its startup packet has set something.
     pub(crate) startup: bool,
     pub(crate) expected: Vec<Message>,
+    /// So much of it a server would have sent by now.
+    pub(crate) due: usize,
     pub(crate) got: Vec<Message>,
     /// The parameters as the client was told them.
     pub(crate) told: BTreeMap<String, String>,
@@ -63,6 +65,7 @@ impl Client {
             alone: Postgres::new(set),
             startup,
             expected: Vec::new(),
+            due: 0,
             got: Vec::new(),
             told: BTreeMap::new(),
         };

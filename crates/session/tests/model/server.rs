@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) session: ServerSession,
     pub(crate) postgres: Postgres,
     pub(crate) inbox: Vec<u8>,
+    /// What it has answered and not sent yet.
+    pub(crate) buffered: Vec<Vec<u8>>,
     pub(crate) outbox: VecDeque<Vec<u8>>,
     pub(crate) client: Option<usize>,
     /// A query of the shell's own is under way.
@@ -30,6 +32,7 @@ impl Server {
             session: ServerSession::new(reported()),
             postgres: Postgres::new(&[]),
             inbox: Vec::new(),
+            buffered: Vec::new(),
             outbox: VecDeque::new(),
             client: None,
             keeping: false,
@@ -40,12 +43,18 @@ impl Server {
         self.client.is_none() && !self.keeping
     }
 
+    /// Whether all that it had to say before it ended has arrived.
+    pub(crate) fn has_said_all(&self) -> bool {
+        self.outbox.is_empty() && self.buffered.is_empty()
+    }
+
     /// What is believed of a server that goes to somebody else must be true.
     pub(crate) fn check_at_rest(&self, index: usize) {
         let postgres = &self.postgres;
         // COPY messages that come too late, and Flush, have no answer: the server will ignore them.
         let asked = messages(&self.inbox).iter().any(|(tag, _)| !b"dcfH".contains(tag));
-        assert!(!asked && self.outbox.is_empty(), "server {index} has more to say");
+        assert!(!asked && self.has_said_all(), "server {index} has more to say");
+        assert!(!self.session.is_full(), "server {index} would take nothing");
         assert!(self.session.at_rest() && postgres.is_at_rest(), "server {index} is not at rest");
         assert_eq!(self.session.owed_len(), 0);
         assert!(!postgres.has_belongings(), "server {index} has what belongs to a client");

@@ -39,6 +39,9 @@ fn go_on(client: &mut Client, server: &mut Server, data: &[u8], ways: &mut Ways<
     }
     if client.stream.0 == 0 {
         client.session.on_client_long_end(&mut server.session);
+        if server.session.has_question() {
+            server.session.put_question(ways.server.insert());
+        }
     }
     taken
 }
@@ -60,42 +63,39 @@ impl Shell {
 
     /// The client sends bytes, whole messages, which arrive in two parts.
     ///
-    /// It does not send messages of the extended protocol while a simple query reads COPY data: the server takes the
-    /// first of them for a broken COPY, and which that is depends on what the session adds. Nor does it send what the
-    /// session may answer itself while any COPY data is read: the server would not hear of it. Nor does
-    /// it send a query that names statements behind messages without a Sync, or into a COPY, where they cannot be lent, or a Sync into a COPY behind
-    /// statements that name others, as they are taken back behind a Sync. Nor
-    /// does it take back what its startup packet has set, which the session brings back at the next lease only. Says whether the answer has
-    /// an error.
-    pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) -> bool {
+    /// It does not send a query that names statements behind messages without a Sync, or into a COPY, where they cannot
+    /// be lent, or a Sync into a COPY behind statements that name others, as they are taken back behind a Sync. Nor does
+    /// it take back what its startup packet has set, which the session brings back at the next lease only.
+    pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) {
         let client = &mut self.clients[index];
-        let (mut out, mut sent) = (BytesMut::new(), Vec::new());
+        let mut sent = Vec::new();
         for (tag, body) in messages(bytes) {
-            let strange = client.alone.reads_simple_copy() && b"PBDECF".contains(&tag)
-                || client.alone.reads_copy() && b"PC".contains(&tag)
-                || client.alone.lends_nothing() && names(tag, &body)
+            let strange = client.alone.lends_nothing() && names(tag, &body)
                 || client.alone.reads_copy_behind_names() && tag == b'S'
                 || client.startup && resets(tag, &body);
             if !strange {
+                let mut out = BytesMut::new();
                 client.alone.take(tag, &body, &mut out);
+                let answer = messages(&out);
+                let sends = sends(tag, &answer);
+                client.expected.extend(answer.into_iter().filter(|(tag, _)| *tag != b'S'));
+                if sends {
+                    client.due = client.expected.len();
+                }
                 sent.extend_from_slice(&framed(tag, &body));
             }
         }
         let bytes = &sent;
-        let answer = messages(&out);
-        let fails = answer.iter().any(|(tag, _)| *tag == b'E');
-        client.expected.extend(answer.into_iter().filter(|(tag, _)| *tag != b'S'));
         let (first, second) = bytes.split_at(cut.min(bytes.len()));
         for part in [first, second] {
             self.clients[index].held.extend_from_slice(part);
             self.run(index);
         }
-        fails
     }
 
     /// Whether the client has got all that it is to get.
     pub(crate) fn is_answered(&self, index: usize) -> bool {
-        self.clients[index].got.len() >= self.clients[index].expected.len()
+        self.clients[index].got.len() >= self.clients[index].due
     }
 
     /// The server takes so many messages.
@@ -106,10 +106,12 @@ impl Shell {
             let Ok(Some(frame)) = Frame::first(&server.inbox) else { break };
             let (len, mut out) = (frame.bytes.len(), BytesMut::new());
             server.postgres.take(frame.tag, frame.body, &mut out);
-            server.inbox.drain(..len);
-            for (tag, body) in messages(&out) {
-                server.outbox.push_back(framed(tag, &body));
+            let answer = messages(&out);
+            server.buffered.extend(answer.iter().map(|(tag, body)| framed(*tag, body)));
+            if sends(frame.tag, &answer) {
+                server.outbox.extend(server.buffered.drain(..));
             }
+            server.inbox.drain(..len);
             worked = true;
         }
         worked
@@ -165,7 +167,8 @@ impl Shell {
         if matches!(client.place, Place::Waiting | Place::Gone) {
             return;
         }
-        let missing: Vec<_> = client.expected.iter().skip(client.got.len()).map(shown).collect();
+        let due = &client.expected[..client.due];
+        let missing: Vec<_> = due.iter().skip(client.got.len()).map(shown).collect();
         assert!(missing.is_empty(), "client {index} did not get {missing:#?}");
         if client.alone.is_at_rest() && client.place == Place::Idle {
             assert_eq!(client.told, *client.alone.told(), "client {index} was told otherwise");
@@ -307,20 +310,20 @@ impl Shell {
                 break;
             };
             let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes };
-            let step = client.session.on_client(
-                &mut server.session,
-                frame,
-                taken,
-                &mut ways,
-                &mut self.world,
-            );
-            taken += header.len;
-            if let Step::Refuse(..) = step {
-                assert_eq!(client.session.mode(), PoolMode::Statement);
-                refused = true;
-                break;
+            let session = &mut server.session;
+            match client.session.on_client(session, frame, taken, &mut ways, &mut self.world) {
+                Step::Next => taken += header.len,
+                Step::Wait => {
+                    assert!(server.session.is_full(), "it waits for a reply");
+                    break;
+                }
+                Step::Refuse(..) if client.session.mode() == PoolMode::Statement => {
+                    taken += header.len;
+                    refused = true;
+                    break;
+                }
+                other => panic!("{other:?}"),
             }
-            assert_eq!(step, Step::Next);
         }
         match out.finish() {
             Parcel::Nothing => {}
@@ -339,6 +342,7 @@ impl Shell {
         let mut spliced = BytesMut::new();
         let mut out = Outgoing::new(data, &mut spliced);
         let (mut taken, mut ready, mut replayed) = (0, false, false);
+        let mut question = BytesMut::new();
         while let Ok(Some(header)) = peek(&data[taken..]) {
             if in_runs(index) {
                 let (session, rest) = (&mut server.session, &data[taken..]);
@@ -353,6 +357,8 @@ impl Shell {
             taken = range.end;
             match client.session.on_server(&mut server.session, header.tag, body, range, &mut out) {
                 Reply::Next => {}
+                Reply::Ask if client.stream.0 > 0 && client.stream.1 => {}
+                Reply::Ask => server.session.put_question(&mut question),
                 Reply::Ready => ready = true,
                 Reply::Replayed => replayed = true,
                 Reply::ReplayFailed => return self.replay_failed(index, held),
@@ -365,11 +371,18 @@ impl Shell {
             Parcel::Spliced => spliced.to_vec(),
         };
         client.receive(&to_client);
+        server.inbox.extend_from_slice(&question);
         if replayed && client.place == Place::Replaying(held) {
             client.place = Place::Leased(held);
             self.run(index);
         }
         let (client, server) = (&mut self.clients[index], &mut self.servers[held]);
+        if server.session.is_ending() && server.has_said_all() {
+            assert!(client.got.len() == client.expected.len(), "client {index} missed something");
+            client.place = Place::Gone;
+            *server = Server::new();
+            return self.next(held);
+        }
         if ready && client.stream.0 == 0 && client.session.may_release(&server.session) {
             client.session.end_lease(&mut server.session);
             client.place = Place::Idle;
@@ -417,6 +430,12 @@ impl Shell {
             self.run(client);
         }
     }
+}
+
+/// Whether a server that gives this answer to a message with this tag sends what it has answered so far. Answers of the
+/// extended protocol are kept back until a Sync or a Flush, unless there is something else to be sent.
+fn sends(tag: u8, answer: &[Message]) -> bool {
+    tag == b'H' || answer.iter().any(|(tag, _)| b"ZENGH".contains(tag))
 }
 
 fn framed(tag: u8, body: &[u8]) -> Vec<u8> {

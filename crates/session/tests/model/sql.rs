@@ -34,6 +34,8 @@ pub(crate) enum Sql {
     /// Fails when it runs.
     Fails,
     CopyIn,
+    /// `copy frail from stdin`: a trigger fails before any data is read.
+    CopyInFails,
     CopyOut,
     /// `create temp table <name> (a int)`.
     Temp(String),
@@ -77,6 +79,7 @@ impl Sql {
             Self::Folded => "select timestamptz '2020-01-01 00:00'".into(),
             Self::Fails => "select 1/0".into(),
             Self::CopyIn => "copy t from stdin".into(),
+            Self::CopyInFails => "copy frail from stdin".into(),
             Self::CopyOut => "copy t to stdout".into(),
             Self::Temp(name) => format!("create temp table {name} (a int)"),
             Self::FromTemp(name) => format!("select a from {name}"),
@@ -130,6 +133,7 @@ impl Sql {
             ["select" | "SELECT", ..] if text.contains("set_config(") => set_config(text),
             ["select", rows] => rows.parse().map_or(Self::Bad, Self::Rows),
             ["copy", "t", "from", "stdin"] => Self::CopyIn,
+            ["copy", "frail", "from", "stdin"] => Self::CopyInFails,
             ["copy", "t", "to", "stdout"] => Self::CopyOut,
             ["create", "temp", "table", name, ..] => Self::Temp(owned(name)),
             ["prepare", name, ..] => Self::Prepare(owned(name)),

@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     server: Option<String>,
     /// What goes to the server before the client's next bytes.
     splice: BytesMut,
+    /// What the client has said and the session has not taken.
+    held: Vec<u8>,
     /// What was said since the last line was printed.
     to_server: Vec<u8>,
     to_client: Vec<u8>,
@@ -39,6 +41,7 @@ impl Stage {
             client: "a".to_owned(),
             server: None,
             splice: BytesMut::new(),
+            held: Vec::new(),
             to_server: Vec::new(),
             to_client: Vec::new(),
             outcomes: Vec::new(),
@@ -62,6 +65,7 @@ impl Stage {
             }
             "S>" => {
                 self.server_says(&server_messages(rest));
+                self.client_goes_on();
                 line.to_owned()
             }
             "alone>" => {
@@ -259,8 +263,19 @@ impl Stage {
         let mut at = 0;
         for frame in Frames::new(data) {
             let frame = frame.expect("a whole message");
-            match client.on_client(&mut server, frame, at, &mut ways, &mut self.world) {
+            let step = if server.is_full() {
+                Step::Wait
+            } else {
+                client.on_client(&mut server, frame, at, &mut ways, &mut self.world)
+            };
+            match step {
                 Step::Next => {}
+                Step::Wait => {
+                    assert!(server.is_full(), "it waits for a reply");
+                    self.outcomes.push("the rest waits".to_owned());
+                    self.held = data[at..].to_vec();
+                    break;
+                }
                 Step::Terminate => self.outcomes.push("terminate".to_owned()),
                 Step::Refuse(code, why) => {
                     self.outcomes.push(format!("refuse {} {why}", code.as_str()));
@@ -277,6 +292,15 @@ impl Stage {
         self.to_server.extend_from_slice(&direct.unwrap_or_else(|| spliced.to_vec()));
         self.to_client.extend_from_slice(&reply);
         self.put(name, client, server);
+    }
+
+    /// The client goes on with what it has said before, if it may.
+    fn client_goes_on(&mut self) {
+        let full = self.server.as_ref().is_none_or(|name| self.servers[name].is_full());
+        if !full && !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            self.client_says(&held);
+        }
     }
 
     fn client_says_long(&mut self, first: usize, data: &[u8]) {
@@ -347,6 +371,11 @@ impl Stage {
             at = range.end;
             match client.on_server(&mut server, header.tag, body, range, &mut out) {
                 Reply::Next | Reply::Ready => {}
+                Reply::Ask => {
+                    let mut question = BytesMut::new();
+                    server.put_question(&mut question);
+                    self.to_server.extend_from_slice(&question);
+                }
                 Reply::Replayed => self.outcomes.push("replayed".to_owned()),
                 Reply::ReplayFailed => self.outcomes.push("the replay has failed".to_owned()),
                 Reply::Desync(why) => {

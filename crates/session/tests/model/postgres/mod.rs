@@ -58,6 +58,7 @@ struct CopyIn {
 
 /// One server session.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
 pub(crate) struct Postgres {
     statements: BTreeMap<String, Prepared>,
     portals: BTreeMap<String, Portal>,
@@ -75,6 +76,8 @@ pub(crate) struct Postgres {
     unsynced: bool,
     /// One of them was for a statement that names another.
     named: bool,
+    /// It has ended the connection.
+    dead: bool,
 }
 
 type Failure = (&'static str, String);
@@ -100,17 +103,13 @@ impl Postgres {
             told: told.collect(),
             unsynced: false,
             named: false,
+            dead: false,
         }
     }
 
     /// Whether another client could begin here.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.block == Block::None && !self.skipping && self.copy.is_none() && !self.unsynced
-    }
-
-    /// Whether a simple query reads COPY data.
-    pub(crate) fn reads_simple_copy(&self) -> bool {
-        self.copy.as_ref().is_some_and(|copy| copy.rest.is_some())
     }
 
     /// Whether a query comes to a place where nothing may be sent for it before.
@@ -150,6 +149,12 @@ impl Postgres {
 
     /// Takes one message and answers it.
     pub(crate) fn take(&mut self, tag: u8, body: &[u8], out: &mut BytesMut) {
+        if self.dead {
+            return;
+        }
+        if body.is_empty() && b"QPBDECF".contains(&tag) && self.copy.is_none() && !self.skipping {
+            return self.refuse_empty(tag, out);
+        }
         if self.copy.is_some() {
             return self.take_copy(tag, body, out);
         }
@@ -179,6 +184,16 @@ impl Postgres {
             }
             // Flush, and COPY messages that come too late.
             _ => {}
+        }
+    }
+
+    /// A message without a body that should have one.
+    fn refuse_empty(&mut self, tag: u8, out: &mut BytesMut) {
+        self.fail(&("08P01", "invalid string in message".to_owned()), out);
+        if matches!(tag, b'Q' | b'F') {
+            self.ready(out);
+        } else {
+            self.skipping = true;
         }
     }
 
@@ -259,8 +274,15 @@ impl Postgres {
                 return;
             }
             b'f' => ("57014", format!("COPY from stdin failed: {}", text_of(body))),
-            // PostgreSQL names the type; which message comes first may depend on what the session answers itself.
-            _ => ("08P01", "unexpected message type during COPY from stdin".to_owned()),
+            _ => {
+                // PostgreSQL names the type; which message comes first may depend on what the session adds.
+                let message = "unexpected message type during COPY from stdin".to_owned();
+                self.fail(&("08P01", message), out);
+                let end = "terminating connection because protocol synchronization was lost";
+                backend::error_response(out, &Report::fatal(SqlState::PROTOCOL_VIOLATION, end));
+                self.dead = true;
+                return;
+            }
         };
         let extended = self.copy.take().is_some_and(|copy| copy.rest.is_none());
         self.fail(&failure, out);
@@ -303,10 +325,11 @@ impl Postgres {
     fn fail(&mut self, (code, message): &Failure, out: &mut BytesMut) {
         let code = SqlState::from_bytes(code.as_bytes()).expect("five characters");
         backend::error_response(out, &Report::error(code, message));
-        self.portals.clear();
         if self.block == Block::None {
             self.end(false);
         } else {
+            // They stay until the end of the block, but cannot be run any more (portalmem.c, AtAbort_Portals).
+            self.portals.values_mut().for_each(|portal| portal.rows = None);
             self.block = Block::Failed;
             self.now = self.saved.last().map_or_else(|| self.committed.clone(), |(_, s)| s.clone());
         }

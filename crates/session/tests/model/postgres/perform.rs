@@ -25,6 +25,10 @@ impl Postgres {
                 backend::copy_in_response(out, 0, [0]);
                 return Ok(());
             }
+            Sql::CopyInFails => {
+                backend::copy_in_response(out, 0, [0]);
+                return Err(("P0001", "not into this one".into()));
+            }
             Sql::CopyOut => {
                 backend::copy_out_response(out, 0, [0]);
                 backend::copy_data(out, b"1\n");
