@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::talk::suite::TEMPLATE;
-use trunkline_testkit::talk::{Report, Suite, Target, Way};
+use trunkline_testkit::talk::{Failure, Report, Suite, Target, Way};
 use trunkline_testkit::{Result, Trunkline};
 
 /// Who holds the conversations. It owns the databases and is no superuser.
@@ -74,15 +74,34 @@ fn way(name: &str, address: std::net::SocketAddr) -> Way {
     Way { name: name.to_owned(), target: Target { address, user, password, noisy: false } }
 }
 
+/// A line of `differences.txt`.
+#[derive(Debug)]
+struct Known {
+    conversation: String,
+    /// The way that differs; none if any may.
+    way: Option<String>,
+}
+
+impl Known {
+    fn is(&self, failure: &Failure) -> bool {
+        self.conversation == failure.conversation
+            && self.way.as_ref().is_none_or(|way| *way == failure.way)
+    }
+}
+
 /// Conversations that are known to be answered otherwise, by `differences.txt`, with this server.
-fn known_differences(cluster: &Cluster) -> Result<Vec<String>> {
+fn known_differences(cluster: &Cluster) -> Result<Vec<Known>> {
     let text = std::fs::read_to_string(directory().join("differences.txt"))?;
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let mut known = Vec::new();
     for line in lines {
+        let (line, way) = match line.split_once(" in ") {
+            Some((line, way)) => (line, Some(way.to_owned())),
+            None => (line, None),
+        };
         let (name, since) = line.split_once(" from ").unwrap_or((line, "0"));
         if since.parse::<u32>()? <= cluster.binaries().major() {
-            known.push(name.to_owned());
+            known.push(Known { conversation: name.to_owned(), way });
         }
     }
     Ok(known)
@@ -93,12 +112,13 @@ fn known_differences(cluster: &Cluster) -> Result<Vec<String>> {
 fn set_known_aside(report: &mut Report, suite: &Suite, cluster: &Cluster) -> Result<Vec<String>> {
     let known = known_differences(cluster)?;
     let played: BTreeSet<&str> = suite.names().collect();
-    let differs = |name: &str| report.failures.iter().any(|failure| failure.conversation == name);
+    let differs = |known: &Known| report.failures.iter().any(|failure| known.is(failure));
     // With a part of the conversations only theirs can be judged.
     let judged = |name: &str| played.contains(name) || std::env::var(PART_VARIABLE).is_err();
-    let stale = known.iter().filter(|name| judged(name) && !differs(name)).cloned().collect();
+    let stale = known.iter().filter(|known| judged(&known.conversation) && !differs(known));
+    let stale = stale.map(|known| known.conversation.clone()).collect();
     let before = report.failures.len();
-    report.failures.retain(|failure| !known.contains(&failure.conversation));
+    report.failures.retain(|failure| !known.iter().any(|known| known.is(failure)));
     let aside = before - report.failures.len();
     writeln!(
         std::io::stderr(),

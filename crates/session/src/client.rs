@@ -265,8 +265,10 @@ impl ClientSession {
         if server.base_lost {
             server.base_lost = false;
             let mut left = SettingSet::clone(committed);
+            // Whether the server has these depends on what was rolled back: they count as having a value that no
+            // client has, so that the next lease sets them or takes them back.
             for entry in self.settings.base().iter() {
-                left.remove(&entry.name);
+                left.set(&entry.name, Value::Written(Box::default()));
             }
             server.applied = Arc::new(left);
         } else if !Arc::ptr_eq(&server.applied, committed) {

@@ -56,6 +56,13 @@ pub enum Change {
     Pin(PinReason),
     /// Takes away what pinned for this reason.
     Unpin(PinReason),
+    /// A statement of ours that is inserted in the client's text and gives back what the startup packet has said.
+    Restore {
+        /// So many characters of the text that is sent are before it.
+        at: usize,
+        /// So many characters it has.
+        length: usize,
+    },
 }
 
 /// The changes of all statements of one text, in order.
@@ -163,11 +170,11 @@ impl Effects {
         match self {
             Self::None | Self::Transaction(_) => false,
             Self::Many(changes) => changes.iter().any(|(_, change)| match change {
-                Change::Set(name, _) | Change::SetBound { name, .. } | Change::Reset(name) => {
-                    settings::is_parse_environment(name)
-                }
-                Change::SetLocal(..)
-                | Change::SetLocalUnknown
+                Change::Set(name, _)
+                | Change::SetLocal(name, _)
+                | Change::SetBound { name, .. }
+                | Change::Reset(name) => settings::is_parse_environment(name),
+                Change::SetLocalUnknown
                 | Change::ResetAll
                 | Change::DiscardAll
                 | Change::RollbackTo(_)
@@ -271,8 +278,10 @@ fn change_of(effect: &Effect) -> Option<Change> {
             set_computed(parameter.as_ref(), *local, *argument)
         }
         Effect::Reset { parameter, local: false } => Some(Change::Reset(parameter.name().into())),
-        Effect::Reset { parameter, local: true } => is_followed_locally(parameter.name())
-            .then(|| Change::SetLocal(parameter.name().into(), None)),
+        // What it goes back to may be what the client's startup packet has said.
+        Effect::Reset { parameter, local: true } => {
+            Some(Change::SetLocal(parameter.name().into(), None))
+        }
         Effect::ResetAll => Some(Change::ResetAll),
         Effect::Discard(Discard::All) => Some(Change::DiscardAll),
         Effect::Discard(Discard::Sequences) => Some(Change::Unpin(PinReason::Sequence)),

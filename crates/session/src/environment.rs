@@ -228,6 +228,16 @@ fn change_settings(replay: &Replay, server: &mut ServerSession, out: &mut Outgoi
 
 /// Runs a statement of ours between messages of the extended protocol.
 pub(crate) fn run_between(text: &[u8], server: &mut ServerSession, out: &mut Outgoing<'_>) {
+    run_between_as(text, Owed::Ours(Ours::Execute), server, out);
+}
+
+/// The same; `executed` is owed for its execution.
+pub(crate) fn run_between_as(
+    text: &[u8],
+    executed: Owed,
+    server: &mut ServerSession,
+    out: &mut Outgoing<'_>,
+) {
     let to_server = out.insert();
     frontend::close(to_server, frontend::STATEMENT, DETOUR);
     frontend::parse(to_server, DETOUR, text, b"\0\0");
@@ -235,16 +245,10 @@ pub(crate) fn run_between(text: &[u8], server: &mut ServerSession, out: &mut Out
     frontend::execute(to_server, DETOUR, 0);
     frontend::close(to_server, frontend::PORTAL, DETOUR);
     frontend::close(to_server, frontend::STATEMENT, DETOUR);
-    let replies = [
-        Ours::CloseOther,
-        Ours::Decoy,
-        Ours::Bind,
-        Ours::Execute,
-        Ours::CloseOther,
-        Ours::CloseOther,
-    ];
-    for ours in replies {
-        server.owed.push(Owed::Ours(ours));
+    let before = [Ours::CloseOther, Ours::Decoy, Ours::Bind].map(Owed::Ours);
+    let behind = [Ours::CloseOther, Ours::CloseOther].map(Owed::Ours);
+    for owed in before.into_iter().chain([executed]).chain(behind) {
+        server.owed.push(owed);
     }
 }
 

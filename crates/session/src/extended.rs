@@ -225,11 +225,16 @@ impl ClientSession {
         if !effects.leaves_sequences() {
             server.sequences.use_them();
         }
+        ways.server.forward(range);
         match effects {
             Effects::None => server.owed.push_light(Kind::Execute),
-            effects => server.owed.push(Owed::Execute(effects)),
+            effects => {
+                server.owed.push(Owed::Execute(effects.clone()));
+                if !self.settings.base().is_empty() {
+                    self.restore_behind(&effects, server, ways.server);
+                }
+            }
         }
-        ways.server.forward(range);
         Step::Next
     }
 

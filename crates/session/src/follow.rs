@@ -49,7 +49,7 @@ impl ClientSession {
 
     fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
         match change {
-            Change::Begin | Change::Mention(_) => {}
+            Change::Begin | Change::Mention(_) | Change::Restore { .. } => {}
             Change::Prepare(name) => {
                 self.pins.add(PinReason::SqlPrepare);
                 self.there.insert(name.clone());

@@ -17,6 +17,7 @@ use crate::{
     lend::take_back,
     outgoing::Outgoing,
     queue::Kind,
+    restore::{Restoring, send_as_messages},
     server::{Intake, ServerSession},
 };
 
@@ -90,9 +91,8 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         // A malformed body is for the server to refuse.
-        let query = Query::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
-        let text = query.map_or(b"".as_slice(), |query| query.text);
-        let effects = Self::effects_of(text, server);
+        let text = Query::parse(frame.body).map_or(b"".as_slice(), |query| query.text);
+        let (effects, restoring) = self.effects_of_query(text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
@@ -107,9 +107,12 @@ impl ClientSession {
         };
         self.remember_unnamed(server);
         self.await_outcome(&effects, server, Forgetting::Asked);
-        match effects {
-            Effects::None => server.owed.push_light(Kind::Query),
-            effects => server.owed.push(Owed::Query(effects, 0)),
+        match (&restoring, effects) {
+            (Some(Restoring::Messages(replay)), effects) => {
+                send_as_messages(text, effects, replay, server, ways.server);
+            }
+            (_, Effects::None) => server.owed.push_light(Kind::Query),
+            (_, effects) => server.owed.push(Owed::Query(effects, 0)),
         }
         // It also ends the implicit transaction that extended messages without a Sync have begun.
         server.intake = Intake::Messages;
@@ -119,7 +122,11 @@ impl ClientSession {
             self.unnamed = Unnamed::None;
         }
         server.forget_doubtful();
-        ways.server.forward(range);
+        match &restoring {
+            None => ways.server.forward(range),
+            Some(Restoring::Text(text)) => frontend::query(ways.server.insert(), text),
+            Some(Restoring::Messages(_)) => {}
+        }
         take_back(&lent, server, ways.server);
         Step::Next
     }

@@ -11,7 +11,7 @@ use crate::{
     pin::PinReason,
     queue::Kind,
     report::{ERROR_WHOLE_MAX, error_code, is_fatal, say_why, write_error},
-    sequence,
+    restore, sequence,
     server::{Intake, ServerSession, TxStatus},
 };
 
@@ -106,6 +106,9 @@ impl ClientSession {
         match server.owed.front() {
             Some(Owed::Query(..)) => {
                 if let Some((effects, place)) = server.owed.complete_in_query() {
+                    if restore::is_inserted(&effects, place) {
+                        return Reply::Next;
+                    }
                     self.apply(server, &effects, place, command_tag(body));
                 }
                 out.forward(range);
@@ -240,6 +243,8 @@ impl ClientSession {
         }
         let retold = self.retold(server.owed.front(), body);
         let retold = if server.timed_out { say_why(retold, body) } else { retold };
+        let told = retold.as_deref().unwrap_or(body);
+        let retold = restore::with_own_place(server.owed.front(), told).or(retold);
         let reply;
         match server.owed.front() {
             None => {

@@ -34,6 +34,7 @@ mod parse;
 mod pin;
 mod queue;
 mod report;
+mod restore;
 mod run;
 mod sequence;
 mod server;

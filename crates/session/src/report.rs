@@ -15,7 +15,14 @@ use crate::{
 pub(crate) const ERROR_WHOLE_MAX: usize = 8 << 10;
 
 /// The fields of a report, `(code, value)`; ends early if the body is cut.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The fields of the body of an `ErrorResponse`.
+    pub(crate) const fn of(body: &'a [u8]) -> Self {
+        Self(body)
+    }
+}
 
 impl<'a> Iterator for Fields<'a> {
     type Item = (u8, &'a [u8]);
@@ -30,7 +37,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Whether the body has all its fields, up to the zero byte behind them.
-fn is_whole(body: &[u8]) -> bool {
+pub(crate) fn is_whole(body: &[u8]) -> bool {
     let mut fields = Fields(body);
     fields.by_ref().for_each(drop);
     fields.0 == [0]

@@ -255,7 +255,8 @@ impl Replay {
     }
 }
 
-fn is_identity(name: &[u8]) -> bool {
+/// Whether it says who the session acts for.
+pub(crate) fn is_identity(name: &[u8]) -> bool {
     name == b"role" || name == b"session_authorization"
 }
 

@@ -44,5 +44,5 @@ pub use self::effect::{
 pub use self::keyword::Keyword;
 pub use self::lexer::Rules;
 pub use self::name::Name;
-pub use self::scan::{Scan, scan};
+pub use self::scan::{Scan, scan, statement_ends};
 pub use self::scanner::Scanner;

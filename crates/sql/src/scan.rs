@@ -88,3 +88,9 @@ pub fn scan(text: &[u8], rules: Rules) -> Scan {
     }
     Scanner::new(rules).finish_with(text)
 }
+
+/// Where each statement of a whole text ends, behind its last token and before its semicolon. Counted as in
+/// [`Scan::statements`].
+pub fn statement_ends(text: &[u8], rules: Rules) -> Vec<usize> {
+    Scanner::new(rules).statement_ends(text)
+}

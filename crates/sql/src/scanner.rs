@@ -78,6 +78,22 @@ impl Scanner {
         self.scan
     }
 
+    /// Where each statement of a text that is whole ends, behind its last token; empty statements do not count.
+    pub(crate) fn statement_ends(mut self, text: &[u8]) -> Vec<usize> {
+        let mut ends = Vec::new();
+        while let Some(token) = self.lexer.next(text, true) {
+            let (statements, end) = (self.scan.statements, self.stream.end);
+            self.take(token, text);
+            if self.scan.statements > statements {
+                ends.push(end);
+            }
+        }
+        if self.stream.started {
+            ends.push(self.stream.end);
+        }
+        ends
+    }
+
     #[inline]
     fn run(&mut self, piece: &[u8], last: bool) {
         while let Some(token) = self.lexer.next(piece, last) {

@@ -106,3 +106,15 @@ fn secrets_are_not_shown() {
     scanner.feed(b"SET app.password TO 'hunter2'");
     assert_eq!(format!("{scanner:?}"), "Scanner { statements: 0, .. }");
 }
+
+#[test]
+fn statements_end_behind_their_last_token() {
+    let text =
+        "; a -- no ;\n; /* b */ select ';' ;; create procedure p() begin atomic select 1; end; c ";
+    let ends = crate::scan::statement_ends(text.as_bytes(), Rules::default());
+    for (end, tail) in ends.iter().zip(["; a", "';'", "end", "; c"]) {
+        assert!(text.get(..*end).is_some_and(|text| text.ends_with(tail)), "{tail} at {end}");
+    }
+    assert_eq!(ends.len(), 4);
+    assert_eq!(scan(text.as_bytes(), Rules::default()).statements(), 4);
+}

@@ -62,5 +62,5 @@ pub use self::compare::{Difference, Tally};
 pub use self::masks::Masks;
 pub use self::play::Target;
 pub use self::script::{Conversation, Names};
-pub use self::suite::{Report, Suite, Way};
+pub use self::suite::{Failure, Report, Suite, Way};
 pub use self::transcript::Transcript;
