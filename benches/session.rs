@@ -60,7 +60,7 @@ impl Pair {
     fn new() -> Self {
         let reported = Arc::new(Reported::new());
         let (base, limits) = (Arc::new(SettingSet::default()), SessionLimits::default());
-        let mut client = ClientSession::new(PoolMode::Transaction, base, 1, limits);
+        let mut client = ClientSession::new(PoolMode::Transaction, base, Arc::default(), limits);
         let mut welcome = BytesMut::new();
         client.welcome(&reported, &mut welcome);
         Self {

@@ -439,3 +439,27 @@ async fn a_database_may_have_another_name_on_the_server() -> Result<()> {
     let scene = Scene::calm("unmapped", config).await?;
     refused(scene.trunkline.raw("unmapped", PASSWORD, "other").await, "3D000")
 }
+
+#[tokio::test]
+async fn nobody_reads_what_another_has_got_from_a_sequence() -> Result<()> {
+    let scene = Scene::calm("counting", "[pool]\nsize = 1").await?;
+    scene
+        .node
+        .execute(DATABASE, "CREATE SEQUENCE tickets; GRANT ALL ON SEQUENCE tickets TO counting")
+        .await?;
+    let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
+    assert_eq!(one(&mut alice, "SELECT nextval('tickets')").await?, "1");
+    // For all that is known of it, this could have called nextval.
+    run(&mut bob, "BEGIN; SELECT pg_sleep(0)").await?;
+    let told = fails(&mut bob, "SELECT lastval()", "55000").await?;
+    ensure(words(&told).contains("not yet defined in this session"), words(&told))?;
+    run(&mut bob, "ROLLBACK").await?;
+    // From then on a session's own values are all that is there.
+    run(&mut alice, "SELECT nextval('tickets')").await?;
+    run(&mut bob, "BEGIN; SELECT nextval('tickets')").await?;
+    assert_eq!(one(&mut bob, "SELECT currval('tickets')").await?, "3");
+    assert_eq!(one(&mut bob, "SELECT lastval()").await?, "3");
+    run(&mut bob, "COMMIT").await?;
+    assert_eq!(one(&mut bob, "SELECT lastval()").await?, "3");
+    Ok(())
+}

@@ -13,6 +13,7 @@ use crate::{
     names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
+    sequence::Scope,
     server::{ServerSession, TxStatus},
     setting::{Replay, SettingSet},
     statement::{Statement, StatementLimits, StatementStore},
@@ -123,8 +124,8 @@ pub struct ClientSession {
     /// The parameters as this client was told them.
     pub(crate) seen: Arc<Reported>,
     pub(crate) limits: SessionLimits,
-    /// The number of the pool: statements are shared within it only, because a name means another table elsewhere.
-    pub(crate) scope: u32,
+    /// Its pool.
+    pub(crate) scope: Arc<Scope>,
     /// The text of a long message that is streaming by.
     pub(crate) follow: Option<Box<Follow>>,
 }
@@ -140,8 +141,13 @@ pub enum LeaseStart {
 
 impl ClientSession {
     /// A client that has just logged in; `base` is what its startup packet set beyond what the server connections of
-    /// its pool have, and `scope` is a number of its own for each pool.
-    pub fn new(mode: PoolMode, base: Arc<SettingSet>, scope: u32, limits: SessionLimits) -> Self {
+    /// its pool have.
+    pub fn new(
+        mode: PoolMode,
+        base: Arc<SettingSet>,
+        scope: Arc<Scope>,
+        limits: SessionLimits,
+    ) -> Self {
         Self {
             mode,
             settings: SettingsTrack::new(base),
@@ -229,7 +235,7 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> LeaseStart {
         self.errored = false;
-        self.begin_sequences(server, around);
+        self.begin_sequences(server, to_server, around);
         let wanted = self.settings.current();
         if !Arc::ptr_eq(wanted, &server.applied) {
             if **wanted == *server.applied {

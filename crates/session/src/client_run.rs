@@ -101,7 +101,6 @@ impl ClientSession {
             server.intake = intake;
             rest = behind;
         }
-        server.sequences.use_them();
         data.len().wrapping_sub(rest.len())
     }
 
@@ -137,7 +136,8 @@ mod tests {
     /// A client whose unnamed statement the server has.
     fn pair() -> (ClientSession, ServerSession) {
         let limits = SessionLimits::default();
-        let mut client = ClientSession::new(PoolMode::Transaction, SettingSet::empty(), 1, limits);
+        let mut client =
+            ClientSession::new(PoolMode::Transaction, SettingSet::empty(), Arc::default(), limits);
         let mut server = ServerSession::new(Arc::new(Reported::new()));
         let (body, effects) = (Box::<BytesMut>::default(), Effects::None);
         let rules = server.rules;

@@ -194,26 +194,6 @@ impl Effects {
         }
     }
 
-    /// Whether nothing may call `nextval`, as far as it matters to a session that has none of its own yet: the
-    /// transaction begins or ends, or settings change.
-    pub(crate) fn leaves_sequences(&self) -> bool {
-        match self {
-            Self::None => false,
-            Self::Transaction(_) => true,
-            Self::Many(changes) => changes.iter().all(|(_, change)| {
-                matches!(
-                    change,
-                    Change::Begin
-                        | Change::Commit
-                        | Change::Rollback
-                        | Change::Savepoint(_)
-                        | Change::RollbackTo(_)
-                        | Change::Release(_)
-                )
-            }),
-        }
-    }
-
     /// Whether the transaction may end.
     pub(crate) fn ends_transaction(&self) -> bool {
         match self {

@@ -81,7 +81,7 @@ impl ClientSession {
 
     /// What tells statements apart beside their texts and types: the pool, and the settings.
     pub(crate) fn environment(&self, settings: &SettingSet, folds: Folds) -> Box<[u8]> {
-        [&self.scope.to_be_bytes()[..], settings.environment_for(folds)].concat().into()
+        [&self.scope.number.to_be_bytes()[..], settings.environment_for(folds)].concat().into()
     }
 
     /// The statement that this client means by a name, as it may be used now. If that is another than before, the

@@ -49,7 +49,7 @@ impl ClientSession {
             Meaning::NotOurs if bind.statement.is_empty() => {
                 let effects = self.give_unnamed(server, ways);
                 self.lend_to_message(&effects, server, ways.server, around);
-                Self::before_bind(&effects, server, ways.server);
+                self.before_bind(&effects, server, ways.server);
                 ways.server.forward(range);
                 effects
             }
@@ -82,7 +82,7 @@ impl ClientSession {
         self.give(&statement, server, ways.server);
         if !statement.effects.is_none() {
             self.lend_to_message(&statement.effects, server, ways.server, around);
-            Self::before_bind(&statement.effects, server, ways.server);
+            self.before_bind(&statement.effects, server, ways.server);
         }
         let to_server = ways.server.insert();
         if bind.portal.is_empty() {
@@ -222,9 +222,6 @@ impl ClientSession {
         server.intake = Intake::Unsynced;
         self.await_outcome(&effects, server, Forgetting::Unsynced);
         self.lend_to_message(&effects, server, ways.server, around);
-        if !effects.leaves_sequences() {
-            server.sequences.use_them();
-        }
         ways.server.forward(range);
         match effects {
             Effects::None => server.owed.push_light(Kind::Execute),

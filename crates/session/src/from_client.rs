@@ -99,7 +99,7 @@ impl ClientSession {
         if server.awaits_names_of(&effects) {
             return Step::Wait;
         }
-        Self::before_query(&effects, server, ways.server);
+        self.before_query(&effects, server, ways.server);
         let lent = if effects.names_statements() {
             self.lend_to_query(text, &effects, server, ways.server, around)
         } else {

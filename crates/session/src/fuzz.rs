@@ -101,7 +101,7 @@ impl Stage {
         let bases = [SettingSet::empty(), Arc::new(base), SettingSet::empty()];
         let modes = [PoolMode::Transaction, PoolMode::Transaction, PoolMode::Session];
         let mut made = modes.into_iter().zip(bases).map(|(mode, base)| Client {
-            session: ClientSession::new(mode, base, 0, LIMITS),
+            session: ClientSession::new(mode, base, Arc::default(), LIMITS),
             server: None,
             waits: false,
         });
@@ -280,7 +280,7 @@ impl Stage {
             }
         }
         let mode = client.session.mode();
-        client.session = ClientSession::new(mode, SettingSet::empty(), 0, LIMITS);
+        client.session = ClientSession::new(mode, SettingSet::empty(), Arc::default(), LIMITS);
         client.server = None;
         client.waits = false;
     }

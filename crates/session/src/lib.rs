@@ -53,6 +53,7 @@ pub use long::Long;
 pub use outgoing::{Outgoing, Parcel};
 pub use pin::{PinReason, Pins};
 pub use report::error_code;
+pub use sequence::Scope;
 pub use server::{Alone, Intake, ServerSession, TxStatus};
 pub use setting::{Replay, Setting, SettingSet};
 pub use statement::{RESERVED_PREFIX, Statement, StatementLimits, StatementStore};

@@ -273,7 +273,7 @@ mod tests {
     fn session(mode: PoolMode) -> ClientSession {
         let mut base = SettingSet::default();
         base.set(b"application_name", Value::Literal(b"app".as_slice().into()));
-        ClientSession::new(mode, Arc::new(base), 0, SessionLimits::default())
+        ClientSession::new(mode, Arc::new(base), Arc::default(), SessionLimits::default())
     }
 
     fn server() -> ServerSession {

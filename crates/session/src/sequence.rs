@@ -1,8 +1,13 @@
 //! What `currval` and `lastval` know on a server that others have used.
 //!
 //! A session that reads them is pinned from then on, and nobody else calls `nextval` on its server. What others have left
-//! there before is discarded first, if nothing that may have called `nextval` for this client has run in this lease.
+//! there before is discarded first: at the beginning of each lease, once a client of the pool has read them; and at the
+//! latest before they are read. In that last case the client's own values of this transaction are gone as well, and
+//! PostgreSQL says that there are none: an error, once in the life of a pool, but never another session's value.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::BytesMut;
 use trunkline_wire::frontend;
 
 use crate::{
@@ -17,6 +22,29 @@ use crate::{
 /// The statement, and the tag of its completion.
 pub(crate) const DISCARD: &[u8] = b"DISCARD SEQUENCES";
 
+/// What the clients of one pool have in common.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// The number of the pool: statements are shared within it only, because a name means another table elsewhere.
+    pub(crate) number: u32,
+    /// A client of it has called `currval` or `lastval`, or is about to.
+    reads_sequences: AtomicBool,
+}
+
+impl Scope {
+    /// The pool with this number, which no other one has.
+    pub const fn new(number: u32) -> Self {
+        Self { number, reads_sequences: AtomicBool::new(false) }
+    }
+
+    fn note_sequence_read(&self) {
+        // Mostly it is known already; a store would take the line from the other loops.
+        if !self.reads_sequences.load(Ordering::Relaxed) {
+            self.reads_sequences.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Whose values the sequences of a server's session have.
 #[derive(Debug, Default)]
 pub(crate) struct SequenceState {
@@ -24,8 +52,6 @@ pub(crate) struct SequenceState {
     user: u64,
     /// Another one before it may have called `nextval`.
     foreign: bool,
-    /// Something of the client's has run in this lease that may have called it.
-    used: bool,
 }
 
 impl SequenceState {
@@ -34,27 +60,16 @@ impl SequenceState {
         *self = Self::default();
     }
 
-    /// Something is sent that may call `nextval`.
-    #[inline]
-    pub(crate) fn use_them(&mut self) {
-        self.used = true;
-    }
-
     fn begin(&mut self, client: u64) {
         if self.user != client {
             self.foreign |= self.user != 0;
             self.user = client;
         }
-        self.used = false;
     }
 
     /// What others have left is discarded.
     pub(crate) fn discarded(&mut self) {
         self.foreign = false;
-    }
-
-    fn must_go(&self) -> bool {
-        self.foreign && !self.used
     }
 }
 
@@ -64,40 +79,50 @@ impl ClientSession {
     pub(crate) fn begin_sequences(
         &mut self,
         server: &mut ServerSession,
+        to_server: &mut BytesMut,
         around: &mut impl Surroundings,
     ) {
         if self.number == 0 {
             self.number = around.unnamed_key();
         }
         server.sequences.begin(self.number);
+        if server.sequences.foreign && self.scope.reads_sequences.load(Ordering::Relaxed) {
+            server.ask(Purpose::Sequences, DISCARD, to_server);
+        }
     }
 
     /// Before a simple query.
     pub(crate) fn before_query(
+        &self,
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) {
-        if effects.reads_sequences()
-            && server.sequences.must_go()
+        if !effects.reads_sequences() {
+            return;
+        }
+        self.scope.note_sequence_read();
+        if server.sequences.foreign
             && server.intake == Intake::Messages
             && server.status != TxStatus::Failed
         {
             frontend::query(out.insert(), DISCARD);
             server.owed.push(Owed::Ours(Ours::Query(Purpose::Sequences)));
         }
-        if !effects.leaves_sequences() {
-            server.sequences.use_them();
-        }
     }
 
     /// Before a message that binds a statement, which is executed later.
     pub(crate) fn before_bind(
+        &self,
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) {
-        if !effects.is_none() && effects.reads_sequences() && server.sequences.must_go() {
+        if effects.is_none() || !effects.reads_sequences() {
+            return;
+        }
+        self.scope.note_sequence_read();
+        if server.sequences.foreign {
             run_between(DISCARD, server, out);
         }
     }

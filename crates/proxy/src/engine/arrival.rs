@@ -57,7 +57,7 @@ impl Worker {
         entry.insert(Client {
             link,
             state: ClientState::Welcoming,
-            session: ClientSession::new(mode, base, family.id, limits),
+            session: ClientSession::new(mode, base, Arc::clone(&family.scope), limits),
             pool,
             held,
             stream: Stream::default(),

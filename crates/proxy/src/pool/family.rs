@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use trunkline_session::Scope;
 use trunkline_settings::PoolPolicy;
 use trunkline_wire::Reported;
 
@@ -135,6 +136,8 @@ pub(crate) enum Home {
 #[derive(Debug)]
 pub(crate) struct Family {
     pub(crate) id: FamilyId,
+    /// What its sessions have in common.
+    pub(crate) scope: Arc<Scope>,
     pub(crate) database: Arc<str>,
     pub(crate) user: Arc<str>,
     /// Whether its database and user have counters of their own.
@@ -216,6 +219,7 @@ impl Family {
         let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
         Self {
             id,
+            scope: Arc::new(Scope::new(id)),
             database,
             user,
             named,

@@ -58,7 +58,7 @@ impl Client {
             base.set(name.as_bytes(), Value::Literal(value.as_bytes().into()));
         }
         let mut client = Self {
-            session: ClientSession::new(mode, Arc::new(base), 0, LIMITS),
+            session: ClientSession::new(mode, Arc::new(base), Arc::default(), LIMITS),
             place: Place::Idle,
             held: Vec::new(),
             stream: (0, false),

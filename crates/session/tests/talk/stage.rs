@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use trunkline_session::{
     Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode, Purpose, Reply,
-    ServerSession, SessionLimits, SettingSet, Step, TxStatus, Unleased, Ways, unleased,
+    Scope, ServerSession, SessionLimits, SettingSet, Step, TxStatus, Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, Frames, Reported, frame::HEADER, frame::peek};
 
@@ -18,6 +18,7 @@ pub(crate) struct Stage {
     world: World,
     limits: SessionLimits,
     clients: BTreeMap<String, ClientSession>,
+    scopes: BTreeMap<u32, Arc<Scope>>,
     servers: BTreeMap<String, ServerSession>,
     client: String,
     server: Option<String>,
@@ -37,6 +38,7 @@ impl Stage {
             world: World::default(),
             limits: SessionLimits::default(),
             clients: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             servers: BTreeMap::new(),
             client: "a".to_owned(),
             server: None,
@@ -143,10 +145,14 @@ impl Stage {
         }
     }
 
+    fn scope(&mut self, number: u32) -> Arc<Scope> {
+        Arc::clone(self.scopes.entry(number).or_insert_with(|| Arc::new(Scope::new(number))))
+    }
+
     fn client(&mut self) -> &mut ClientSession {
-        let limits = self.limits;
+        let (limits, scope) = (self.limits, self.scope(0));
         self.clients.entry(self.client.clone()).or_insert_with(|| {
-            ClientSession::new(PoolMode::Transaction, SettingSet::empty(), 0, limits)
+            ClientSession::new(PoolMode::Transaction, SettingSet::empty(), scope, limits)
         })
     }
 
@@ -168,6 +174,7 @@ impl Stage {
             }
         }
         let limits = self.limits;
+        let scope = self.scope(scope);
         let client = self
             .clients
             .entry(self.client.clone())
