@@ -24,6 +24,9 @@ fn query() -> Result<String> {
     Ok(query)
 }
 
+/// Passwords are looked up again when they have been remembered for long enough, and not before.
+const REMEMBERED: &str = "[auth]\nauth_query_refresh = \"1h\"\n";
+
 /// A scene whose role is looked up.
 async fn scene(user: &str, config: &str) -> Result<Scene<'static>> {
     let cluster = shared().await?;
@@ -69,7 +72,7 @@ async fn a_role_whose_password_has_expired_is_refused_as_for_a_wrong_one() -> Re
 
 #[tokio::test]
 async fn an_old_password_that_is_remembered_ends_like_a_wrong_one_and_is_forgotten() -> Result<()> {
-    let scene = scene("changing", "[pool]\nsize = 1").await?;
+    let scene = scene("changing", &format!("{REMEMBERED}[pool]\nsize = 1")).await?;
     let mut before = scene.raw().await?;
     run(&mut before, "SELECT 1").await?;
     scene.node.execute(DATABASE, "ALTER ROLE changing PASSWORD 'changed'").await?;
@@ -95,10 +98,10 @@ async fn an_old_password_that_is_remembered_ends_like_a_wrong_one_and_is_forgott
 }
 
 #[tokio::test]
-async fn a_new_password_counts_from_the_second_attempt_however_soon() -> Result<()> {
+async fn a_new_password_that_is_not_looked_up_counts_from_the_second_attempt() -> Result<()> {
     for (user, method) in [("renewed", "scram-sha-256"), ("reclear", "password")] {
         let scene =
-            scene(user, &format!("[auth]\nmethod = \"{method}\"\n[pool]\nsize = 1")).await?;
+            scene(user, &format!("{REMEMBERED}method = \"{method}\"\n[pool]\nsize = 1")).await?;
         run(&mut scene.raw().await?, "SELECT 1").await?;
         scene.node.execute(DATABASE, &format!("ALTER ROLE {user} PASSWORD 'changed'")).await?;
         if method == "scram-sha-256" {
@@ -108,6 +111,21 @@ async fn a_new_password_counts_from_the_second_attempt_however_soon() -> Result<
         let mut client = log_in(&scene, user, "changed").await?;
         assert_eq!(one(&mut client, "SELECT 1").await?, "1");
         refused_as_wrong(log_in(&scene, user, PASSWORD).await, user)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_password_counts_from_the_first_attempt_if_it_is_looked_up_then() -> Result<()> {
+    let always = "[auth]\nauth_query_refresh = \"0s\"\n[pool]\nsize = 1";
+    let scene = scene("refreshed", always).await?;
+    run(&mut scene.raw().await?, "SELECT 1").await?;
+    for password in ["changed", "changed again"] {
+        let change = format!("ALTER ROLE refreshed PASSWORD '{password}'");
+        scene.node.execute(DATABASE, &change).await?;
+        let mut client = log_in(&scene, "refreshed", password).await?;
+        assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+        refused_as_wrong(log_in(&scene, "refreshed", PASSWORD).await, "refreshed")?;
     }
     Ok(())
 }

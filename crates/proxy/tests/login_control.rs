@@ -200,6 +200,7 @@ fn parlour(cluster: &Cluster) -> Parlour {
     let mut settings = Settings::default();
     QUERY.clone_into(&mut settings.auth.auth_query);
     settings.auth.auth_query_cache = Duration::from_secs(3600);
+    settings.auth.auth_query_refresh = Duration::from_secs(3600);
     let pool = ControlPool::new(boss(cluster.primary()));
     let source = AuthQuery::new(QUERY.to_owned(), vec![(NodeId(0), pool)], PATIENCE);
     source.prefer(Some(NodeId(0)));

@@ -1,15 +1,16 @@
 //! What the query on the cluster has said about users: asked once for all who wait, kept for a while, and asked
-//! again when a proof has failed against it.
+//! again when a proof has failed against it, or when it is some time old and somebody logs in: a SCRAM exchange is bound
+//! to the salt it began with, so that a first login with a new password succeeds only if the change is known by then.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use trunkline_settings::{Secret, Settings};
 use trunkline_wire::auth::StoredPassword;
 
@@ -26,6 +27,10 @@ const STALE_MAX: Duration = Duration::from_secs(600);
 /// The least time between two questions about one user that failed proofs cause: whoever guesses passwords must
 /// not be able to keep the cluster busy.
 const DOUBT_MIN: Duration = Duration::from_secs(1);
+
+/// A login waits so long, at most, for an answer that is to replace one that would still do: servers that are slow, or
+/// that do not answer at all, must not keep anybody out.
+const REFRESH_WAIT: Duration = Duration::from_millis(500);
 
 /// No server could be asked, or its answer makes no sense. Text for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,12 +58,12 @@ pub(super) struct Answer {
 }
 
 /// The answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Answers {
     source: Arc<dyn PasswordSource>,
     ring: Arc<KeyRing>,
     /// At most [`MAX_REMEMBERED`].
-    users: Mutex<BTreeMap<Arc<str>, Arc<Remembered>>>,
+    users: Arc<Mutex<BTreeMap<Arc<str>, Arc<Remembered>>>>,
 }
 
 /// What is remembered of one user.
@@ -66,6 +71,8 @@ pub(super) struct Answers {
 struct Remembered {
     /// Held while the query runs, so that everyone else waits for its answer.
     asking: AsyncMutex<()>,
+    /// A question that logins wait for, with an answer at hand, is answered.
+    refreshed: Notify,
     past: Mutex<Past>,
 }
 
@@ -74,13 +81,15 @@ struct Past {
     answer: Option<Answer>,
     /// The last question, and why it was not answered.
     tried: Option<(Instant, Option<LookupError>)>,
+    /// When the last question was begun that is to replace an answer in time.
+    refreshing: Option<Instant>,
     /// No failed proof causes a question before this moment.
     next_doubt: Option<Instant>,
 }
 
 impl Answers {
     pub(super) fn new(source: Arc<dyn PasswordSource>, ring: Arc<KeyRing>) -> Self {
-        Self { source, ring, users: Mutex::default() }
+        Self { source, ring, users: Arc::default() }
     }
 
     /// The answer for a login: one that is remembered, unless it is too old or a server has shown it to be wrong.
@@ -98,7 +107,11 @@ impl Answers {
         };
         let remembered = self.remembered(user);
         if let Some(answer) = remembered.answer().filter(&fresh) {
-            return Ok(answer);
+            let refresh = settings.auth.auth_query_refresh;
+            if answer.asked.elapsed() < refresh {
+                return Ok(answer);
+            }
+            return Ok(self.refreshed(user, &remembered, refresh).await.unwrap_or(answer));
         }
         let began = Instant::now();
         let _turn = remembered.asking.lock().await;
@@ -109,6 +122,41 @@ impl Answers {
             Some(outcome) => outcome,
             None => self.ask(user, &remembered).await,
         }
+    }
+
+    /// A newer answer than the one at hand, if it comes soon. One question in the time of `refresh` serves all. It is the
+    /// same for a user that was found as for one that was not.
+    async fn refreshed(
+        &self,
+        user: &Arc<str>,
+        remembered: &Arc<Remembered>,
+        refresh: Duration,
+    ) -> Option<Answer> {
+        let mut answered = pin!(remembered.refreshed.notified());
+        answered.as_mut().enable();
+        let began = match remembered.begin_refresh(refresh) {
+            Ok(began) => {
+                // It goes on if nobody waits for it any more.
+                let (answers, user, remembered) =
+                    (self.clone(), Arc::clone(user), Arc::clone(remembered));
+                tokio::spawn(async move { answers.refresh(&user, &remembered, began).await });
+                began
+            }
+            Err(under_way) => under_way,
+        };
+        if remembered.outcome_since(began).is_none() {
+            let _in_time = timeout_at(began + REFRESH_WAIT, answered).await;
+        }
+        remembered.outcome_since(began)?.ok()
+    }
+
+    async fn refresh(&self, user: &Arc<str>, remembered: &Remembered, began: Instant) {
+        let _turn = remembered.asking.lock().await;
+        if remembered.outcome_since(began).is_none() {
+            // What fails is logged, and noted for those who wait.
+            let _outcome = self.ask(user, remembered).await;
+        }
+        remembered.refreshed.notify_waiters();
     }
 
     /// The answer to a question that is asked after a proof has failed, as the password may have been changed a
@@ -197,6 +245,18 @@ impl Remembered {
         self.answer()
             .filter(|answer| answer.asked.elapsed() < STALE_MAX)
             .ok_or_else(|| error.clone())
+    }
+
+    /// Begins to replace the answer, unless that was begun a short time ago; then says when.
+    fn begin_refresh(&self, refresh: Duration) -> Result<Instant, Instant> {
+        let (mut past, now) = (lock(&self.past), Instant::now());
+        match past.refreshing {
+            Some(at) if now.duration_since(at) < refresh => Err(at),
+            _ => {
+                past.refreshing = Some(now);
+                Ok(now)
+            }
+        }
     }
 
     /// Whether a failed proof may cause a question now, which is then the last one for a while; if not, when.

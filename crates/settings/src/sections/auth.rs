@@ -65,6 +65,11 @@ group! {
         pub auth_query_cache: Duration = Duration::from_secs(30) => Kind::span(), Live, "\"5m\"";
         /// How long it is remembered that `auth_query` found nothing. 0s: not at all.
         pub auth_query_negative_cache: Duration = Duration::from_secs(5) => Kind::span(), Live, "\"1s\"";
+        /// What `auth_query` has found, or not found, longer ago than this is looked up again when the user logs in, so
+        /// that a changed password counts at once. The login waits for it, but not for long: a cluster that is slow, or
+        /// away, is no hindrance as long as the answer is remembered. All logins of a user in this time share one
+        /// query. 0s: at every login.
+        pub auth_query_refresh: Duration = Duration::from_secs(1) => Kind::span(), Live, "\"5s\"";
         /// File with a secret of at least 16 characters, from which the salts come that are shown to users who do
         /// not exist, so that they stay as they are like those of others. It should be the same for every Trunkline
         /// before a cluster. Not given: the number of the machine, `/etc/machine-id`; without that one they change

@@ -7,6 +7,7 @@ use super::*;
 struct Table {
     answers: Mutex<BTreeMap<String, &'static str>>,
     away: AtomicBool,
+    slow: AtomicBool,
     asked: AtomicUsize,
 }
 
@@ -26,6 +27,9 @@ impl PasswordSource for Table {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let found = lock(&self.answers).get(user).map(|&text| Secret::new(text));
             tokio::time::sleep(ANSWERING).await;
+            if self.slow.load(Ordering::Relaxed) {
+                tokio::time::sleep(STALE_MAX).await;
+            }
             if self.away.load(Ordering::Relaxed) {
                 return Err(LookupError("away".to_owned()));
             }
@@ -46,6 +50,13 @@ fn alice() -> Arc<str> {
 
 fn stored(text: &str) -> Arc<StoredPassword> {
     Arc::new(StoredPassword::parse(text.as_bytes()))
+}
+
+/// Settings by which no answer is replaced before its time.
+fn lazy() -> Settings {
+    let mut settings = Settings::default();
+    settings.auth.auth_query_refresh = Duration::MAX;
+    settings
 }
 
 struct Desk {
@@ -78,7 +89,13 @@ impl Desk {
         outcomes
     }
 
+    /// The answer at hand, as long as it may be used.
     async fn get(&self, user: &str) -> Option<Arc<StoredPassword>> {
+        self.answers.get(&lazy(), &Arc::from(user)).await.unwrap().stored
+    }
+
+    /// The answer of a login by the settings as they are.
+    async fn log_in(&self, user: &str) -> Option<Arc<StoredPassword>> {
         self.answers.get(&Settings::default(), &Arc::from(user)).await.unwrap().stored
     }
 
@@ -136,7 +153,7 @@ async fn the_last_answer_serves_while_no_server_can_be_asked() {
     desk.table.away.store(true, Ordering::Relaxed);
     tokio::time::advance(Duration::from_secs(300)).await;
     assert_eq!(desk.get("alice").await, Some(stored("secret")));
-    let get = async |user: &str| desk.answers.get(&Settings::default(), &Arc::from(user)).await;
+    let get = async |user: &str| desk.answers.get(&lazy(), &Arc::from(user)).await;
     assert!(get("bob").await.is_err());
     tokio::time::advance(STALE_MAX).await;
     assert!(get("alice").await.is_err());
@@ -201,6 +218,74 @@ async fn what_a_server_has_refused_is_asked_for_at_the_next_login() {
     assert_eq!(desk.get("alice").await, Some(stored("changed")));
     assert_eq!(desk.get("alice").await, Some(stored("changed")));
     assert_eq!(desk.table.asked(), 2, "asked once");
+}
+
+/// Longer than the default of `auth_query_refresh`, and much shorter than answers are kept.
+const A_WHILE: Duration = Duration::from_millis(1100);
+
+#[tokio::test(start_paused = true)]
+async fn a_login_meets_a_password_that_was_changed_a_while_ago_or_later() {
+    let desk = Desk::open();
+    assert_eq!(desk.log_in("alice").await, Some(stored("secret")));
+    assert_eq!(desk.log_in("bob").await, None);
+    desk.table.set("changed");
+    assert_eq!(desk.log_in("alice").await, Some(stored("secret")), "it was asked just now");
+    tokio::time::advance(A_WHILE).await;
+    assert_eq!(desk.log_in("alice").await, Some(stored("changed")));
+    // Whoever was not found waits as long for as many questions.
+    assert_eq!(desk.log_in("bob").await, None);
+    assert_eq!(desk.table.asked(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_logins_causes_one_question_in_a_while() {
+    let desk = Desk::open();
+    desk.log_in("alice").await;
+    desk.table.set("changed");
+    tokio::time::advance(A_WHILE).await;
+    let get = |answers: Arc<Answers>| async move {
+        answers.get(&Settings::default(), &alice()).await.unwrap().stored
+    };
+    for found in desk.all(1000, get).await {
+        assert_eq!(found, Some(stored("changed")));
+    }
+    desk.all(1000, get).await;
+    assert_eq!(desk.table.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_do_not_answer_hold_up_logins_for_a_moment_only() {
+    let desk = Desk::open();
+    desk.log_in("alice").await;
+    tokio::time::advance(A_WHILE).await;
+    desk.table.slow.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    assert_eq!(desk.log_in("alice").await, Some(stored("secret")));
+    assert_eq!(began.elapsed(), REFRESH_WAIT);
+    let began = Instant::now();
+    assert_eq!(desk.log_in("alice").await, Some(stored("secret")));
+    assert_eq!(began.elapsed(), Duration::ZERO, "one waits for all");
+    // Those that say at once that they cannot answer hold up nobody.
+    let desk = Desk::open();
+    desk.log_in("alice").await;
+    desk.table.away.store(true, Ordering::Relaxed);
+    tokio::time::advance(A_WHILE).await;
+    let began = Instant::now();
+    assert_eq!(desk.log_in("alice").await, Some(stored("secret")));
+    assert!(began.elapsed() <= 2 * ANSWERING, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_login_asks_if_the_settings_say_so() {
+    let desk = Desk::open();
+    let mut settings = Settings::default();
+    settings.auth.auth_query_refresh = Duration::ZERO;
+    for password in ["secret", "changed", "again"] {
+        desk.table.set(password);
+        tokio::time::advance(MOMENT).await;
+        let found = desk.answers.get(&settings, &alice()).await.unwrap().stored;
+        assert_eq!(found, Some(stored(password)));
+    }
 }
 
 #[tokio::test]

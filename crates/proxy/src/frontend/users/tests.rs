@@ -25,6 +25,7 @@ fn users(source: Option<Arc<dyn PasswordSource>>) -> Users {
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.auth.auth_query = "SELECT 1".to_owned();
+    settings.auth.auth_query_refresh = std::time::Duration::MAX;
     let password = Some(trunkline_settings::UserPassword::parse("own").unwrap());
     let alice = trunkline_settings::User { password, ..Default::default() };
     settings.users.0.insert("alice".to_owned(), alice);
