@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context as _;
 use common::{
     DATABASE, PASSWORD, Scene, create_role, ensure, error_in, one, refused, run, shared, words,
 };
@@ -127,6 +128,46 @@ async fn a_new_password_counts_from_the_first_attempt_if_it_is_looked_up_then() 
         assert_eq!(one(&mut client, "SELECT 1").await?, "1");
         refused_as_wrong(log_in(&scene, "refreshed", PASSWORD).await, "refreshed")?;
     }
+    Ok(())
+}
+
+/// The salt that a user is shown who begins to log in by SCRAM.
+async fn salt_of(scene: &Scene<'_>, user: &str) -> Result<String> {
+    let mut client = RawClient::tcp(scene.trunkline.address()).await?;
+    let packet = say::startup(say::PROTOCOL_3_0, &[("user", user), ("database", DATABASE)]);
+    client.send(&packet).await?;
+    client.expect(b'R').await?;
+    client.send(&say::sasl_initial("SCRAM-SHA-256", b"n,,n=,r=nonce")).await?;
+    let challenge = client.expect(b'R').await?;
+    let challenge = String::from_utf8_lossy(&challenge.body).into_owned();
+    let salt = challenge.split(',').find_map(|part| part.strip_prefix("s="));
+    salt.map(str::to_owned).with_context(|| challenge.clone())
+}
+
+#[tokio::test]
+async fn a_user_who_does_not_exist_has_the_same_salt_after_a_restart() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("salt.key");
+    fs::write(&file, "a secret of some length")?;
+    let scene = scene("salty", &format!("[auth]\nsalt_file = \"{}\"", file.display())).await?;
+    let users = ["salty", "nobody of that name"];
+    let salts = async || -> Result<Vec<String>> {
+        Ok(vec![salt_of(&scene, users[0]).await?, salt_of(&scene, users[1]).await?])
+    };
+    let restart = async || -> Result<()> {
+        scene.trunkline.kill().await?;
+        scene.trunkline.start_again().await
+    };
+    let before = salts().await?;
+    assert_eq!(salts().await?, before);
+    restart().await?;
+    assert_eq!(salts().await?, before);
+    // It is the file that decides.
+    fs::write(&file, "another one of some length")?;
+    restart().await?;
+    let after = salts().await?;
+    assert_eq!(after[0], before[0]);
+    assert_ne!(after[1], before[1]);
     Ok(())
 }
 
