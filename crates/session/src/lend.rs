@@ -12,7 +12,7 @@ use crate::{
     expect::{Ours, Owed},
     outgoing::Outgoing,
     pin::PinReason,
-    server::{Intake, ServerSession},
+    server::{Intake, ServerSession, TxStatus},
 };
 
 impl ClientSession {
@@ -27,8 +27,12 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Vec<Lending> {
         // A failure before a Sync would make the server skip the query; while it reads COPY data, it takes no other
-        // message of ours.
-        if self.names.is_empty() || server.intake != Intake::Messages || mentions_copy(text) {
+        // message of ours. In a failed transaction it would refuse what is lent.
+        if self.names.is_empty()
+            || server.intake != Intake::Messages
+            || (server.status == TxStatus::Failed && server.owed.is_empty())
+            || mentions_copy(text)
+        {
             return Vec::new();
         }
         let lent = self.lendings(effects, &[]);
