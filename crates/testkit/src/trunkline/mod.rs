@@ -295,6 +295,8 @@ impl Trunkline {
         ensure!(state.exit_status().is_some() || state.process.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let mut command = Command::new(&self.binary);
+        // By this the guard knows it, whatever the program is called and whether or not it is given a file.
+        command.arg0(self.directory().join("trunkline"));
         command.arg("run").process_group(0);
         if let Some(url) = &state.options.url {
             command.arg(url);
