@@ -101,13 +101,16 @@ async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
             [&say::parse("", sql, &[])[..], &say::bind("", "", &[]), &say::execute("", 0), last];
         all.concat()
     };
-    let mut clients = scene.crowd(4).await?;
-    let [flushed, unflushed, copying, slow] = &mut clients[..] else { unreachable!() };
+    let mut clients = scene.crowd(5).await?;
+    let [flushed, unflushed, copying, torn, slow] = &mut clients[..] else { unreachable!() };
     run(copying, "CREATE TABLE fed (i int)").await?;
     flushed.send(&messages("SELECT 1", &say::flush())).await?;
     unflushed.send(&messages("SELECT 1", &[])).await?;
     copying.send(&say::query("COPY fed FROM STDIN")).await?;
     copying.read_until(b'G').await?;
+    // So long that it goes on to the server before it is complete.
+    let long = say::query(&format!("SELECT '{}'", "x".repeat(600_000)));
+    torn.send(&long.slice(..500_000)).await?;
     // A statement that takes longer than clients may be idle is no idleness.
     slow.send(&messages("SELECT pg_sleep(4)", &say::flush())).await?;
     // Nor is a slow feed, however long it lasts; two seconds are for a busy machine.
@@ -123,6 +126,7 @@ async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
     assert_eq!(waited_for_in_vain(flushed).await?, "12DCE");
     assert_eq!(waited_for_in_vain(unflushed).await?, "12DCE");
     assert_eq!(waited_for_in_vain(copying).await?, "E");
+    assert_eq!(waited_for_in_vain(torn).await?, "E");
     assert_eq!(waited_for_in_vain(slow).await?, "12DCE");
     scene.in_state("idle in transaction", 0).await
 }

@@ -172,8 +172,8 @@ impl Worker {
         let Some(client) = self.clients.get_mut(index) else { return false };
         let ClientState::Leased(server) = client.state else { return false };
         let Some(server) = self.servers.get(server) else { return false };
-        if client.query_since == 0 || (!server.session.will_answer() && server.link.backlog() == 0)
-        {
+        let will_answer = server.session.will_answer() && !client.stream.is_torn();
+        if client.query_since == 0 || (!will_answer && server.link.backlog() == 0) {
             return false;
         }
         client.rare.answered_at = self.now;
@@ -216,7 +216,7 @@ fn idle_deadline(client: &Client, server: &Server, limits: &Timeouts) -> Option<
     let (since, limit) = (client.active_at, limits.idle_in_transaction);
     if client.query_since != 0 {
         let answered = client.rare.answered_at;
-        let waited_for = server.session.awaits_client();
+        let waited_for = server.session.awaits_client() || client.stream.is_torn();
         waited_for.then(|| after(since.max(answered), limit, Expiry::IdleInTransaction)).flatten()
     } else if client.transaction_since != 0 {
         after(since, limit, Expiry::IdleInTransaction)

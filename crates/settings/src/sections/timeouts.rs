@@ -11,8 +11,8 @@ group! {
     pub struct Timeouts in "timeouts" {
         /// A client that is idle outside a transaction for longer is closed. 0s: off.
         pub client_idle: Duration = Duration::ZERO => Kind::span(), Live, "\"30m\"";
-        /// A client that is idle inside a transaction for longer is closed; also one that has begun a COPY, or sent
-        /// messages without a Sync, and sends nothing more. 0s: off.
+        /// A client that is idle inside a transaction for longer is closed; also one that has begun a COPY or a
+        /// long message, or sent messages without a Sync, and sends nothing more. 0s: off.
         pub idle_in_transaction: Duration = Duration::ZERO => Kind::span(), Live, "\"1m\"";
         /// A statement that runs for longer is cancelled. If it has not ended `cancel` later, its client is closed with
         /// SQLSTATE 57014 and its server connection given up. 0s: off.
