@@ -47,7 +47,7 @@ pub enum HttpError {
     )]
     NotLoopback(SocketAddr),
     /// The system does not give us the address.
-    #[error("cannot listen on {address} (http.address)")]
+    #[error("cannot listen on {address} (http.address): {source}")]
     Bind {
         /// The address of the settings.
         address: SocketAddr,

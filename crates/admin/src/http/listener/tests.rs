@@ -48,6 +48,7 @@ async fn addresses_that_others_can_reach_are_refused_with_the_reason() {
 async fn an_address_that_is_taken_is_an_error_with_the_systems_words() {
     let first = HttpListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let error = HttpListener::bind(first.address()).await.unwrap_err();
+    assert!(error.to_string().contains("in use"), "{error}");
     let HttpError::Bind { address, source } = error else { panic!("{error}") };
     assert_eq!((address, source.kind()), (first.address(), io::ErrorKind::AddrInUse));
 }
