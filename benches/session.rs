@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use divan::{Bencher, black_box};
 use trunkline_session::{
-    ClientSession, LeaseStart, OWED_MAX, Outgoing, PoolMode, Reply, ServerSession, SessionLimits,
-    SettingSet, StatementStore, Step, Surroundings, Ways,
+    ClientSession, LeaseStart, OWED_MAX, Outgoing, PoolMode, RecentParses, Reply, ServerSession,
+    SessionLimits, SettingSet, StatementStore, Step, Surroundings, Ways,
 };
 use trunkline_testkit::peer::{answer, say};
 use trunkline_wire::Reported;
@@ -33,6 +33,7 @@ struct Pair {
 struct Around {
     store: StatementStore,
     keys: u64,
+    recent: RecentParses,
 }
 
 impl Surroundings for Around {
@@ -53,6 +54,10 @@ impl Surroundings for Around {
     fn unnamed_key(&mut self) -> u64 {
         self.keys += 1;
         self.keys
+    }
+
+    fn recent(&mut self) -> &mut RecentParses {
+        &mut self.recent
     }
 }
 

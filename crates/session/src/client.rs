@@ -13,6 +13,7 @@ use crate::{
     names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
+    recent::RecentParses,
     sequence::Scope,
     server::{ServerSession, TxStatus},
     setting::{Replay, SettingSet},
@@ -61,6 +62,8 @@ pub trait Surroundings {
     fn with_store<T>(&mut self, work: impl FnOnce(&mut StatementStore) -> T) -> T;
     /// A number that no other unnamed statement of the process has had.
     fn unnamed_key(&mut self) -> u64;
+    /// What clients of this loop have parsed lately.
+    fn recent(&mut self) -> &mut RecentParses;
 }
 
 /// The client's unnamed statement.
@@ -73,7 +76,7 @@ pub(crate) enum Unnamed {
     Kept {
         key: u64,
         /// The body of the Parse message: empty name, text, types.
-        body: Box<BytesMut>,
+        body: Arc<Vec<u8>>,
         effects: Effects,
         /// How its text was read for them.
         rules: Rules,

@@ -118,7 +118,6 @@ impl ClientSession {
 mod tests {
     use std::sync::Arc;
 
-    use bytes::BytesMut;
     use trunkline_wire::Reported;
 
     use super::*;
@@ -139,7 +138,7 @@ mod tests {
         let mut client =
             ClientSession::new(PoolMode::Transaction, SettingSet::empty(), Arc::default(), limits);
         let mut server = ServerSession::new(Arc::new(Reported::new()));
-        let (body, effects) = (Box::<BytesMut>::default(), Effects::None);
+        let (body, effects) = (Arc::default(), Effects::None);
         let rules = server.rules;
         client.unnamed = Unnamed::Kept { key: 7, body, effects, rules, settings: None };
         server.unnamed = 7;
@@ -188,7 +187,7 @@ mod tests {
         let changes: [(&str, Change); 6] = [
             ("another statement is there", |_, server| server.unnamed = 8),
             ("the statement leaves something", |client, server| {
-                let (body, rules) = (Box::default(), server.rules);
+                let (body, rules) = (Arc::default(), server.rules);
                 let effects = Effects::Transaction(crate::effect::Transaction::Commit);
                 client.unnamed = Unnamed::Kept { key: 7, body, effects, rules, settings: None };
             }),

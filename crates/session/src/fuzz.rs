@@ -14,6 +14,7 @@ use crate::{
     from_server::{JUDGE_PREFIX, Reply, may_stream},
     long::Long,
     outgoing::{Outgoing, Parcel},
+    recent::RecentParses,
     server::ServerSession,
     setting::SettingSet,
     statement::{StatementLimits, StatementStore},
@@ -61,6 +62,7 @@ pub fn events(data: &[u8]) {
 struct Around {
     store: StatementStore,
     keys: u64,
+    recent: RecentParses,
 }
 
 impl Surroundings for Around {
@@ -75,6 +77,10 @@ impl Surroundings for Around {
     fn unnamed_key(&mut self) -> u64 {
         self.keys = self.keys.wrapping_add(1);
         self.keys
+    }
+
+    fn recent(&mut self) -> &mut RecentParses {
+        &mut self.recent
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     name,
     pin::PinReason,
     queue::Kind,
+    recent::RecentParses,
     server::{Intake, ServerSession, TxStatus},
     setting::Folds,
     statement::StatementLimits,
@@ -55,7 +56,7 @@ impl ClientSession {
             server.intake = Intake::Unsynced;
             self.remember_unnamed(server);
             let key = around.unnamed_key();
-            self.keep_unnamed(key, frame.body, effects, server);
+            self.keep_unnamed(key, frame.body, effects, server, around.recent());
             server.unnamed = key;
             if matches!(self.unnamed, Unnamed::OnServer { .. }) {
                 server.await_unnamed();
@@ -81,11 +82,11 @@ impl ClientSession {
             return false;
         };
         // What is sent behind something that is not answered yet may be discarded, and is noted in full.
-        if body[..] != *message
-            || *rules != server.rules
+        if *rules != server.rules
             || !server.unsettled.is_nothing()
             || !server.owed.is_empty()
             || !self.settings.seen().environment().is_empty()
+            || !comes_again(body, message, around.recent())
         {
             return false;
         }
@@ -104,7 +105,14 @@ impl ClientSession {
         )
     }
 
-    fn keep_unnamed(&mut self, key: u64, body: &[u8], effects: Effects, server: &ServerSession) {
+    fn keep_unnamed(
+        &mut self,
+        key: u64,
+        body: &[u8],
+        effects: Effects,
+        server: &ServerSession,
+        recent: &RecentParses,
+    ) {
         if body.len() > self.limits.unnamed_bytes {
             self.unnamed = Unnamed::OnServer { key, effects };
             return;
@@ -114,10 +122,16 @@ impl ClientSession {
         let settings = (!seen.environment().is_empty()).then(|| Arc::clone(seen));
         let mut kept = match std::mem::take(&mut self.unnamed) {
             Unnamed::Kept { body, .. } => body,
-            _ => Box::default(),
+            _ => Arc::default(),
         };
-        kept.clear();
-        kept.extend_from_slice(body);
+        if let Some(shared) = recent.find(body) {
+            kept = Arc::clone(shared);
+        } else if let Some(own) = Arc::get_mut(&mut kept) {
+            own.clear();
+            own.extend_from_slice(body);
+        } else {
+            kept = Arc::new(body.to_vec());
+        }
         self.unnamed = Unnamed::Kept { key, body: kept, effects, rules: server.rules, settings };
     }
 
@@ -235,6 +249,23 @@ impl ClientSession {
                     Owed::Query(effects, _) | Owed::Execute(effects) => prepares(effects),
                     _ => false,
                 })
+    }
+}
+
+/// Whether the message is the one of which `body` is the copy.
+#[inline]
+fn comes_again(body: &mut Arc<Vec<u8>>, message: &[u8], recent: &mut RecentParses) -> bool {
+    match recent.find(message) {
+        Some(shared) if Arc::ptr_eq(shared, body) => true,
+        Some(shared) if body[..] == *message => {
+            *body = Arc::clone(shared);
+            true
+        }
+        None if body[..] == *message => {
+            recent.note(body);
+            true
+        }
+        _ => false,
     }
 }
 

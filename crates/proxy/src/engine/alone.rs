@@ -117,7 +117,7 @@ impl Worker {
                     if client.session.answer_alone(
                         frame,
                         reply,
-                        &mut self.shared.surroundings(&mut self.keys),
+                        &mut self.shared.surroundings(&mut self.own),
                     ) =>
                 {
                     (here, Verdict::Answered)

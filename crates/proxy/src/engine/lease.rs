@@ -130,7 +130,7 @@ impl Worker {
             &mut server.session,
             &mut self.splice,
             &mut self.reply,
-            &mut self.shared.surroundings(&mut self.keys),
+            &mut self.shared.surroundings(&mut self.own),
         );
         client.state = match start {
             LeaseStart::Ready => ClientState::Leased(server_index),

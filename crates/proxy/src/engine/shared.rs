@@ -10,7 +10,7 @@ use std::{
 
 use foldhash::quality::SeedableRandomState;
 use tokio::sync::mpsc;
-use trunkline_session::{StatementStore, Surroundings};
+use trunkline_session::{RecentParses, StatementStore, Surroundings};
 
 use super::{
     errand::{Asked, Cancelling, Opening},
@@ -196,10 +196,10 @@ impl Shared {
     }
 
     /// What a step of a session needs from outside.
-    pub(crate) fn surroundings<'a>(&'a self, keys: &'a mut Keys) -> Around<'a> {
+    pub(crate) fn surroundings<'a>(&'a self, own: &'a mut Own) -> Around<'a> {
         #[cfg(test)]
         super::fault::point();
-        Around { shared: self, keys }
+        Around { shared: self, own }
     }
 
     /// A part of `max_age`: `share` of 65,535 of the fraction `jitter`.
@@ -222,20 +222,34 @@ fn thousandths(fraction: f64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Around<'a> {
     shared: &'a Shared,
-    keys: &'a mut Keys,
+    own: &'a mut Own,
+}
+
+/// What each loop has for the steps of its sessions.
+#[derive(Debug)]
+pub(crate) struct Own {
+    keys: Keys,
+    recent: RecentParses,
+}
+
+impl Own {
+    /// That of the loop with this index.
+    pub(crate) fn of_loop(index: usize) -> Self {
+        Self { keys: Keys::of_loop(index), recent: RecentParses::default() }
+    }
 }
 
 /// Numbers that no other loop gives: one that all loops counted would go back and forth between them with every
 /// statement.
 #[derive(Debug)]
-pub(crate) struct Keys(u64);
+struct Keys(u64);
 
 /// Bits of a number below those that name the loop.
 const KEY_BITS: u32 = 48;
 
 impl Keys {
     /// The numbers of the loop with this index.
-    pub(crate) fn of_loop(index: usize) -> Self {
+    fn of_loop(index: usize) -> Self {
         Self(u64::try_from(index).unwrap_or(0) << KEY_BITS)
     }
 
@@ -261,7 +275,11 @@ impl Surroundings for Around<'_> {
     }
 
     fn unnamed_key(&mut self) -> u64 {
-        self.keys.next()
+        self.own.keys.next()
+    }
+
+    fn recent(&mut self) -> &mut RecentParses {
+        &mut self.own.recent
     }
 }
 

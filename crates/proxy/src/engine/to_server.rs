@@ -67,7 +67,7 @@ impl Worker {
         };
         let mut out = Outgoing::new(data, &mut self.splice);
         let mut ways = Ways { server: &mut out, client: &mut self.reply };
-        let mut around = self.shared.surroundings(&mut self.keys);
+        let mut around = self.shared.surroundings(&mut self.own);
         let crowd = self.pools.get(client.pool).is_some_and(|pool| pool.is_crowded(self.index));
         let patience = self.now.saturating_sub(self.times.slack);
         let most = if crowd { owed_in_crowd(client, server, patience) } else { OWED_MAX };

@@ -20,7 +20,7 @@ use super::{
     local::LocalPool,
     message::Message,
     readiness::{Readiness, Ready, Registry, Token},
-    shared::{Keys, Shared},
+    shared::{Own, Shared},
     slot::{Client, ClientState, Server},
     wheel::Wheel,
 };
@@ -76,8 +76,8 @@ pub(crate) struct Worker {
     pub(super) now: u64,
     pub(super) settings: Arc<Settings>,
     pub(super) times: Times,
-    /// Numbers of statements and clients.
-    pub(super) keys: Keys,
+    /// Numbers of statements and clients, and what was parsed lately.
+    pub(super) own: Own,
     pub(super) primary: Option<NodeId>,
     /// Since when there has been no primary, in microseconds; 0 while there is one.
     pub(super) without_primary: u64,
@@ -130,7 +130,7 @@ impl Worker {
             expired: Vec::new(),
             now,
             times: Times::of(&parts.settings),
-            keys: Keys::of_loop(parts.index),
+            own: Own::of_loop(parts.index),
             settings: parts.settings,
             primary: parts.primary,
             without_primary: if parts.primary.is_none() { now } else { 0 },

@@ -1,7 +1,7 @@
 //! What the tests of the session share: its surroundings, and frames.
 
 use bytes::BytesMut;
-use trunkline_session::{StatementStore, Surroundings};
+use trunkline_session::{RecentParses, StatementStore, Surroundings};
 use trunkline_wire::Frames;
 
 /// One process: its statements and its numbers.
@@ -9,6 +9,7 @@ use trunkline_wire::Frames;
 pub(crate) struct World {
     store: StatementStore,
     keys: u64,
+    recent: RecentParses,
 }
 
 impl Surroundings for World {
@@ -25,6 +26,10 @@ impl Surroundings for World {
     fn unnamed_key(&mut self) -> u64 {
         self.keys += 1;
         self.keys
+    }
+
+    fn recent(&mut self) -> &mut RecentParses {
+        &mut self.recent
     }
 }
 
