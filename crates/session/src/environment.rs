@@ -191,30 +191,33 @@ impl ClientSession {
     }
 
     /// The settings change to those of `environment`, for what is written by `parse`, and back. All of it is undone
-    /// by the server if any of it fails, as the settings are changed for the transaction only.
+    /// by the server if any of it fails, as the settings are changed for the transaction only. Says whether they change.
     pub(crate) fn parse_under(
         &self,
         (environment, folds): (&[u8], Folds),
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         parse: impl FnOnce(&mut ServerSession, &mut Outgoing<'_>),
-    ) {
+    ) -> bool {
         if !server.unsettled.has_settings()
             && environment == self.settings.seen().environment_for(folds)
         {
-            return parse(server, out);
+            parse(server, out);
+            return false;
         }
         let outlook = self.outlook(server);
         let here = outlook.seen().environment_for(folds);
         if outlook.is_unknown() || environment == here {
             // What is not known could not be brought back.
-            return parse(server, out);
+            parse(server, out);
+            return false;
         }
         let there = SettingSet::of_environment(environment);
         let here = SettingSet::of_environment(here);
         change_settings(&Replay::local(&here, &there), server, out);
         parse(server, out);
         change_settings(&Replay::local(&there, &here), server, out);
+        true
     }
 }
 

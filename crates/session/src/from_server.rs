@@ -241,6 +241,11 @@ impl ClientSession {
             out.forward(range);
             return Reply::Next;
         }
+        if server.lends_apart && !server.owed.front().is_some_and(Owed::ends_ready) {
+            server.lends_apart = false;
+            self.discard(server);
+            return Reply::Next;
+        }
         let retold = self.retold(server.owed.front(), body);
         let retold = if server.timed_out { say_why(retold, body) } else { retold };
         let told = retold.as_deref().unwrap_or(body);
@@ -347,6 +352,7 @@ impl ClientSession {
             }
             Reply::Next
         } else {
+            server.lends_apart = false;
             Reply::Ready
         };
         settle(server);

@@ -36,7 +36,13 @@ impl ClientSession {
             return Vec::new();
         }
         let lent = self.lendings(effects, &[]);
-        self.lend(&lent, server, out, around);
+        let apart = server.status == TxStatus::Idle && server.owes_client_nothing();
+        if self.lend(&lent, server, out, around) && apart {
+            // Statements have been executed, so the query would not end their transaction (since PostgreSQL 18).
+            frontend::sync(out.insert());
+            server.owed.push(Owed::Ours(Ours::Sync));
+            server.lends_apart = true;
+        }
         for kept in lent.iter().filter(|lending| lending.again) {
             self.pins.add(PinReason::SqlPrepare);
             self.there.insert(kept.name.clone());
@@ -101,18 +107,20 @@ impl ClientSession {
         lendings
     }
 
+    /// Says whether settings were changed for it.
     fn lend(
         &mut self,
         lent: &[Lending],
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
-    ) {
+    ) -> bool {
+        let mut changed = false;
         for Lending { name, whole, .. } in lent {
             let statement = if *whole { self.meaning(name, server, around) } else { None };
             if let Some(statement) = statement {
                 let parsed = (statement.settings(), statement.folds());
-                self.parse_under(parsed, server, out, |server, out| {
+                changed |= self.parse_under(parsed, server, out, |server, out| {
                     frontend::parse(out.insert(), name, &statement.text, &statement.types);
                     server.owed.push(Owed::Ours(Ours::Decoy));
                 });
@@ -126,6 +134,7 @@ impl ClientSession {
                 server.owed.push(Owed::Ours(Ours::Decoy));
             }
         }
+        changed
     }
 }
 

@@ -138,6 +138,8 @@ pub struct ServerSession {
     pub(crate) ours_failed: bool,
     /// What it is at was cancelled because it has taken too long.
     pub(crate) timed_out: bool,
+    /// Names are being lent in a transaction of their own: if that fails, the query behind it says why.
+    pub(crate) lends_apart: bool,
     /// Whether the client's statements are being forgotten.
     pub(crate) forgetting: Forgetting,
     /// Why the client's next message waits, while it does.
@@ -171,6 +173,7 @@ impl ServerSession {
             copying: false,
             ours_failed: false,
             timed_out: false,
+            lends_apart: false,
             forgetting: Forgetting::No,
             hold: Hold::default(),
             sequences: SequenceState::default(),
