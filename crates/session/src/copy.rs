@@ -29,7 +29,7 @@ pub(crate) const NOBODYS: &[u8] = b"__trunkline_none";
 
 /// What is not known of Syncs amid COPY data.
 #[derive(Debug, Default)]
-pub(crate) struct Doubt {
+pub(crate) struct AmidCopy {
     /// Some were sent amid the data that the server reads, or may read.
     syncs: bool,
     /// Something that has no place amid COPY data was sent before it was known that the server reads such.
@@ -61,14 +61,14 @@ impl ServerSession {
     /// Whether a question must be put to it as soon as the client is between two messages; see
     /// [`Self::put_question`].
     pub fn has_question(&self) -> bool {
-        self.doubt.question == Question::Due
+        self.amid_copy.question == Question::Due
     }
 
     /// Writes the question that is due, if one is. The client must be between two messages.
     pub fn put_question(&mut self, out: &mut BytesMut) {
         if self.has_question() {
-            self.doubt.question = Question::Asked;
-            self.hold(Why::Doubt);
+            self.amid_copy.question = Question::Asked;
+            self.hold(Why::CopySyncs);
             write_question(out);
         }
     }
@@ -76,13 +76,13 @@ impl ServerSession {
     fn owe_answer(&mut self, question: Question) {
         self.owed.push(Owed::Doubtful);
         self.owed.push(Owed::Ours(Ours::Sync));
-        self.doubt.syncs = false;
-        self.doubt.question = question;
+        self.amid_copy.syncs = false;
+        self.amid_copy.question = question;
     }
 
     /// Whether it is not known which of the client's Syncs are answered.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        self.doubt.syncs || self.doubt.question != Question::None
+    pub(crate) fn awaits_copy_syncs(&self) -> bool {
+        self.amid_copy.syncs || self.amid_copy.question != Question::None
     }
 
     /// The server begins to read COPY data.
@@ -90,7 +90,7 @@ impl ServerSession {
         self.copying = true;
         match self.owed.behind_copy() {
             BehindCopy::Ignored(some) => {
-                self.doubt.syncs = some;
+                self.amid_copy.syncs = some;
                 self.intake = Intake::CopyData;
                 // The data must go on, whatever comes behind the COPY in the same text.
                 self.release_hold();
@@ -100,7 +100,7 @@ impl ServerSession {
             BehindCopy::Other => {
                 let ended = self.owed.back().is_some_and(Owed::ends_ready);
                 self.intake = if ended { Intake::Messages } else { Intake::Unsynced };
-                self.doubt.broken = true;
+                self.amid_copy.broken = true;
             }
         }
     }
@@ -109,8 +109,8 @@ impl ServerSession {
     pub(crate) fn end_copy(&mut self) {
         if std::mem::take(&mut self.copying) {
             self.owed.forget_copy_end();
-            self.doubt.syncs = false;
-            if self.is_held_for(Why::Doubt) {
+            self.amid_copy.syncs = false;
+            if self.is_held_for(Why::CopySyncs) {
                 self.release_hold();
             }
         }
@@ -124,16 +124,16 @@ impl ServerSession {
         if self.intake == Intake::CopyData {
             self.intake = Intake::Messages;
         }
-        self.doubt.skips = extended;
+        self.amid_copy.skips = extended;
         self.owed.forget_copy_end();
-        if self.doubt.question != Question::None {
+        if self.amid_copy.question != Question::None {
             return Reply::Next;
         }
-        if std::mem::take(&mut self.doubt.broken) {
+        if std::mem::take(&mut self.amid_copy.broken) {
             // It has words for that, and then ends.
             self.ending |= error_code(body) == Some(SqlState::PROTOCOL_VIOLATION);
         }
-        if !std::mem::take(&mut self.doubt.syncs) {
+        if !std::mem::take(&mut self.amid_copy.syncs) {
             return Reply::Next;
         }
         if self.ending {
@@ -148,15 +148,15 @@ impl ServerSession {
     /// A `ReadyForQuery` has come that answers one of the Syncs, or ours. Says whether the client is given one.
     fn on_doubtful_ready(&mut self, status: TxStatus, out: &mut Outgoing<'_>) -> bool {
         self.status = status;
-        match self.doubt.question {
+        match self.amid_copy.question {
             Question::Refused => false,
             Question::Asked | Question::Probed => {
                 let gives = self.give_withheld(out);
-                self.doubt.withheld = Some(status);
+                self.amid_copy.withheld = Some(status);
                 gives
             }
             Question::None | Question::Due => {
-                self.doubt.skips = false;
+                self.amid_copy.skips = false;
                 backend::ready_for_query(out.insert(), status.as_byte());
                 true
             }
@@ -165,16 +165,16 @@ impl ServerSession {
 
     /// What came after it shows that it was not the answer to ours.
     fn give_withheld(&mut self, out: &mut Outgoing<'_>) -> bool {
-        let Some(status) = self.doubt.withheld.take() else { return false };
-        self.doubt.skips = false;
+        let Some(status) = self.amid_copy.withheld.take() else { return false };
+        self.amid_copy.skips = false;
         backend::ready_for_query(out.insert(), status.as_byte());
         true
     }
 
     /// The question is answered.
-    fn end_doubt(&mut self) {
-        self.intake = if self.doubt.skips { Intake::Skipping } else { Intake::Messages };
-        self.doubt = Doubt::default();
+    fn end_question(&mut self) {
+        self.intake = if self.amid_copy.skips { Intake::Skipping } else { Intake::Messages };
+        self.amid_copy = AmidCopy::default();
         self.release_hold();
     }
 }
@@ -216,16 +216,16 @@ impl ClientSession {
             }
             b'E' => {
                 server.give_withheld(out);
-                if server.doubt.question == Question::Probed {
-                    server.doubt.question = Question::Refused;
+                if server.amid_copy.question == Question::Probed {
+                    server.amid_copy.question = Question::Refused;
                 } else {
-                    server.doubt.skips = true;
+                    server.amid_copy.skips = true;
                     out.forward(range);
                 }
                 Reply::Next
             }
-            b'3' if server.doubt.question != Question::None => {
-                server.end_doubt();
+            b'3' if server.amid_copy.question != Question::None => {
+                server.end_question();
                 server.owed.forget_front();
                 Reply::Next
             }
@@ -249,7 +249,7 @@ fn on_copying_client(
         }
         b'S' | b'H' => {
             // A Flush is answered only if it has a body, by an error.
-            server.doubt.syncs |= frame.tag == b'S' || !frame.body.is_empty();
+            server.amid_copy.syncs |= frame.tag == b'S' || !frame.body.is_empty();
             ways.server.forward(range);
         }
         b'X' => return None,
@@ -271,9 +271,9 @@ impl ServerSession {
         if simple && self.forgets_behind_copy() {
             self.forgetting = Forgetting::Asked;
         }
-        if self.doubt.syncs {
+        if self.amid_copy.syncs {
             frontend::flush(out.insert());
-            self.hold(Why::Doubt);
+            self.hold(Why::CopySyncs);
         }
     }
 
@@ -294,7 +294,7 @@ impl ServerSession {
         write_question(to_server);
         self.owe_answer(Question::Probed);
         self.intake = Intake::Messages;
-        self.hold(Why::Doubt);
+        self.hold(Why::CopySyncs);
     }
 }
 

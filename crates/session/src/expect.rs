@@ -102,6 +102,8 @@ pub(crate) enum Ours {
     Execute,
     /// A Sync's `ReadyForQuery`.
     Sync,
+    /// The same, behind messages of ours that are in no group with the client's: if one fails, the client is not told.
+    SyncApart,
     /// A simple query's replies up to `ReadyForQuery`.
     Query(Purpose),
 }
@@ -145,11 +147,19 @@ impl Owed {
         )
     }
 
+    /// Whether it is a Sync, at which the server reads on after an error.
+    pub(crate) fn is_sync(&self) -> bool {
+        matches!(self, Self::Sync | Self::Ours(Ours::Sync | Ours::SyncApart))
+    }
+
     /// Whether it ends with `ReadyForQuery`.
     pub(crate) fn ends_ready(&self) -> bool {
         matches!(
             self,
-            Self::Query(..) | Self::Function | Self::Sync | Self::Ours(Ours::Sync | Ours::Query(_))
+            Self::Query(..)
+                | Self::Function
+                | Self::Sync
+                | Self::Ours(Ours::Sync | Ours::SyncApart | Ours::Query(_))
         )
     }
 }

@@ -225,11 +225,10 @@ impl ClientSession {
         ways.server.forward(range);
         match effects {
             Effects::None => server.owed.push_light(Kind::Execute),
+            effects if self.settings.base().is_empty() => server.owed.push(Owed::Execute(effects)),
             effects => {
                 server.owed.push(Owed::Execute(effects.clone()));
-                if !self.settings.base().is_empty() {
-                    self.restore_behind(&effects, server, ways.server);
-                }
+                self.restore_behind(&effects, server, ways.server);
             }
         }
         Step::Next

@@ -241,8 +241,7 @@ impl ClientSession {
             out.forward(range);
             return Reply::Next;
         }
-        if server.lends_apart && !server.owed.front().is_some_and(Owed::ends_ready) {
-            server.lends_apart = false;
+        if server.owed.is_apart() {
             self.discard(server);
             return Reply::Next;
         }
@@ -256,7 +255,7 @@ impl ClientSession {
                 out.forward(range);
                 return Reply::Next;
             }
-            Some(Owed::Ours(Ours::Query(_) | Ours::Sync)) => {
+            Some(Owed::Ours(Ours::Query(_) | Ours::Sync | Ours::SyncApart)) => {
                 server.ours_failed = true;
                 return Reply::Next;
             }
@@ -352,7 +351,6 @@ impl ClientSession {
             }
             Reply::Next
         } else {
-            server.lends_apart = false;
             Reply::Ready
         };
         settle(server);

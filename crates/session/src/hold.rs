@@ -27,6 +27,42 @@ pub(crate) enum Forgetting {
     HeldBack,
 }
 
+/// What is under way of which statements of a certain kind must know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Unsettled(u8);
+
+impl Unsettled {
+    const SETTINGS: u8 = 1;
+    const NAMES: u8 = 2;
+
+    /// Whether there is nothing.
+    #[inline]
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether something may change the settings that statements are parsed under, or take a name by SQL.
+    #[inline]
+    pub(crate) const fn has_settings(self) -> bool {
+        self.0 & Self::SETTINGS != 0
+    }
+
+    /// Something may change them.
+    pub(crate) const fn add_settings(&mut self) {
+        self.0 |= Self::SETTINGS;
+    }
+
+    /// Whether a message of the protocol gives or takes a name.
+    pub(crate) const fn has_names(self) -> bool {
+        self.0 & Self::NAMES != 0
+    }
+
+    /// Says so.
+    pub(crate) const fn set_names(&mut self, are: bool) {
+        self.0 = if are { self.0 | Self::NAMES } else { self.0 & !Self::NAMES };
+    }
+}
+
 /// Why the client's next message waits, and what is the case when it does no more.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Hold {
@@ -45,7 +81,7 @@ pub(crate) enum Why {
     /// The same of the unnamed statement.
     Unnamed,
     /// Which of the Syncs amid COPY data are answered is not known.
-    Doubt,
+    CopySyncs,
 }
 
 impl ServerSession {
@@ -73,7 +109,7 @@ impl ServerSession {
             Why::Copy => !self.owed.is_empty(),
             Why::Name => self.naming.is_undecided(),
             Why::Unnamed => self.unnamed_is_undecided(),
-            Why::Doubt => self.is_in_doubt(),
+            Why::CopySyncs => self.awaits_copy_syncs(),
         }
     }
 
@@ -102,14 +138,14 @@ impl ServerSession {
 
     /// After an error nothing is under way any more that all statements depend on; names may be.
     pub(crate) fn settle_after_error(&mut self) {
-        let doubts = self.is_held_for(Why::Doubt);
+        let doubts = self.is_held_for(Why::CopySyncs);
         self.settle_down();
         self.unsettled.set_names(!self.naming.is_empty());
         if self.naming.is_open() {
             self.forgetting = Forgetting::Names;
         }
         if doubts {
-            self.hold(Why::Doubt);
+            self.hold(Why::CopySyncs);
         }
     }
 
@@ -138,5 +174,47 @@ impl ServerSession {
     pub(crate) fn unnamed_is_undecided(&self) -> bool {
         self.unnamed == crate::server::UNNAMED_UNKNOWN
             && self.owed.iter().any(Owed::changes_unnamed)
+    }
+
+    /// While it is at rest: nothing of its client's is sent to it, until [`go_on`](Self::go_on).
+    pub fn hold_back(&mut self) {
+        if self.at_rest() {
+            self.forgetting = Forgetting::HeldBack;
+        }
+    }
+
+    /// Whether it is held back.
+    pub fn is_held_back(&self) -> bool {
+        self.forgetting == Forgetting::HeldBack
+    }
+
+    /// It may be sent to again, if it was held back.
+    pub fn go_on(&mut self) {
+        if self.is_held_back() {
+            self.forgetting = Forgetting::No;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use trunkline_wire::Reported;
+
+    use super::*;
+    use crate::Purpose;
+
+    #[test]
+    fn a_server_is_held_back_only_at_rest() {
+        let server = || ServerSession::new(Arc::new(Reported::new()));
+        let (mut asked, mut server) = (server(), server());
+        asked.ask(Purpose::Check, b"", &mut bytes::BytesMut::new());
+        asked.hold_back();
+        assert!(!asked.is_full());
+        server.hold_back();
+        assert!(server.is_full() && server.at_rest());
+        server.go_on();
+        assert!(!server.is_full());
     }
 }

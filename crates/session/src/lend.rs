@@ -38,12 +38,12 @@ impl ClientSession {
         let lent = self.lendings(effects, &[]);
         let apart = server.status == TxStatus::Idle && server.owes_client_nothing();
         if self.lend(&lent, server, out, around) && apart {
-            // Statements have been executed, so the query would not end their transaction (since PostgreSQL 18).
+            // Statements have been executed, so the query would not end their transaction (since PostgreSQL 18). If the
+            // name could not be lent, the query says so.
             frontend::sync(out.insert());
-            server.owed.push(Owed::Ours(Ours::Sync));
-            server.lends_apart = true;
+            server.owed.push(Owed::Ours(Ours::SyncApart));
         }
-        for kept in lent.iter().filter(|lending| lending.again) {
+        for kept in lent.iter().filter(|lending| lending.loan == Loan::Kept) {
             self.pins.add(PinReason::SqlPrepare);
             self.there.insert(kept.name.clone());
         }
@@ -83,9 +83,13 @@ impl ClientSession {
         let mut lendings: Vec<Lending> = Vec::new();
         let mut forgotten = false;
         for (_, change) in changes.iter() {
-            let (name, whole) = match change {
-                Change::Deallocate(name) | Change::Prepare(name) => (name, false),
-                Change::Mention(name) => (name, true),
+            let (name, loan) = match change {
+                Change::Deallocate(name) => (name, Loan::Name),
+                Change::Mention(name) => (name, Loan::Text),
+                Change::Prepare(name) => {
+                    let named = lendings.iter().any(|known| known.name == *name);
+                    (name, if forgotten || named { Loan::Kept } else { Loan::Name })
+                }
                 Change::DeallocateAll => {
                     forgotten = true;
                     continue;
@@ -95,13 +99,9 @@ impl ClientSession {
             if !self.names.contains(name) || there.contains(name) || self.there.contains(name) {
                 continue;
             }
-            let prepares = matches!(change, Change::Prepare(_));
-            if let Some(known) = lendings.iter_mut().find(|known| known.name == *name) {
-                known.again |= prepares;
-                known.whole |= whole || known.again;
-            } else {
-                let again = forgotten && prepares;
-                lendings.push(Lending { name: name.clone(), whole: whole || again, again });
+            match lendings.iter_mut().find(|known| known.name == *name) {
+                Some(known) => known.loan = known.loan.max(loan),
+                None => lendings.push(Lending { name: name.clone(), loan }),
             }
         }
         lendings
@@ -116,8 +116,9 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> bool {
         let mut changed = false;
-        for Lending { name, whole, .. } in lent {
-            let statement = if *whole { self.meaning(name, server, around) } else { None };
+        for Lending { name, loan } in lent {
+            let with_text = *loan > Loan::Name;
+            let statement = if with_text { self.meaning(name, server, around) } else { None };
             if let Some(statement) = statement {
                 let parsed = (statement.settings(), statement.folds());
                 changed |= self.parse_under(parsed, server, out, |server, out| {
@@ -138,13 +139,13 @@ impl ClientSession {
     }
 }
 
-/// Closes lent names behind a simple query. If one could not be lent, the server skips the query, and the answer to
-/// the Sync sent here is the answer to the query.
+/// Closes lent names behind a simple query. If one could not be lent, and that in one group with the query, the server
+/// skips the query, and the answer to the Sync sent here is the answer to the query.
 pub(crate) fn take_back(lent: &[Lending], server: &mut ServerSession, out: &mut Outgoing<'_>) {
     if lent.is_empty() {
         return;
     }
-    for lending in lent.iter().filter(|lending| !lending.again) {
+    for lending in lent.iter().filter(|lending| lending.loan != Loan::Kept) {
         frontend::close(out.insert(), frontend::STATEMENT, &lending.name);
         server.owed.push(Owed::Ours(Ours::CloseOther));
     }
@@ -156,11 +157,19 @@ pub(crate) fn take_back(lent: &[Lending], server: &mut ServerSession, out: &mut 
 #[derive(Debug)]
 pub(crate) struct Lending {
     name: Box<[u8]>,
-    /// With its text; an empty one, which never fails, does for being forgotten.
-    whole: bool,
-    /// The text prepares it anew by SQL behind something that names it. Then it is not taken back: it stays on the
-    /// server, either way.
-    again: bool,
+    loan: Loan,
+}
+
+/// How a name is lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Loan {
+    /// With an empty text, which never fails, and does for being forgotten or refused.
+    Name,
+    /// With the text of its statement.
+    Text,
+    /// The same, and it is not taken back: the text prepares it anew by SQL behind something that names or forgets it, so
+    /// it stays on the server either way.
+    Kept,
 }
 
 /// Whether the text may begin a COPY.

@@ -234,9 +234,7 @@ impl Queue {
     /// (manual, protocol flow, extended query). Takes those entries out, last first, so that what was assumed of them
     /// can be undone in order; true when the Sync was found.
     pub(crate) fn discard_to_sync(&mut self, mut undo: impl FnMut(Owed)) -> bool {
-        let found = self
-            .iter()
-            .position(|owed| matches!(owed, Owed::Sync | Owed::Doubtful | Owed::Ours(Ours::Sync)));
+        let found = self.iter().position(|owed| owed.is_sync() || matches!(owed, Owed::Doubtful));
         let end = found.unwrap_or(self.kinds.len());
         let discarded = self.kinds.waiting().get(..end).unwrap_or_default();
         let heavy = discarded.iter().filter(|kind| kind.is_heavy()).count();
@@ -248,6 +246,12 @@ impl Queue {
         drop(heavy);
         self.kinds.skip(end);
         found.is_some()
+    }
+
+    /// Whether what is answered next is ours alone, up to its Sync.
+    pub(crate) fn is_apart(&self) -> bool {
+        let end = self.iter().find(|owed| owed.ends_ready());
+        matches!(end, Some(Owed::Ours(Ours::SyncApart)))
     }
 
     /// A query of the client was skipped because a name could not be lent for it: the answer to the Sync that we sent
@@ -284,9 +288,7 @@ impl Queue {
 
     /// Whether something behind the next Sync may change the unnamed statement.
     pub(crate) fn changes_unnamed_behind_sync(&self) -> bool {
-        self.iter()
-            .skip_while(|owed| !matches!(owed, Owed::Sync | Owed::Ours(Ours::Sync)))
-            .any(Owed::changes_unnamed)
+        self.iter().skip_while(|owed| !owed.is_sync()).any(Owed::changes_unnamed)
     }
 
     /// Gives back memory that a long pipeline needed.

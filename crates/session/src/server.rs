@@ -7,9 +7,9 @@ use trunkline_sql::Rules;
 use trunkline_wire::{Reported, frontend};
 
 use crate::{
-    copy::Doubt,
+    copy::AmidCopy,
     expect::{Ours, Owed, Purpose},
-    hold::{Forgetting, Hold},
+    hold::{Forgetting, Hold, Unsettled},
     naming::Naming,
     queue::Queue,
     sequence::SequenceState,
@@ -64,42 +64,6 @@ pub enum Intake {
     CopyData,
 }
 
-/// What is under way of which statements of a certain kind must know.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Unsettled(u8);
-
-impl Unsettled {
-    const SETTINGS: u8 = 1;
-    const NAMES: u8 = 2;
-
-    /// Whether there is nothing.
-    #[inline]
-    pub(crate) const fn is_nothing(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether something may change the settings that statements are parsed under, or take a name by SQL.
-    #[inline]
-    pub(crate) const fn has_settings(self) -> bool {
-        self.0 & Self::SETTINGS != 0
-    }
-
-    /// Something may change them.
-    pub(crate) const fn add_settings(&mut self) {
-        self.0 |= Self::SETTINGS;
-    }
-
-    /// Whether a message of the protocol gives or takes a name.
-    pub(crate) const fn has_names(self) -> bool {
-        self.0 & Self::NAMES != 0
-    }
-
-    /// Says so.
-    pub(crate) const fn set_names(&mut self, are: bool) {
-        self.0 = if are { self.0 | Self::NAMES } else { self.0 & !Self::NAMES };
-    }
-}
-
 /// The unnamed statement of a server, if there is one, is not known to be anybody's.
 pub(crate) const UNNAMED_UNKNOWN: u64 = u64::MAX;
 
@@ -138,8 +102,6 @@ pub struct ServerSession {
     pub(crate) ours_failed: bool,
     /// What it is at was cancelled because it has taken too long.
     pub(crate) timed_out: bool,
-    /// Names are being lent in a transaction of their own: if that fails, the query behind it says why.
-    pub(crate) lends_apart: bool,
     /// Whether the client's statements are being forgotten.
     pub(crate) forgetting: Forgetting,
     /// Why the client's next message waits, while it does.
@@ -151,7 +113,7 @@ pub struct ServerSession {
     /// The names that messages under way give or take.
     pub(crate) naming: Naming,
     /// What is not known of Syncs amid COPY data.
-    pub(crate) doubt: Doubt,
+    pub(crate) amid_copy: AmidCopy,
 }
 
 impl ServerSession {
@@ -173,13 +135,12 @@ impl ServerSession {
             copying: false,
             ours_failed: false,
             timed_out: false,
-            lends_apart: false,
             forgetting: Forgetting::No,
             hold: Hold::default(),
             sequences: SequenceState::default(),
             unsettled: Unsettled::default(),
             naming: Naming::default(),
-            doubt: Doubt::default(),
+            amid_copy: AmidCopy::default(),
         }
     }
 
