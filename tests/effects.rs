@@ -58,7 +58,7 @@ fn long_statement() -> String {
 }
 
 fn slow_statement() -> String {
-    "SELECT pg_sleep(0.5)".to_owned()
+    "SELECT pg_sleep(2)".to_owned()
 }
 
 fn block() -> String {

@@ -92,6 +92,19 @@ async fn waited_for_in_vain(client: &mut RawClient) -> Result<String> {
     Ok(tags(&said))
 }
 
+/// Sends a row each second, by the clock of a server, until something fails.
+async fn feed(feeding: &mut RawClient, pace: &mut RawClient) -> anyhow::Error {
+    loop {
+        let fed = async {
+            run(pace, "SELECT pg_sleep(1)").await?;
+            feeding.send(&say::copy_data(b"1\n")).await
+        };
+        if let Err(error) = fed.await {
+            return error;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
     let config = "[pool]\nsize = 9\n[timeouts]\nidle_in_transaction = \"3s\"";
@@ -104,7 +117,6 @@ async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
     let mut clients = scene.crowd(5).await?;
     let [flushed, unflushed, copying, torn, slow] = &mut clients[..] else { unreachable!() };
     run(copying, "CREATE TABLE fed (i int)").await?;
-    flushed.send(&messages("SELECT 1", &say::flush())).await?;
     unflushed.send(&messages("SELECT 1", &[])).await?;
     copying.send(&say::query("COPY fed FROM STDIN")).await?;
     copying.read_until(b'G').await?;
@@ -113,17 +125,21 @@ async fn a_client_that_stops_amid_its_messages_is_idle_too() -> Result<()> {
     torn.send(&long.slice(..500_000)).await?;
     // A statement that takes longer than clients may be idle is no idleness.
     slow.send(&messages("SELECT pg_sleep(4)", &say::flush())).await?;
-    // Nor is a slow feed, however long it lasts; two seconds are for a busy machine.
-    let mut feeding = scene.raw().await?;
+    // Nor is a slow feed, however long it lasts: it goes on until others who stopped after it began are closed, at a pace
+    // that leaves two seconds for a busy machine.
+    let (mut feeding, mut pace) = (scene.raw().await?, scene.raw().await?);
     feeding.send(&say::query("COPY fed FROM STDIN")).await?;
     feeding.read_until(b'G').await?;
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        feeding.send(&say::copy_data(b"1\n")).await?;
-    }
+    flushed.send(&messages("SELECT 1", &say::flush())).await?;
+    let told = async {
+        tokio::select! {
+            told = waited_for_in_vain(flushed) => told,
+            error = feed(&mut feeding, &mut pace) => Err(error),
+        }
+    };
+    assert_eq!(told.await?, "12DCE");
     feeding.send(&say::copy_done()).await?;
     assert_eq!(tags(&feeding.read_until(b'Z').await?), "CZ");
-    assert_eq!(waited_for_in_vain(flushed).await?, "12DCE");
     assert_eq!(waited_for_in_vain(unflushed).await?, "12DCE");
     assert_eq!(waited_for_in_vain(copying).await?, "E");
     assert_eq!(waited_for_in_vain(torn).await?, "E");

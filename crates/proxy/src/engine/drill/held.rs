@@ -48,6 +48,15 @@ async fn settle(drill: &mut Drill) {
     check_ledger(drill);
 }
 
+/// A client takes the only server, for a transaction.
+async fn take_the_server(drill: &mut Drill, client: usize) {
+    drill.ask(client, "BEGIN");
+    drill.settle();
+    drill.asked(0);
+    drill.answer(0, "BEGIN", b'T');
+    settle(drill).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn whose_message_has_been_incomplete_for_longest_is_refused_and_nobody_else() {
     let (mut drill, clients) = scene(4);
@@ -84,11 +93,7 @@ async fn whose_message_has_been_incomplete_for_longest_is_refused_and_nobody_els
 #[tokio::test(start_paused = true)]
 async fn the_longest_statements_that_wait_are_refused_and_their_sessions_go_on() {
     let (mut drill, clients) = scene(6);
-    drill.ask(clients[0], "BEGIN");
-    drill.settle();
-    drill.asked(0);
-    drill.answer(0, "BEGIN", b'T');
-    settle(&mut drill).await;
+    take_the_server(&mut drill, clients[0]).await;
     for (client, len) in clients[1..].iter().zip([10, 9_000, 7_000, 10, 8_000]) {
         drill.ask(*client, &format!("SELECT '{}'", "x".repeat(len)));
         settle(&mut drill).await;
@@ -116,11 +121,7 @@ async fn the_longest_statements_that_wait_are_refused_and_their_sessions_go_on()
 #[tokio::test(start_paused = true)]
 async fn who_sends_a_part_or_does_not_read_goes_before_who_waits() {
     let (mut drill, clients) = scene(4);
-    drill.ask(clients[0], "BEGIN");
-    drill.settle();
-    drill.asked(0);
-    drill.answer(0, "BEGIN", b'T');
-    settle(&mut drill).await;
+    take_the_server(&mut drill, clients[0]).await;
     drill.ask(clients[1], &"x".repeat(12_000));
     settle(&mut drill).await;
     drill.clients[clients[2]].send(&half(4_000));

@@ -28,7 +28,7 @@ impl PasswordSource for Table {
             let found = lock(&self.answers).get(user).map(|&text| Secret::new(text));
             tokio::time::sleep(ANSWERING).await;
             if self.slow.load(Ordering::Relaxed) {
-                tokio::time::sleep(STALE_MAX).await;
+                std::future::pending::<()>().await;
             }
             if self.away.load(Ordering::Relaxed) {
                 return Err(LookupError("away".to_owned()));
