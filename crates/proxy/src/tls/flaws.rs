@@ -232,6 +232,29 @@ mod tests {
         }
     }
 
+    /// Made by `openssl x509 -req -signkey` of a request without extensions.
+    const OF_VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUFoLYlYrG46WYoEM0B4yrjeg5Y04wCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTEwNDU1OFoYDzIxMjYxMTA1MTA0NTU4
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AARQcaKFNOPwU5fwpmHo4xvAQUwS96tPoyiRLgc3fm1fuswmblu1Q2GLjNj1agyK
+DzvBVF6FR6rF+ati4tqgyoSMMAoGCCqGSM49BAMCA0gAMEUCIQCSXSD0dAWC9dq0
+GX5mcMJPoFFOlt6Vr2omuE+X/QpqQwIgc4HtaEyffAv8Xo16clfzco9DtAJnAuPh
+nyu9DvNLk8Q=
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_certificate_of_version_1_is_refused_with_what_to_do() {
+        let seen = found(|settings| {
+            settings.client_tls.certificate = Some(file("c.crt", OF_VERSION_1));
+            settings.client_tls.ca = Some(file("c.ca", OF_VERSION_1));
+        });
+        let [("client_tls.certificate", message)] = seen.as_slice() else { panic!("{seen:?}") };
+        assert!(message.contains("version 1 of X.509; issue it with extensions"), "{message}");
+    }
+
     #[test]
     fn a_chain_is_read_to_its_end() {
         let seen = found(|settings| {

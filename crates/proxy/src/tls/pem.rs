@@ -64,11 +64,19 @@ pub(super) fn unreadable(file: &PemFile, number: usize, error: &Error) -> TlsCon
     bad(file, format_args!("certificate {number} of it cannot be read: {}", plain(error)))
 }
 
+/// What the library that verifies certificates calls one that is not of version 3.
+const UNSUPPORTED_VERSION: &str = "UnsupportedCertVersion";
+
 /// The words of rustls, or ours for what people meet.
 pub(super) fn plain(error: &Error) -> String {
     match error {
         // Theirs speak of the peer's certificate.
         Error::InvalidCertificate(CertificateError::BadEncoding) => "its encoding is wrong".into(),
+        Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string() == UNSUPPORTED_VERSION =>
+        {
+            "it is of version 1 of X.509; issue it with extensions, which makes it version 3".into()
+        }
         Error::InvalidCertificate(kind) => format!("{kind:?}"),
         Error::General(words) => words.clone(),
         other => other.to_string(),
