@@ -5,6 +5,7 @@ mod claim;
 mod faces;
 mod family;
 mod names;
+mod pauses;
 mod registry;
 mod seekers;
 

@@ -1,7 +1,7 @@
 //! Which families there are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
@@ -11,6 +11,7 @@ use super::{
     cap::Cap,
     family::{Family, FamilyParts, Membership, PoolCaps},
     names::Names,
+    pauses::Pauses,
 };
 use crate::{cluster::NodeId, handover::StartupParams};
 
@@ -51,33 +52,6 @@ struct Inner {
     pauses: Pauses,
     /// Who has counters of his own.
     names: Names,
-}
-
-/// What is paused, so that families made during a pause are paused as well.
-#[derive(Debug, Default)]
-struct Pauses {
-    /// Whether databases without an entry below are paused.
-    all: bool,
-    /// Databases for which the opposite holds; only operators add to it.
-    except: BTreeSet<Box<str>>,
-}
-
-impl Pauses {
-    fn set(&mut self, database: Option<&str>, paused: bool) {
-        match database {
-            None => *self = Self { all: paused, except: BTreeSet::new() },
-            Some(name) if paused == self.all => {
-                self.except.remove(name);
-            }
-            Some(name) => {
-                self.except.insert(name.into());
-            }
-        }
-    }
-
-    fn holds(&self, database: &str) -> bool {
-        self.all != self.except.contains(database)
-    }
 }
 
 impl Registry {
@@ -339,22 +313,6 @@ mod tests {
     use trunkline_settings::{Database, User};
 
     use super::{super::Permit, *};
-
-    #[test]
-    fn a_pause_holds_for_databases_that_come_later_until_it_is_ended() {
-        let mut pauses = Pauses::default();
-        pauses.set(Some("shop"), true);
-        assert_eq!((pauses.holds("shop"), pauses.holds("wiki")), (true, false));
-        pauses.set(None, true);
-        assert!(pauses.holds("shop") && pauses.holds("wiki"));
-        pauses.set(Some("shop"), false);
-        assert_eq!((pauses.holds("shop"), pauses.holds("wiki")), (false, true));
-        pauses.set(Some("shop"), true);
-        assert!(pauses.holds("shop"));
-        pauses.set(None, false);
-        assert!(!pauses.holds("shop") && !pauses.holds("wiki"));
-        assert!(pauses.except.is_empty());
-    }
 
     #[test]
     fn a_family_made_during_a_pause_is_paused() {
