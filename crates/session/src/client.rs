@@ -14,9 +14,10 @@ use crate::{
     outgoing::Outgoing,
     pin::{PinReason, Pins},
     recent::RecentParses,
+    replay::Replay,
     sequence::Scope,
     server::{ServerSession, TxStatus},
-    setting::{Replay, SettingSet},
+    setting::SettingSet,
     statement::{Statement, StatementLimits, StatementStore},
     track::SettingsTrack,
 };

@@ -19,8 +19,9 @@ use crate::{
     name,
     outgoing::Outgoing,
     pin::PinReason,
+    replay::Replay,
     server::{ServerSession, TxStatus},
-    setting::{Folds, Replay, SettingSet},
+    setting::{Folds, SettingSet},
     statement::Statement,
     track::SettingsTrack,
 };

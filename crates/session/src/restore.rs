@@ -21,9 +21,10 @@ use crate::{
     expect::Owed,
     outgoing::Outgoing,
     queue::Kind,
+    replay::Replay,
     report::{Fields, is_whole},
     server::{Intake, ServerSession, TxStatus},
-    setting::{Replay, SettingSet, is_identity},
+    setting::{SettingSet, is_identity},
 };
 
 /// How a simple query goes to the server that takes settings of the startup packet back.

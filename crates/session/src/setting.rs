@@ -1,8 +1,8 @@
-//! The settings of a session: what the client has set, what a server has, and the text that makes them equal.
+//! The settings of a session: what the client has set, and what a server has.
 
 use std::sync::Arc;
 
-use trunkline_sql::{Parameter, Value, quote, settings};
+use trunkline_sql::{Value, settings};
 
 /// At most this many distinct settings are followed per session; a session that sets more is pinned, so that an
 /// endless stream of made-up `app.x` names cannot grow memory.
@@ -17,10 +17,17 @@ pub struct Setting {
     pub value: Value,
 }
 
-/// A set of settings, ordered by name. Never changed in place once shared: a change makes a new set.
+/// A set of settings. Never changed in place once shared: a change makes a new set.
+///
+/// Those that a server reports have an order, which is a part of the set: since PostgreSQL 16 `RESET ALL` goes through a
+/// list at the end of which a setting is put when it leaves its default, and tells of them the other way round (`guc.c`,
+/// `guc_nondef_list` and `guc_report_list`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingSet {
+    /// First those that are reported, as they were made, then the others, by name.
     entries: Vec<Setting>,
+    /// The number of the former.
+    reported: usize,
     /// The part of them that PostgreSQL folds into a statement, as bytes that can be compared.
     environment: Box<[u8]>,
     /// The part of that which matters to statements without constants.
@@ -70,15 +77,31 @@ impl SettingSet {
         self.entries.len()
     }
 
-    /// The settings in order of their names.
+    /// The settings: first those that are reported, in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Setting> {
         self.entries.iter()
     }
 
     /// The value of `name`, if set.
     pub fn get(&self, name: &[u8]) -> Option<&Value> {
-        let place = self.entries.binary_search_by(|entry| entry.name.as_ref().cmp(name)).ok()?;
+        let place = self.place(name).ok()?;
         self.entries.get(place).map(|entry| &entry.value)
+    }
+
+    /// Where a setting is, or is to be put.
+    fn place(&self, name: &[u8]) -> Result<usize, usize> {
+        let (reported, others) = self.entries.split_at_checked(self.reported).unwrap_or_default();
+        if is_reported(name) {
+            return reported.iter().position(|entry| *entry.name == *name).ok_or(self.reported);
+        }
+        let behind = |place: usize| self.reported.saturating_add(place);
+        let found = others.binary_search_by(|entry| entry.name.as_ref().cmp(name));
+        found.map(behind).map_err(behind)
+    }
+
+    /// Those that are reported.
+    pub(crate) fn reported(&self) -> &[Setting] {
+        self.entries.get(..self.reported).unwrap_or_default()
     }
 
     /// Sets `name`.
@@ -87,21 +110,25 @@ impl SettingSet {
         if name == b"session_authorization" {
             self.remove(b"role");
         }
-        match self.entries.binary_search_by(|entry| entry.name.as_ref().cmp(name)) {
+        match self.place(name) {
             Ok(place) => {
                 if let Some(entry) = self.entries.get_mut(place) {
                     entry.value = value;
                 }
             }
-            Err(place) => self.entries.insert(place, Setting { name: name.into(), value }),
+            Err(place) => {
+                self.entries.insert(place, Setting { name: name.into(), value });
+                self.reported = self.reported.saturating_add(usize::from(is_reported(name)));
+            }
         }
         self.note_environment(name);
     }
 
     /// Takes `name` back to its default.
     pub fn remove(&mut self, name: &[u8]) {
-        if let Ok(place) = self.entries.binary_search_by(|entry| entry.name.as_ref().cmp(name)) {
+        if let Ok(place) = self.place(name) {
             self.entries.remove(place);
+            self.reported = self.reported.saturating_sub(usize::from(is_reported(name)));
             self.note_environment(name);
         }
     }
@@ -148,7 +175,11 @@ impl SettingSet {
 
     fn written(&self, matters: impl Fn(&[u8]) -> bool) -> Box<[u8]> {
         let mut text = Vec::new();
-        for entry in self.entries.iter().filter(|entry| matters(&entry.name)) {
+        // What a text means does not depend on the order in which they were made.
+        let mut entries: Vec<_> =
+            self.entries.iter().filter(|entry| matters(&entry.name)).collect();
+        entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        for entry in entries {
             text.extend_from_slice(&entry.name);
             text.push(0);
             text.push(match &entry.value {
@@ -163,96 +194,9 @@ impl SettingSet {
     }
 }
 
-/// The statements that bring a server from one set to another.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Replay {
-    /// The text of one simple query; empty when the sets are equal.
-    pub text: Vec<u8>,
-    /// Whether one of its statements may fail, so that its reply must be awaited before the client's bytes go.
-    pub uncertain: bool,
-    /// The names it touches, for the hint of an error.
-    pub names: Vec<Box<[u8]>>,
-    /// Where its statements end in the text, behind their semicolons.
-    ends: Vec<usize>,
-    /// Until the end of the transaction only.
-    local: bool,
-}
-
-impl Replay {
-    /// Compares two sets. Order: back to defaults first, then session authorization, role, the rest.
-    pub fn between(server: &SettingSet, wanted: &SettingSet) -> Self {
-        Self::default().compare(server, wanted)
-    }
-
-    /// As [`Self::between`], until the end of the transaction only.
-    pub(crate) fn local(server: &SettingSet, wanted: &SettingSet) -> Self {
-        Self { local: true, ..Self::default() }.compare(server, wanted)
-    }
-
-    /// Its statements, without semicolons.
-    pub(crate) fn statements(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .filter_map(|(start, end)| self.text.get(start..end.saturating_sub(1)))
-    }
-
-    fn compare(self, server: &SettingSet, wanted: &SettingSet) -> Self {
-        let mut replay = self;
-        for name in [b"role".as_slice(), b"session_authorization"] {
-            if server.get(name).is_some() && wanted.get(name).is_none() {
-                replay.reset(name);
-            }
-        }
-        for entry in server.iter() {
-            if !is_identity(&entry.name) && wanted.get(&entry.name).is_none() {
-                replay.reset(&entry.name);
-            }
-        }
-        let switched = server.get(b"session_authorization") != wanted.get(b"session_authorization");
-        if switched && let Some(value) = wanted.get(b"session_authorization") {
-            replay.set(b"session_authorization", value);
-        }
-        // A switch of the session's user takes the role back to none, so the role is set again after it.
-        if let Some(value) = wanted.get(b"role")
-            && (switched || server.get(b"role") != Some(value))
-        {
-            replay.set(b"role", value);
-        }
-        for entry in wanted.iter() {
-            if !is_identity(&entry.name) && server.get(&entry.name) != Some(&entry.value) {
-                replay.set(&entry.name, &entry.value);
-            }
-        }
-        replay
-    }
-
-    fn reset(&mut self, name: &[u8]) {
-        let parameter = Parameter::named(name);
-        if self.local {
-            quote::write_default_local(&mut self.text, &parameter);
-        } else {
-            quote::write_reset(&mut self.text, &parameter);
-        }
-        self.touch(name);
-    }
-
-    fn set(&mut self, name: &[u8], value: &Value) {
-        let parameter = Parameter::named(name);
-        if self.local {
-            quote::write_set_local(&mut self.text, &parameter, value);
-        } else {
-            quote::write_set(&mut self.text, &parameter, value);
-        }
-        self.touch(name);
-    }
-
-    fn touch(&mut self, name: &[u8]) {
-        self.text.push(b';');
-        self.ends.push(self.text.len());
-        self.uncertain |= !settings::is_certain(name);
-        self.names.push(name.into());
-    }
+/// Whether the server tells of it at `RESET ALL`, which leaves alone who the session acts for.
+fn is_reported(name: &[u8]) -> bool {
+    settings::is_reported(name) && !is_identity(name)
 }
 
 /// Whether it says who the session acts for.
@@ -302,15 +246,5 @@ mod tests {
         let mut one = set(&[("role", "a")]);
         one.set(b"session_authorization", Value::Written(b"b".as_slice().into()));
         assert_eq!(one.environment(), set(&[("session_authorization", "b")]).environment());
-    }
-
-    #[test]
-    fn a_local_replay_has_its_statements_one_by_one() {
-        let (from, to) =
-            (set(&[("role", "a"), ("timezone", "'x;y'")]), set(&[("timezone", "'z'")]));
-        let replay = Replay::local(&from, &to);
-        let there: Vec<_> = replay.statements().map(String::from_utf8_lossy).collect();
-        assert_eq!(there, ["SET LOCAL \"role\" TO DEFAULT", "SET LOCAL \"timezone\" TO 'z'"]);
-        assert_eq!(Replay::local(&to, &to).statements().count(), 0);
     }
 }
