@@ -13,6 +13,7 @@ mod alone;
 mod client;
 mod client_run;
 mod copy;
+mod date_style;
 mod doubt;
 mod effect;
 mod environment;

@@ -2,7 +2,10 @@
 
 use trunkline_sql::{Parameter, Value, quote, settings};
 
-use crate::setting::{Setting, SettingSet, is_identity};
+use crate::{
+    date_style,
+    setting::{Setting, SettingSet, is_identity},
+};
 
 /// The statements that bring a server from one set to another.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +52,10 @@ impl Replay {
             }
         }
         for entry in server.iter() {
-            let goes = wanted.get(&entry.name).is_none() || again(&entry.name);
+            let value = wanted.get(&entry.name);
+            // What the value leaves open is the default's, and not what is there.
+            let half = *entry.name == *date_style::NAME && value != Some(&entry.value);
+            let goes = value.is_none() || half || again(&entry.name);
             if !is_identity(&entry.name) && goes {
                 replay.reset(&entry.name);
             }
@@ -155,6 +161,17 @@ mod tests {
         changed.set(b"timezone", Value::Written(b"a".as_slice().into()));
         let expected = r#"RESET "timezone";SET "intervalstyle" TO y;SET "timezone" TO a;"#;
         assert_eq!(replayed(&there, &changed), expected);
+    }
+
+    #[test]
+    fn a_date_style_is_not_mixed_with_the_one_that_is_there() {
+        let (one, other) = (set(&[("datestyle", "german")]), set(&[("datestyle", "sql")]));
+        assert_eq!(replayed(&one, &other), r#"RESET "datestyle";SET "datestyle" TO sql;"#);
+        assert_eq!(
+            Replay::local(&one, &other).text,
+            br#"SET LOCAL "datestyle" TO DEFAULT;SET LOCAL "datestyle" TO sql;"#
+        );
+        assert_eq!(replayed(&one, &one), "");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Follows a client's settings through transactions and savepoints.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use trunkline_sql::Value;
 
-use crate::setting::{SETTINGS_MAX, SettingSet};
+use crate::{
+    date_style,
+    setting::{SETTINGS_MAX, SettingSet},
+};
 
 /// At most this many savepoints are followed by name; deeper ones keep the settings of the deepest followed.
 const SAVEPOINTS_MAX: usize = 1024;
@@ -83,13 +86,24 @@ impl SettingsTrack {
         if self.current.len() >= SETTINGS_MAX && self.current.get(name).is_none() {
             return false;
         }
-        self.change(|set| set.set(name, value.clone()));
+        let value = self.whole(name, value);
+        self.change(|set| set.set(name, Value::clone(&value)));
         true
+    }
+
+    /// What a `SET` to this value comes to.
+    fn whole<'a>(&self, name: &[u8], value: &'a Value) -> Cow<'a, Value> {
+        let before = if name == date_style::NAME { self.seen.get(name) } else { None };
+        let completed = before.and_then(|before| date_style::completed(before, value));
+        completed.map_or(Cow::Borrowed(value), Cow::Owned)
     }
 
     /// Follows `SET LOCAL`, to the default if there is no value.
     pub(crate) fn set_local(&mut self, name: &[u8], value: Option<&Value>) {
-        let value = value.or_else(|| self.base.get(name)).cloned();
+        let value = match value {
+            Some(value) => Some(self.whole(name, value).into_owned()),
+            None => self.base.get(name).cloned(),
+        };
         let set = Arc::make_mut(&mut self.seen);
         match value {
             Some(value) => set.set(name, value),
@@ -292,6 +306,25 @@ mod tests {
         track.set_local(b"timezone", Some(&token("'UTC'")));
         track.reset(b"timezone");
         assert_eq!(track.seen().get(b"timezone"), None);
+    }
+
+    #[test]
+    fn half_a_date_style_leaves_the_other_half_as_it_was() {
+        let mut track = track();
+        assert!(track.set(b"datestyle", &token("'German'")));
+        assert_eq!(track.current().get(b"datestyle"), Some(&token("'German'")));
+        track.commit();
+        track.set_local(b"datestyle", Some(&token("'YMD'")));
+        let seen = Value::Literal(b"German, YMD".as_slice().into());
+        assert_eq!(track.seen().get(b"datestyle"), Some(&seen));
+        // PostgreSQL goes by what is in force, which may be the transaction's own.
+        assert!(track.set(b"datestyle", &token("'SQL'")));
+        track.commit();
+        let left = Value::Literal(b"SQL, YMD".as_slice().into());
+        assert_eq!(track.current().get(b"datestyle"), Some(&left));
+        track.reset(b"datestyle");
+        assert!(track.set(b"datestyle", &token("'SQL'")));
+        assert_eq!(track.current().get(b"datestyle"), Some(&token("'SQL'")));
     }
 
     #[test]
