@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use trunkline_proxy::{Handle, NodeId, NodeReport, Readiness, engine::report::LoopReport};
+use trunkline_proxy::{
+    Handle, NodeId, NodeReport, Readiness,
+    engine::report::{LoopReport, StatementsReport},
+};
 use trunkline_settings::Settings;
 
 /// A running pooler, as far as operators may look at it and steer it. [`Handle`] is one; tests bring their own.
@@ -24,6 +27,9 @@ pub trait Pooler: Clone + Send + Sync + 'static {
 
     /// Clients connected, and how many may be.
     fn client_slots(&self) -> (usize, usize);
+
+    /// The named prepared statements of all clients.
+    fn statements(&self) -> StatementsReport;
 
     /// Panics caught beside the worker loops.
     fn panics(&self) -> u64;
@@ -73,6 +79,10 @@ impl Pooler for Handle {
 
     fn client_slots(&self) -> (usize, usize) {
         Self::client_slots(self)
+    }
+
+    fn statements(&self) -> StatementsReport {
+        Self::statements(self)
     }
 
     fn panics(&self) -> u64 {

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::timeout;
 use trunkline_proxy::{
     NodeId, NodeReport, Readiness,
-    engine::report::{ClientReport, LoopReport, PoolStats, ServerReport},
+    engine::report::{ClientReport, LoopReport, PoolStats, ServerReport, StatementsReport},
 };
 use trunkline_settings::{Settings, WILDCARD};
 
@@ -60,6 +60,7 @@ pub(crate) struct Snapshot {
     pub(crate) paused: BTreeSet<Arc<str>>,
     pub(crate) clients_taken: usize,
     pub(crate) clients_limit: usize,
+    pub(crate) statements: StatementsReport,
     /// Panics caught beside the loops.
     pub(crate) panics_beside: u64,
     pub(crate) started: SystemTime,
@@ -92,6 +93,7 @@ impl Snapshot {
             paused: BTreeSet::new(),
             clients_taken,
             clients_limit,
+            statements: pooler.statements(),
             panics_beside: pooler.panics(),
             started: pooler.started_at(),
             now: SystemTime::now(),

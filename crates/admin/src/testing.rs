@@ -8,7 +8,9 @@ use std::{
 
 use trunkline_proxy::{
     NodeId, NodeReport, Readiness,
-    engine::report::{ClientReport, LoopReport, PoolReport, PoolStats, ServerReport},
+    engine::report::{
+        ClientReport, LoopReport, PoolReport, PoolStats, ServerReport, StatementsReport,
+    },
     net::Peer,
 };
 use trunkline_settings::{Node, Settings};
@@ -199,6 +201,10 @@ impl Pooler for Puppet {
 
     fn client_slots(&self) -> (usize, usize) {
         (4, 100)
+    }
+
+    fn statements(&self) -> StatementsReport {
+        StatementsReport { count: 3, bytes: 2048, limit: 1 << 20, refused: 5 }
     }
 
     fn panics(&self) -> u64 {

@@ -12,7 +12,10 @@ use trunkline_settings::Settings;
 use crate::{
     cluster::NodeId,
     cold::InForce,
-    engine::{Message, Shared, report::LoopReport},
+    engine::{
+        Message, Shared,
+        report::{LoopReport, StatementsReport},
+    },
     frontend::Frontend,
     panics::Panics,
     pool::Family,
@@ -153,6 +156,17 @@ impl Handle {
     /// Clients connected, and how many may be.
     pub fn client_slots(&self) -> (usize, usize) {
         (self.0.frontend.clients(), self.settings().general.max_clients)
+    }
+
+    /// The named prepared statements of all clients.
+    pub fn statements(&self) -> StatementsReport {
+        let room = self.0.shared.room();
+        StatementsReport {
+            count: room.statements(),
+            bytes: room.bytes(),
+            limit: room.limit(),
+            refused: room.refused(),
+        }
     }
 
     /// Panics caught beside the loops: during logins, while servers were opened, and cancel requests sent.

@@ -1,5 +1,7 @@
 //! What is answered to a client that holds no server.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use trunkline_wire::{
     Frame, Header, backend,
@@ -11,6 +13,7 @@ use crate::{
     name,
     server::TxStatus,
     setting::Folds,
+    statement::Statement,
 };
 
 /// A frame of a client that holds no server.
@@ -92,9 +95,9 @@ impl ClientSession {
         let parts = (parse.text, parse.types, environment.as_ref());
         let hash = around.hash(parse.text, parse.types, &environment);
         let known = around.with_store(|store| store.find(hash, parts));
-        let Some(statement) = known.filter(|statement| statement.is_accepted()) else {
-            return false;
-        };
+        let step = self.names.step_for(name);
+        let fits = |known: &Arc<Statement>| known.is_accepted() && known.place().fits(step);
+        let Some(statement) = known.filter(fits) else { return false };
         self.names.insert(name.into(), statement);
         backend::parse_complete(reply);
         true

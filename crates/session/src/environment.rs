@@ -35,6 +35,8 @@ pub(crate) enum Meaning {
     NotOurs,
     /// What is under way decides it: the message waits.
     Undecided,
+    /// It would have to be prepared anew for the settings of now, for which there is no room.
+    Overfull,
 }
 
 /// The name of the statement and of the portal by which a setting is changed for a Parse.
@@ -120,7 +122,10 @@ impl ClientSession {
         if server.awaits_name(name::of_protocol(name)) {
             return Meaning::Undecided;
         }
-        let Some(statement) = self.meaning(name, server, around) else { return Meaning::NotOurs };
+        let statement = match self.meaning(name, server, around) {
+            Meaning::Ours(statement) => statement,
+            other => return other,
+        };
         if server.awaits_name(&statement.name) || server.awaits_names_of(&statement.effects) {
             if let Some(meant) = self.meant.take() {
                 self.names.insert(meant.name, meant.statement);
@@ -130,38 +135,40 @@ impl ClientSession {
         Meaning::Ours(statement)
     }
 
-    /// The statement that a name means if all that is under way succeeds.
+    /// What a name means if all that is under way succeeds.
     pub(crate) fn meaning(
         &mut self,
         name: &[u8],
         server: &ServerSession,
         around: &mut impl Surroundings,
-    ) -> Option<Arc<Statement>> {
-        let statement = Arc::clone(self.names.get(name::of_protocol(name))?);
+    ) -> Meaning {
+        let known = self.names.get(name::of_protocol(name));
+        let Some(statement) = known.map(Arc::clone) else { return Meaning::NotOurs };
         let settled = !server.unsettled.has_settings() && !self.settings.is_unknown();
         if settled && statement.is_of(self.settings.seen()) {
-            return Some(statement);
+            return Meaning::Ours(statement);
         }
-        Some(self.statement_elsewhere(name, statement, server, around))
+        let elsewhere = self.statement_elsewhere(name, statement, server, around);
+        elsewhere.map_or(Meaning::Overfull, Meaning::Ours)
     }
 
-    /// The settings may be others than those of the statement.
+    /// The settings may be others than those of the statement. None if there is no room for another.
     fn statement_elsewhere(
         &mut self,
         name: &[u8],
         statement: Arc<Statement>,
         server: &ServerSession,
         around: &mut impl Surroundings,
-    ) -> Arc<Statement> {
+    ) -> Option<Arc<Statement>> {
         if server.status == TxStatus::Failed && server.owed.is_empty() {
             // It will be refused.
-            return statement;
+            return Some(statement);
         }
         let outlook = self.outlook(server);
         let (seen, unknown) = (Arc::clone(outlook.seen()), outlook.is_unknown());
         drop(outlook);
         if !unknown && statement.is_of(&seen) {
-            return statement;
+            return Some(statement);
         }
         let folds = statement.folds();
         let now = self.environment(&seen, folds);
@@ -171,15 +178,18 @@ impl ClientSession {
             let hash = around.hash(text, types, &now);
             around.with_store(|store| store.intern(hash, (text, types, &now), || effects))
         } else if !statement.is_shared() {
-            return statement;
+            return Some(statement);
         } else {
             let parts = (text, types, statement.environment.as_ref());
             around.with_store(|store| store.unshared(parts, effects))
         };
+        if !other.place().fits(0) {
+            return None;
+        }
         let name: Box<[u8]> = name::of_protocol(name).into();
         self.names.insert(name.clone(), Arc::clone(&other));
         self.meant = Some(Box::new(Named { name, statement }));
-        other
+        Some(other)
     }
 
     /// What a name meant before a message that may be refused.

@@ -57,6 +57,8 @@ pub(crate) enum Owed {
     Closed(Box<Named>),
     /// An error: the client's message cannot be understood.
     Refusal,
+    /// An error: there is no room for the statement that the client's message needs, as there is for so many bytes.
+    Overfull(usize),
     /// A reply to a message of ours, which the client does not see.
     Ours(Ours),
 }

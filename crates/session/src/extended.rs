@@ -16,7 +16,7 @@ use crate::{
     expect::{Bound, Named, Ours, Owed},
     from_client::{Step, Ways},
     hold::Forgetting,
-    name,
+    name, overfull,
     queue::Kind,
     server::{Intake, ServerSession},
     setting::Folds,
@@ -42,6 +42,7 @@ impl ClientSession {
         };
         let effects = match self.statement(bind.statement, server, around) {
             Meaning::Undecided => return Step::Wait,
+            Meaning::Overfull => return overfull::refuse_message(server, ways, around),
             Meaning::Ours(statement) => {
                 self.bind_ours(statement, &bind, server, ways, around);
                 return Step::Next;
@@ -173,6 +174,7 @@ impl ClientSession {
         {
             match self.statement(name, server, around) {
                 Meaning::Undecided => return Step::Wait,
+                Meaning::Overfull => return overfull::refuse_message(server, ways, around),
                 Meaning::Ours(statement) => {
                     self.give(&statement, server, ways.server);
                     self.owe_meant(server);

@@ -34,6 +34,9 @@ const LIMITS: SessionLimits = SessionLimits {
     unnamed_bytes: 40,
 };
 
+/// Bytes for the statements of all clients: fewer than they may have by their number.
+const ROOM: usize = 3 << 10;
+
 /// Plays any events. Each line of `data` is one, and says by its first byte what happens; `~` stands for NUL:
 ///
 /// | line | event |
@@ -112,8 +115,10 @@ impl Stage {
             waits: false,
         });
         let mut client = || made.next().expect("there are as many modes as clients");
+        let around = Around::default();
+        around.store.room().set_limit(ROOM);
         Self {
-            around: Around::default(),
+            around,
             clients: [client(), client(), client()],
             servers: std::array::from_fn(|_| ServerSession::new(Arc::new(Reported::new()))),
             now: 0,

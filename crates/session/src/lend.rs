@@ -9,8 +9,10 @@ use trunkline_wire::frontend;
 use crate::{
     client::{ClientSession, Surroundings},
     effect::{Change, Effects},
+    environment::Meaning,
     expect::{Ours, Owed},
     outgoing::Outgoing,
+    overfull,
     pin::PinReason,
     server::{Intake, ServerSession, TxStatus},
 };
@@ -118,8 +120,13 @@ impl ClientSession {
         let mut changed = false;
         for Lending { name, loan } in lent {
             let with_text = *loan > Loan::Name;
-            let statement = if with_text { self.meaning(name, server, around) } else { None };
-            if let Some(statement) = statement {
+            let meaning =
+                if with_text { self.meaning(name, server, around) } else { Meaning::NotOurs };
+            if let Meaning::Overfull = meaning {
+                overfull::refuse(server, out, around);
+                continue;
+            }
+            if let Meaning::Ours(statement) = meaning {
                 let parsed = (statement.settings(), statement.folds());
                 changed |= self.parse_under(parsed, server, out, |server, out| {
                     frontend::parse(out.insert(), name, &statement.text, &statement.types);

@@ -17,7 +17,7 @@ use crate::{
     extended::Stranger,
     from_client::Ways,
     hold::Forgetting,
-    name,
+    name, overfull,
     parse::send_decoy,
     pin::PinReason,
     server::{Intake, ServerSession},
@@ -208,6 +208,10 @@ impl ClientSession {
             PoolMode::Session => None,
             _ => match self.statement(bind.statement, server, around) {
                 Meaning::Undecided => return Long::Wait,
+                Meaning::Overfull => {
+                    overfull::refuse_message(server, ways, around);
+                    return Long::Stream { used: head.len(), forward: false };
+                }
                 Meaning::Ours(statement) => Some(statement),
                 Meaning::NotOurs => None,
             },

@@ -4,6 +4,13 @@ use std::sync::Arc;
 
 use crate::statement::Statement;
 
+/// What the names of one client take counts among the memory of all statements in steps of so many bytes. What is less
+/// does not count.
+const STEP: usize = 4 << 10;
+
+/// What a name takes beside its bytes: its entry, with the growth of the vector, and an allocation.
+const NAME_BYTES: usize = 64;
+
 /// A client's names, in the order of their lengths and bytes. Most clients have a few names, and thousands of clients are
 /// idle: one short vector is searched faster, and is smaller, than a tree or a hash table. Names that are counted up, as
 /// drivers do, come at its end.
@@ -12,6 +19,8 @@ pub(crate) struct Names {
     sorted: Vec<(Box<[u8]>, Arc<Statement>)>,
     /// What the statements weigh together, each as if this client alone held it.
     bytes: usize,
+    /// What the names themselves take.
+    own: usize,
 }
 
 impl Names {
@@ -43,17 +52,26 @@ impl Names {
         self.place(name).is_ok()
     }
 
+    /// How many bytes of the memory of all statements one more name would take.
+    pub(crate) fn step_for(&self, name: &[u8]) -> usize {
+        let own = self.own.saturating_add(taken_by(name));
+        counted(own).saturating_sub(counted(self.own))
+    }
+
     /// Lets a name mean this statement.
     pub(crate) fn insert(&mut self, name: Box<[u8]>, statement: Arc<Statement>) {
         self.bytes = self.bytes.saturating_add(statement.weight());
+        statement.place().enter();
         match self.place(&name) {
             Ok(place) => {
                 if let Some((_, before)) = self.sorted.get_mut(place) {
                     self.bytes = self.bytes.saturating_sub(before.weight());
+                    before.place().leave();
                     *before = statement;
                 }
             }
             Err(place) => {
+                self.set_own(self.own.saturating_add(taken_by(&name)), &statement);
                 if self.sorted.is_empty() {
                     // Not the four places that the first one would get.
                     self.sorted.reserve_exact(1);
@@ -68,7 +86,14 @@ impl Names {
         let place = self.place(name).ok()?;
         let removed = self.sorted.remove(place);
         self.bytes = self.bytes.saturating_sub(removed.1.weight());
+        self.set_own(self.own.saturating_sub(taken_by(&removed.0)), &removed.1);
+        removed.1.place().leave();
         Some(removed)
+    }
+
+    fn set_own(&mut self, own: usize, statement: &Statement) {
+        statement.place().room().recount(counted(self.own), counted(own));
+        self.own = own;
     }
 
     /// Gives all names up.
@@ -95,6 +120,27 @@ impl Names {
     }
 }
 
+impl Drop for Names {
+    fn drop(&mut self) {
+        if let Some((_, statement)) = self.sorted.first() {
+            statement.place().room().recount(counted(self.own), 0);
+        }
+        for (_, statement) in &self.sorted {
+            statement.place().leave();
+        }
+    }
+}
+
+/// What a name takes.
+fn taken_by(name: &[u8]) -> usize {
+    name.len().saturating_add(NAME_BYTES)
+}
+
+/// So much of what names take counts.
+const fn counted(own: usize) -> usize {
+    own - own % STEP
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -105,7 +151,8 @@ mod tests {
     use crate::{effect::Effects, statement::StatementStore};
 
     fn statement(store: &mut StatementStore, text: &str) -> Arc<Statement> {
-        store.unshared((text.as_bytes(), b"\0\0", b"\0\0\0\0"), Effects::None)
+        let parts = (text.as_bytes(), b"\0\0".as_slice(), b"\0\0\0\0".as_slice());
+        store.unshared(parts, Effects::None)
     }
 
     proptest! {
@@ -134,5 +181,35 @@ mod tests {
             names.clear();
             prop_assert_eq!((names.len(), names.bytes()), (0, 0));
         }
+    }
+
+    #[test]
+    fn many_names_count_whatever_they_mean() {
+        let mut store = StatementStore::default();
+        let shared = statement(&mut store, "select 1");
+        let mut names = Names::default();
+        names.insert(b"".as_slice().into(), Arc::clone(&shared));
+        let alone = store.room().bytes();
+        for number in 0..1000 {
+            let name = format!("s{number}").into_bytes();
+            let (step, before) = (names.step_for(&name), store.room().bytes());
+            names.insert(name.into(), Arc::clone(&shared));
+            assert_eq!(store.room().bytes(), before + step);
+        }
+        let taken = store.room().bytes() - alone;
+        assert!(taken > 1000 * NAME_BYTES && taken.is_multiple_of(STEP), "{taken}");
+        names.insert(b"s1".as_slice().into(), Arc::clone(&shared));
+        assert_eq!(store.room().bytes() - alone, taken);
+        for number in 0..990 {
+            names.remove(format!("s{number}").as_bytes());
+        }
+        assert_eq!(store.room().bytes(), alone);
+        for number in 0..100 {
+            names.insert(format!("t{number}").into_bytes().into(), Arc::clone(&shared));
+        }
+        assert!(store.room().bytes() > alone);
+        assert_eq!(store.room().statements(), 1);
+        names.clear();
+        assert_eq!((store.room().bytes(), store.room().statements()), (0, 0));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     expect::{Named, Ours, Owed},
     extended::Stranger,
     from_client::{Step, Ways},
-    name,
+    name, overfull,
     pin::PinReason,
     queue::Kind,
     recent::RecentParses,
@@ -179,6 +179,9 @@ impl ClientSession {
         } else {
             around.with_store(|store| store.unshared(parts, effects))
         };
+        if !statement.place().fits(self.names.step_for(name)) {
+            return overfull::refuse_message(server, ways, around);
+        }
         if server.awaits_name(&statement.name) {
             server.intake = intake;
             return Step::Wait;

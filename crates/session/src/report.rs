@@ -6,7 +6,7 @@ use trunkline_wire::SqlState;
 use crate::{
     client::{ClientSession, PoolMode},
     expect::{Bound, Owed},
-    name,
+    name, overfull,
     statement::RESERVED_PREFIX,
 };
 
@@ -83,6 +83,9 @@ impl ClientSession {
     /// The error of the front entry as the client must be told it: with the client's own name where the server has
     /// quoted one of ours. Nothing if it can go on as it is.
     pub(crate) fn retold(&self, front: Option<&Owed>, body: &[u8]) -> Option<Vec<u8>> {
+        if let Some(Owed::Overfull(limit)) = front {
+            return overfull::told(*limit, body);
+        }
         if self.mode == PoolMode::Session
             || find(body, RESERVED_PREFIX).is_none()
             || !is_whole(body)

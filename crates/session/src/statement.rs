@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use crate::{
     effect::Effects,
+    room::{Place, StatementRoom},
     setting::{Folds, SettingSet},
 };
 
@@ -17,11 +18,12 @@ use crate::{
 /// underscore in front, so that it can never mean a statement of ours.
 pub const RESERVED_PREFIX: &[u8] = b"__trunkline_";
 
-/// The store is swept of statements that nobody holds when it has grown by this many since the last sweep.
+/// The store forgets where statements were once there are so many more of these places than twice the statements.
 const SWEEP_STEP: usize = 1024;
 
-/// The same in bytes.
-const SWEEP_BYTES: usize = 4 << 20;
+/// What a statement takes beside its parts: itself, its place in the store, what the allocations of its parts cost, and
+/// the place of one that is gone already.
+const STATEMENT_BYTES: usize = 512;
 
 /// The number of the pool takes so many bytes of an environment.
 const SCOPE_BYTES: usize = size_of::<u32>();
@@ -53,12 +55,15 @@ pub struct Statement {
     accepted: AtomicBool,
     /// A server has refused to run it any more.
     retired: AtomicBool,
+    /// What it takes of the memory for all statements.
+    place: Place,
 }
 
 impl Statement {
-    /// What it counts against the limit of bytes, on a server and in the store.
+    /// What it counts against the limits of a server and of a client.
     pub fn weight(&self) -> usize {
-        self.text.len().saturating_add(self.types.len()).saturating_add(self.name.len())
+        let parts = [self.text.len(), self.types.len(), self.settings().len(), self.name.len()];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     /// Whether a server has parsed it without an error, the last time one was asked.
@@ -108,30 +113,38 @@ impl Statement {
         self.shared
     }
 
+    /// What it takes of the memory for all statements.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
         *self.text == *text && *self.types == *types && *self.environment == *environment
     }
 }
 
-/// All prepared statements of the process, so that clients with the same text share one name.
-#[derive(Debug)]
+/// All prepared statements of the process, so that clients with the same text share one name. It knows those that a client
+/// or a server holds.
+#[derive(Debug, Default)]
 pub struct StatementStore {
-    by_hash: BTreeMap<u64, Vec<Arc<Statement>>>,
-    next_id: u64,
-    held: usize,
-    bytes: usize,
-    /// So many statements, or bytes of them, are the next reason for a sweep.
-    sweep_at: StatementLimits,
-}
-
-impl Default for StatementStore {
-    fn default() -> Self {
-        let sweep_at = StatementLimits { count: SWEEP_STEP, bytes: SWEEP_BYTES };
-        Self { by_hash: BTreeMap::new(), next_id: 1, held: 0, bytes: 0, sweep_at }
-    }
+    by_hash: BTreeMap<u64, Vec<Weak<Statement>>>,
+    last_id: u64,
+    /// How many there are in the map, with those that are gone already.
+    places: usize,
+    room: Arc<StatementRoom>,
 }
 
 impl StatementStore {
+    /// An empty one whose statements take their memory here.
+    pub fn new(room: Arc<StatementRoom>) -> Self {
+        Self { room, ..Self::default() }
+    }
+
+    /// The memory that they take.
+    pub fn room(&self) -> &StatementRoom {
+        &self.room
+    }
+
     /// The statement with this text, types and environment; made when new. `hash` is a keyed hash of the three
     /// (equality is decided on the bytes, so a collision only costs time); `effects` is asked for a new one.
     pub fn intern(
@@ -144,12 +157,11 @@ impl StatementStore {
             return known;
         }
         let statement = self.make((text, types, environment), effects(), true);
-        self.by_hash.entry(hash).or_default().push(Arc::clone(&statement));
-        self.held = self.held.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(statement.weight());
-        if self.held >= self.sweep_at.count || self.bytes >= self.sweep_at.bytes {
+        if self.places > self.room.alive().saturating_mul(2).saturating_add(SWEEP_STEP) {
             self.sweep();
         }
+        self.by_hash.entry(hash).or_default().push(Arc::downgrade(&statement));
+        self.places = self.places.saturating_add(1);
         statement
     }
 
@@ -162,8 +174,8 @@ impl StatementStore {
         self.by_hash
             .get(&hash)?
             .iter()
+            .filter_map(Weak::upgrade)
             .find(|known| !known.is_retired() && known.says(text, types, environment))
-            .map(Arc::clone)
     }
 
     /// A statement with a name of its own that nobody else will be given.
@@ -177,12 +189,15 @@ impl StatementStore {
         effects: Effects,
         shared: bool,
     ) -> Arc<Statement> {
-        let id = self.next_id;
-        self.next_id = self.next_id.wrapping_add(1);
+        self.last_id = self.last_id.wrapping_add(1);
         let mut name = RESERVED_PREFIX.to_vec();
-        name.extend_from_slice(id.to_string().as_bytes());
+        name.extend_from_slice(self.last_id.to_string().as_bytes());
+        // What it leaves behind is read from its text and can be about as long.
+        let effects_len = if effects.is_none() { 0 } else { text.len() };
+        let parts = [text.len(), types.len(), environment.len(), effects_len, STATEMENT_BYTES];
+        let weight = parts.into_iter().fold(0, usize::saturating_add);
         Arc::new(Statement {
-            id,
+            id: self.last_id,
             bind_names: [b"\0", name.as_slice(), b"\0"].concat().into(),
             name: name.into(),
             text: text.into(),
@@ -193,33 +208,17 @@ impl StatementStore {
             shared,
             accepted: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            place: Place::new(&self.room, weight),
         })
     }
 
-    /// The number of statements held.
-    pub fn len(&self) -> usize {
-        self.held
-    }
-
-    /// Whether no statement is held.
-    pub fn is_empty(&self) -> bool {
-        self.held == 0
-    }
-
-    /// Forgets the statements that no client and no server holds any more.
+    /// Forgets the places of statements that no client and no server holds any more.
     fn sweep(&mut self) {
-        for same in self.by_hash.values_mut() {
-            same.retain(|statement| Arc::strong_count(statement) > 1);
-        }
-        self.by_hash.retain(|_, same| !same.is_empty());
-        let left = self.by_hash.values().flatten();
-        self.held = left.clone().count();
-        self.bytes = left.map(|statement| statement.weight()).sum();
-        let next = |now: usize, step| now.saturating_mul(2).max(now.saturating_add(step));
-        self.sweep_at = StatementLimits {
-            count: next(self.held, SWEEP_STEP),
-            bytes: next(self.bytes, SWEEP_BYTES),
-        };
+        self.by_hash.retain(|_, same| {
+            same.retain(|statement| statement.strong_count() > 0);
+            !same.is_empty()
+        });
+        self.places = self.by_hash.values().map(Vec::len).sum();
     }
 }
 
@@ -336,7 +335,8 @@ mod tests {
     use super::*;
 
     fn intern(store: &mut StatementStore, text: &str, environment: &str) -> Arc<Statement> {
-        store.intern(7, (text.as_bytes(), b"\0\0", environment.as_bytes()), Effects::default)
+        let parts = (text.as_bytes(), b"\0\0".as_slice(), environment.as_bytes());
+        store.intern(7, parts, Effects::default)
     }
 
     #[test]
@@ -362,24 +362,15 @@ mod tests {
     }
 
     #[test]
-    fn statements_nobody_holds_are_swept() {
+    fn statements_nobody_holds_are_gone_and_their_places_are_swept() {
         let mut store = StatementStore::default();
         let kept = intern(&mut store, "select 1", "");
-        for number in 0..SWEEP_STEP {
+        for number in 0..3 * SWEEP_STEP {
             intern(&mut store, &format!("select {number} + 0"), "");
+            assert_eq!(store.room().alive(), 1);
+            assert!(store.places <= SWEEP_STEP + 5, "{}", store.places);
         }
-        assert!(store.len() < SWEEP_STEP, "{}", store.len());
         assert_eq!(kept.id, intern(&mut store, "select 1", "").id);
-    }
-
-    #[test]
-    fn long_statements_nobody_holds_are_swept_before_they_are_many() {
-        let mut store = StatementStore::default();
-        for number in 0..64 {
-            let text = format!("select '{}', {number}", "x".repeat(256 << 10));
-            intern(&mut store, &text, "");
-            assert!(store.bytes <= SWEEP_BYTES + (257 << 10), "{} bytes", store.bytes);
-        }
     }
 
     #[test]

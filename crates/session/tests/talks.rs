@@ -62,6 +62,7 @@ talks! {
     long
     modes
     names
+    overfull
     parameters
     pins
     pipeline

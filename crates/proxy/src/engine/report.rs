@@ -6,6 +6,19 @@ use trunkline_session::PinReason;
 
 use crate::cluster::NodeId;
 
+/// The named prepared statements of all clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StatementsReport {
+    /// How many there are.
+    pub count: usize,
+    /// Bytes of memory that count towards `limits.statements_total`.
+    pub bytes: usize,
+    /// How many these may be.
+    pub limit: usize,
+    /// Messages that were refused because it would have been more.
+    pub refused: u64,
+}
+
 /// Counters of one pool on one loop. Times are in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolStats {

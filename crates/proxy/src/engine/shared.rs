@@ -10,7 +10,7 @@ use std::{
 
 use foldhash::quality::SeedableRandomState;
 use tokio::sync::mpsc;
-use trunkline_session::{RecentParses, StatementStore, Surroundings};
+use trunkline_session::{RecentParses, StatementRoom, StatementStore, Surroundings};
 
 use super::{
     errand::{Asked, Cancelling, Opening},
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     clock: Clock,
     loops: OnceLock<Box<[Mailbox]>>,
     statements: Mutex<StatementStore>,
+    room: Arc<StatementRoom>,
     hasher: SeedableRandomState,
     serials: AtomicU64,
     pub(crate) registry: Arc<Registry>,
@@ -72,10 +73,12 @@ impl Shared {
         seed: u64,
         suspects: mpsc::Sender<NodeId>,
     ) -> Self {
+        let room = Arc::new(StatementRoom::default());
         Self {
             clock: Clock::start(),
             loops: OnceLock::new(),
-            statements: Mutex::new(StatementStore::default()),
+            statements: Mutex::new(StatementStore::new(Arc::clone(&room))),
+            room,
             hasher: SeedableRandomState::with_seed(seed, foldhash::SharedSeed::global_random()),
             serials: AtomicU64::new(0),
             registry,
@@ -92,6 +95,11 @@ impl Shared {
     /// The loops' mailboxes.
     pub(crate) fn loops(&self) -> &[Mailbox] {
         self.loops.get().map_or(&[], |loops| loops)
+    }
+
+    /// The memory for the prepared statements of all clients.
+    pub(crate) fn room(&self) -> &StatementRoom {
+        &self.room
     }
 
     /// Microseconds since the start.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use trunkline_session::{
     Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode, Purpose, Reply,
-    Scope, ServerSession, SessionLimits, SettingSet, Step, TxStatus, Unleased, Ways, unleased,
+    Scope, ServerSession, SessionLimits, SettingSet, Step, Surroundings, TxStatus, Unleased, Ways,
+    unleased,
 };
 use trunkline_wire::{Frame, Frames, Reported, frame::HEADER, frame::peek};
 
@@ -202,6 +203,7 @@ impl Stage {
                 "bytes" => self.limits.server_statements.bytes = number,
                 "names" => self.limits.client_statements.count = number,
                 "unnamed" => self.limits.unnamed_bytes = number,
+                "room" => self.world.with_store(|store| store.room().set_limit(number)),
                 _ => panic!("no limit {name}"),
             }
         }

@@ -44,5 +44,10 @@ group! {
         pub max_client_statements: usize = 10_000 => Kind::count(1, MOST), NewConnections, "1000";
         /// Bytes of statement text that these may have together.
         pub max_client_statement_bytes: usize = 16 << 20 => Kind::Size { min: 4 << 10, max: 1 << 30 }, NewConnections, "\"64MiB\"";
+        /// Bytes of memory for the named prepared statements of all clients, a text that several clients prepare counted
+        /// once. Where that is reached, what needs another text is refused with SQLSTATE 53200, and its transaction
+        /// fails; the session goes on. Statements that servers keep after their last client are limited by
+        /// `pool.max_prepared_bytes` for each server.
+        pub statements_total: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 40 }, Live, "\"256MiB\"";
     }
 }

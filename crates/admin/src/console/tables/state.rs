@@ -13,7 +13,7 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
     let paused = !databases.is_empty() && databases.is_subset(&snapshot.paused);
     let word = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let uptime = snapshot.now.duration_since(snapshot.started).unwrap_or_default();
-    let held = snapshot.held();
+    let (held, statements) = (snapshot.held(), snapshot.statements);
     let values = [
         ("active", word(!paused)),
         ("paused", word(paused)),
@@ -29,6 +29,10 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
         ("held_bytes", held.now.to_string()),
         ("held_limit_bytes", held.limit.to_string()),
         ("held_refused", held.refused.to_string()),
+        ("statements", statements.count.to_string()),
+        ("statement_bytes", statements.bytes.to_string()),
+        ("statement_limit_bytes", statements.limit.to_string()),
+        ("statements_refused", statements.refused.to_string()),
     ];
     values.into_iter().map(|(key, value)| vec![Value::text(key), Value::text(value)]).collect()
 }

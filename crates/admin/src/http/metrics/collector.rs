@@ -130,7 +130,20 @@ impl Collector {
         gauge(out, &bytes("held_limit", "How much of it there may be"), whole(held.limit))?;
         let about = name("held_refused", "Clients and statements refused because it was more");
         one(out, &about, &ConstCounter::new(held.refused))?;
+        self.statements(out)?;
         one(out, &name("panics", "Panics caught"), &ConstCounter::new(snapshot.panics()))
+    }
+
+    fn statements(&self, out: Out<'_, '_>) -> fmt::Result {
+        let statements = self.snapshot.statements;
+        let about = name("statements", "Named prepared statements that clients have");
+        gauge(out, &about, whole(statements.count))?;
+        let about = bytes("statement", "Memory that counts towards limits.statements_total");
+        gauge(out, &about, whole(statements.bytes))?;
+        let about = bytes("statement_limit", "How much of it there may be");
+        gauge(out, &about, whole(statements.limit))?;
+        let about = name("statements_refused", "Messages refused because it would have been more");
+        one(out, &about, &ConstCounter::new(statements.refused))
     }
 
     fn nodes(&self, out: Out<'_, '_>) -> fmt::Result {
