@@ -22,3 +22,6 @@ CREATE FUNCTION fail(words text) RETURNS int LANGUAGE plpgsql AS
 
 CREATE PROCEDURE two_steps() LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO log VALUES (1, 'first'); COMMIT; INSERT INTO log VALUES (2, 'second'); ROLLBACK; END $$;
+
+CREATE PROCEDURE say_and_commit(moment timestamptz) LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO log VALUES (1, moment::text); COMMIT; RAISE NOTICE '%', moment AT TIME ZONE 'UTC'; END $$;

@@ -194,6 +194,10 @@ impl ClientSession {
         if matches!(frame.tag, b'S' | b'X') {
             return None;
         }
+        if server.intake == Intake::Refusing {
+            server.refuse(frame.tag, ways.server);
+            return Some(Step::Next);
+        }
         Some(if is_expected(frame.tag) { Step::Next } else { Step::UnknownTag })
     }
 

@@ -12,6 +12,7 @@ use std::{borrow::Cow, sync::Arc};
 use trunkline_wire::frontend;
 
 use crate::{
+    ahead::Course,
     client::{ClientSession, Surroundings},
     effect::{Change, Effects, Transaction},
     expect::{Named, Ours, Owed},
@@ -94,6 +95,7 @@ impl ClientSession {
         &mut self,
         name: &[u8],
         server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
     ) -> Meaning {
         if server.unsettled.is_nothing()
@@ -103,7 +105,7 @@ impl ClientSession {
         {
             return Meaning::Ours(Arc::clone(statement));
         }
-        self.statement_undecided(name, server, around)
+        self.statement_undecided(name, server, out, around)
     }
 
     /// It may have to be waited for, there may be none, or the settings may be others than those of the statement.
@@ -112,11 +114,14 @@ impl ClientSession {
         &mut self,
         name: &[u8],
         server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
     ) -> Meaning {
         if name.is_empty() {
             let effects = self.unnamed.effects();
-            let waits = server.awaits_unnamed() || server.awaits_names_of(&effects);
+            let waits = server.awaits_unnamed()
+                || server.awaits_names_of(&effects)
+                || self.gives_unnamed_ahead(server, out);
             return if waits { Meaning::Undecided } else { Meaning::NotOurs };
         }
         if server.awaits_name(name::of_protocol(name)) {
@@ -126,7 +131,17 @@ impl ClientSession {
             Meaning::Ours(statement) => statement,
             other => return other,
         };
-        if server.awaits_name(&statement.name) || server.awaits_names_of(&statement.effects) {
+        let course = self.course_of(&statement, server);
+        if course == Course::Ahead {
+            self.give(&statement, server, out);
+            self.owe_meant(server);
+            server.end_ahead(out);
+            return Meaning::Undecided;
+        }
+        if course == Course::Undecided
+            || server.awaits_name(&statement.name)
+            || server.awaits_names_of(&statement.effects)
+        {
             if let Some(meant) = self.meant.take() {
                 self.names.insert(meant.name, meant.statement);
             }
@@ -202,33 +217,39 @@ impl ClientSession {
     }
 
     /// The settings change to those of `environment`, for what is written by `parse`, and back. All of it is undone
-    /// by the server if any of it fails, as the settings are changed for the transaction only. Says whether they change.
+    /// by the server if any of it fails, as the settings are changed for the transaction only.
     pub(crate) fn parse_under(
         &self,
         (environment, folds): (&[u8], Folds),
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         parse: impl FnOnce(&mut ServerSession, &mut Outgoing<'_>),
-    ) -> bool {
-        if !server.unsettled.has_settings()
-            && environment == self.settings.seen().environment_for(folds)
-        {
-            parse(server, out);
-            return false;
-        }
-        let outlook = self.outlook(server);
-        let here = outlook.seen().environment_for(folds);
-        if outlook.is_unknown() || environment == here {
-            // What is not known could not be brought back.
-            parse(server, out);
-            return false;
-        }
-        let there = SettingSet::of_environment(environment);
-        let here = SettingSet::of_environment(here);
+    ) {
+        let Some((here, there)) = self.detour((environment, folds), server) else {
+            return parse(server, out);
+        };
         change_settings(&Replay::local(&here, &there), server, out);
         parse(server, out);
         change_settings(&Replay::local(&there, &here), server, out);
-        true
+    }
+
+    /// The settings of the moment, and those to which they must change for a Parse under `environment`; none if they are
+    /// the same.
+    pub(crate) fn detour(
+        &self,
+        (environment, folds): (&[u8], Folds),
+        server: &ServerSession,
+    ) -> Option<(SettingSet, SettingSet)> {
+        if !server.unsettled.has_settings()
+            && environment == self.settings.seen().environment_for(folds)
+        {
+            return None;
+        }
+        let outlook = self.outlook(server);
+        let here = outlook.seen().environment_for(folds);
+        // What is not known could not be brought back.
+        let changes = !outlook.is_unknown() && environment != here;
+        changes.then(|| (SettingSet::of_environment(here), SettingSet::of_environment(environment)))
     }
 }
 

@@ -104,8 +104,9 @@ pub(crate) enum Ours {
     Execute,
     /// A Sync's `ReadyForQuery`.
     Sync,
-    /// The same, behind messages of ours that are in no group with the client's: if one fails, the client is not told.
-    SyncApart,
+    /// The same, behind messages of ours for which the client's next message waits: if one fails, that is the answer to
+    /// it.
+    SyncAhead,
     /// A simple query's replies up to `ReadyForQuery`.
     Query(Purpose),
 }
@@ -151,7 +152,7 @@ impl Owed {
 
     /// Whether it is a Sync, at which the server reads on after an error.
     pub(crate) fn is_sync(&self) -> bool {
-        matches!(self, Self::Sync | Self::Ours(Ours::Sync | Ours::SyncApart))
+        matches!(self, Self::Sync | Self::Ours(Ours::Sync | Ours::SyncAhead))
     }
 
     /// Whether it ends with `ReadyForQuery`.
@@ -161,7 +162,7 @@ impl Owed {
             Self::Query(..)
                 | Self::Function
                 | Self::Sync
-                | Self::Ours(Ours::Sync | Ours::SyncApart | Ours::Query(_))
+                | Self::Ours(Ours::Sync | Ours::SyncAhead | Ours::Query(_))
         )
     }
 }

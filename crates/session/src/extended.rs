@@ -16,10 +16,12 @@ use crate::{
     expect::{Bound, Named, Ours, Owed},
     from_client::{Step, Ways},
     hold::Forgetting,
-    name, overfull,
+    name,
+    outgoing::Outgoing,
+    overfull,
     queue::Kind,
     server::{Intake, ServerSession},
-    setting::Folds,
+    setting::{Folds, SettingSet},
     statement::{RESERVED_PREFIX, Statement},
 };
 
@@ -40,7 +42,7 @@ impl ClientSession {
             ways.server.forward(range);
             return Step::Next;
         };
-        let effects = match self.statement(bind.statement, server, around) {
+        let effects = match self.statement(bind.statement, server, ways.server, around) {
             Meaning::Undecided => return Step::Wait,
             Meaning::Overfull => return overfull::refuse_message(server, ways, around),
             Meaning::Ours(statement) => {
@@ -48,7 +50,7 @@ impl ClientSession {
                 return Step::Next;
             }
             Meaning::NotOurs if bind.statement.is_empty() => {
-                let effects = self.give_unnamed(server, ways);
+                let effects = self.give_unnamed(server, ways.server);
                 self.lend_to_message(&effects, server, ways.server, around);
                 self.before_bind(&effects, server, ways.server);
                 ways.server.forward(range);
@@ -98,25 +100,19 @@ impl ClientSession {
 
     /// Makes sure the unnamed statement on the server is this client's, or that there is none.
     pub(crate) fn give_unnamed(
-        &mut self,
+        &self,
         server: &mut ServerSession,
-        ways: &mut Ways<'_, '_>,
+        out: &mut Outgoing<'_>,
     ) -> Effects {
         match &self.unnamed {
             Unnamed::Kept { key, body, effects, settings, .. } => {
                 if *key != server.unnamed {
                     server.doubt_unnamed();
-                    let environment =
-                        settings.as_ref().map_or(NO_SETTINGS, |set| set.environment());
-                    self.parse_under(
-                        (environment, Folds::Constants),
-                        server,
-                        ways.server,
-                        |server, out| {
-                            replay_parse(out.insert(), body);
-                            server.owed.push(Owed::Ours(Ours::ParseUnnamed(*key)));
-                        },
-                    );
+                    let parsed = (parsed_under(settings.as_deref()), Folds::Constants);
+                    self.parse_under(parsed, server, out, |server, out| {
+                        replay_parse(out.insert(), body);
+                        server.owed.push(Owed::Ours(Ours::ParseUnnamed(*key)));
+                    });
                     server.unnamed = *key;
                 }
                 effects.clone()
@@ -124,7 +120,7 @@ impl ClientSession {
             Unnamed::OnServer { key, effects } if *key == server.unnamed => effects.clone(),
             _ => {
                 if server.unnamed != 0 {
-                    frontend::close(ways.server.insert(), frontend::STATEMENT, b"");
+                    frontend::close(out.insert(), frontend::STATEMENT, b"");
                     server.doubt_unnamed();
                     server.owed.push(Owed::Ours(Ours::CloseUnnamed));
                     server.unnamed = 0;
@@ -172,7 +168,7 @@ impl ClientSession {
         if let Ok(Describe { kind: frontend::STATEMENT, name }) = Describe::parse(frame.body)
             && self.mode != PoolMode::Session
         {
-            match self.statement(name, server, around) {
+            match self.statement(name, server, ways.server, around) {
                 Meaning::Undecided => return Step::Wait,
                 Meaning::Overfull => return overfull::refuse_message(server, ways, around),
                 Meaning::Ours(statement) => {
@@ -182,7 +178,7 @@ impl ClientSession {
                     frontend::describe(ways.server.insert(), frontend::STATEMENT, &statement.name);
                 }
                 Meaning::NotOurs if name.is_empty() => {
-                    let effects = self.give_unnamed(server, ways);
+                    let effects = self.give_unnamed(server, ways.server);
                     self.lend_to_message(&effects, server, ways.server, around);
                     ways.server.forward(range);
                 }
@@ -287,8 +283,10 @@ impl ClientSession {
     }
 }
 
-/// The environment of a new connection.
-const NO_SETTINGS: &[u8] = b"";
+/// The environment of an unnamed statement that was parsed under these settings; none for those of a new connection.
+pub(crate) fn parsed_under(settings: Option<&SettingSet>) -> &[u8] {
+    settings.map_or(b"", SettingSet::environment)
+}
 
 /// Writes a Parse message whose body was kept.
 fn replay_parse(out: &mut BytesMut, body: &[u8]) {

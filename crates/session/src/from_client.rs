@@ -96,12 +96,14 @@ impl ClientSession {
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
-        if server.awaits_names_of(&effects) {
+        if server.awaits_names_of(&effects) || self.before_query(&effects, server, ways.server) {
             return Step::Wait;
         }
-        self.before_query(&effects, server, ways.server);
         let lent = if effects.names_statements() {
-            self.lend_to_query(text, &effects, server, ways.server, around)
+            match self.lend_to_query(text, &effects, server, ways.server, around) {
+                Some(lent) => lent,
+                None => return Step::Wait,
+            }
         } else {
             Vec::new()
         };
@@ -144,21 +146,28 @@ impl ClientSession {
 
     fn on_sync(server: &mut ServerSession, range: Range<usize>, ways: &mut Ways<'_, '_>) -> Step {
         ways.server.forward(range);
-        server.intake = Intake::Messages;
-        server.owed.push_light(Kind::Sync);
-        server.forget_doubtful();
-        if server.forgetting != Forgetting::No {
-            server.sync_forgetting();
-        }
-        if !server.decoys.is_empty() {
-            for name in std::mem::take(&mut server.decoys) {
-                frontend::close(ways.server.insert(), frontend::STATEMENT, &name);
-                server.owed.push(Owed::Ours(Ours::CloseOther));
-            }
-            frontend::sync(ways.server.insert());
-            server.owed.push(Owed::Ours(Ours::Sync));
-        }
+        server.sent_sync(ways.server);
         Step::Next
+    }
+}
+
+impl ServerSession {
+    /// It was sent a Sync of the client's, or in the client's place.
+    pub(crate) fn sent_sync(&mut self, out: &mut Outgoing<'_>) {
+        self.intake = Intake::Messages;
+        self.owed.push_light(Kind::Sync);
+        self.forget_doubtful();
+        if self.forgetting != Forgetting::No {
+            self.sync_forgetting();
+        }
+        if !self.decoys.is_empty() {
+            for name in std::mem::take(&mut self.decoys) {
+                frontend::close(out.insert(), frontend::STATEMENT, &name);
+                self.owed.push(Owed::Ours(Ours::CloseOther));
+            }
+            frontend::sync(out.insert());
+            self.owed.push(Owed::Ours(Ours::Sync));
+        }
     }
 }
 

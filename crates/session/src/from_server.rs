@@ -241,10 +241,6 @@ impl ClientSession {
             out.forward(range);
             return Reply::Next;
         }
-        if server.owed.is_apart() {
-            self.discard(server);
-            return Reply::Next;
-        }
         let retold = self.retold(server.owed.front(), body);
         let retold = if server.timed_out { say_why(retold, body) } else { retold };
         let told = retold.as_deref().unwrap_or(body);
@@ -255,7 +251,7 @@ impl ClientSession {
                 out.forward(range);
                 return Reply::Next;
             }
-            Some(Owed::Ours(Ours::Query(_) | Ours::Sync | Ours::SyncApart)) => {
+            Some(Owed::Ours(Ours::Query(_) | Ours::Sync)) => {
                 server.ours_failed = true;
                 return Reply::Next;
             }
@@ -349,6 +345,9 @@ impl ClientSession {
             if !server.ours_failed {
                 server.sequences.discarded();
             }
+            Reply::Next
+        } else if matches!(ours, Ours::SyncAhead) {
+            // The client's message goes on before the server goes to anybody else.
             Reply::Next
         } else {
             Reply::Ready

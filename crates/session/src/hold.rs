@@ -82,6 +82,8 @@ pub(crate) enum Why {
     Unnamed,
     /// Which of the Syncs amid COPY data are answered is not known.
     CopySyncs,
+    /// What goes ahead of it is not answered, or what decides whether something does; see [`crate::ahead`].
+    Ahead,
 }
 
 impl ServerSession {
@@ -106,7 +108,7 @@ impl ServerSession {
             return true;
         }
         match self.hold.why {
-            Why::Copy => !self.owed.is_empty(),
+            Why::Copy | Why::Ahead => !self.owed.is_empty(),
             Why::Name => self.naming.is_undecided(),
             Why::Unnamed => self.unnamed_is_undecided(),
             Why::CopySyncs => self.awaits_copy_syncs(),

@@ -7,6 +7,7 @@
 use trunkline_wire::frontend;
 
 use crate::{
+    ahead::Course,
     client::{ClientSession, Surroundings},
     effect::{Change, Effects},
     environment::Meaning,
@@ -19,7 +20,7 @@ use crate::{
 
 impl ClientSession {
     /// Lends the names in a simple query that is about to be sent, and tells which. They must be taken back by
-    /// [`take_back`] right behind it.
+    /// [`take_back`] right behind it. None if the query must wait.
     pub(crate) fn lend_to_query(
         &mut self,
         text: &[u8],
@@ -27,7 +28,7 @@ impl ClientSession {
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
-    ) -> Vec<Lending> {
+    ) -> Option<Vec<Lending>> {
         // A failure before a Sync would make the server skip the query; while it reads COPY data, it takes no other
         // message of ours. In a failed transaction it would refuse what is lent.
         if self.names.is_empty()
@@ -35,21 +36,36 @@ impl ClientSession {
             || (server.status == TxStatus::Failed && server.owed.is_empty())
             || mentions_copy(text)
         {
-            return Vec::new();
+            return Some(Vec::new());
+        }
+        let missing = self.lendings(effects, &server.decoys);
+        match self.course_of_lending(&missing, server) {
+            Course::Undecided => return None,
+            Course::Ahead => {
+                self.lend(&missing, server, out, around);
+                server.decoys.extend(missing.into_iter().map(|lending| lending.name));
+                server.end_ahead(out);
+                return None;
+            }
+            Course::Along => self.lend(&missing, server, out, around),
         }
         let lent = self.lendings(effects, &[]);
-        let apart = server.status == TxStatus::Idle && server.owes_client_nothing();
-        if self.lend(&lent, server, out, around) && apart {
-            // Statements have been executed, so the query would not end their transaction (since PostgreSQL 18). If the
-            // name could not be lent, the query says so.
-            frontend::sync(out.insert());
-            server.owed.push(Owed::Ours(Ours::SyncApart));
-        }
+        server.decoys.retain(|there| !lent.iter().any(|lending| lending.name == *there));
         for kept in lent.iter().filter(|lending| lending.loan == Loan::Kept) {
             self.pins.add(PinReason::SqlPrepare);
             self.there.insert(kept.name.clone());
         }
-        lent
+        Some(lent)
+    }
+
+    /// The way of what lends these names.
+    fn course_of_lending(&self, missing: &[Lending], server: &mut ServerSession) -> Course {
+        let with_text = missing.iter().filter(|lending| lending.loan > Loan::Name);
+        let changes =
+            with_text.filter_map(|lending| self.names.get(&lending.name)).any(|statement| {
+                self.detour((statement.settings(), statement.folds()), server).is_some()
+            });
+        if changes { server.course() } else { Course::Along }
     }
 
     /// Lends the names in a statement that the client binds, describes or executes. They are taken back behind the
@@ -109,15 +125,13 @@ impl ClientSession {
         lendings
     }
 
-    /// Says whether settings were changed for it.
     fn lend(
         &mut self,
         lent: &[Lending],
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
-    ) -> bool {
-        let mut changed = false;
+    ) {
         for Lending { name, loan } in lent {
             let with_text = *loan > Loan::Name;
             let meaning =
@@ -128,7 +142,7 @@ impl ClientSession {
             }
             if let Meaning::Ours(statement) = meaning {
                 let parsed = (statement.settings(), statement.folds());
-                changed |= self.parse_under(parsed, server, out, |server, out| {
+                self.parse_under(parsed, server, out, |server, out| {
                     frontend::parse(out.insert(), name, &statement.text, &statement.types);
                     server.owed.push(Owed::Ours(Ours::Decoy));
                 });
@@ -142,7 +156,6 @@ impl ClientSession {
                 server.owed.push(Owed::Ours(Ours::Decoy));
             }
         }
-        changed
     }
 }
 

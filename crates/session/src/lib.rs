@@ -9,6 +9,7 @@
 //! Start with [`ClientSession`] (`client.rs`), then `from_client.rs` and `from_server.rs`, which are the two
 //! directions; `expect.rs` holds the queue that keeps them in step.
 
+mod ahead;
 mod alone;
 mod client;
 mod client_run;

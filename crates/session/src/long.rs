@@ -87,6 +87,9 @@ impl ClientSession {
     ) -> Long {
         let all = at..at.saturating_add(head.len());
         let stream = Long::Stream { used: head.len(), forward: true };
+        if server.intake == Intake::Refusing {
+            server.refuse(tag, ways.server);
+        }
         if server.intake == Intake::Skipping && tag != b'S' && tag != b'X' {
             return Long::Stream { used: head.len(), forward: false };
         }
@@ -206,7 +209,7 @@ impl ClientSession {
         };
         let known = match self.mode {
             PoolMode::Session => None,
-            _ => match self.statement(bind.statement, server, around) {
+            _ => match self.statement(bind.statement, server, ways.server, around) {
                 Meaning::Undecided => return Long::Wait,
                 Meaning::Overfull => {
                     overfull::refuse_message(server, ways, around);
@@ -233,7 +236,7 @@ impl ClientSession {
             statement.effects.clone()
         } else {
             let effects = if bind.statement.is_empty() && self.mode != PoolMode::Session {
-                self.give_unnamed(server, ways)
+                self.give_unnamed(server, ways.server)
             } else {
                 Effects::None
             };

@@ -248,12 +248,6 @@ impl Queue {
         found.is_some()
     }
 
-    /// Whether what is answered next is ours alone, up to its Sync.
-    pub(crate) fn is_apart(&self) -> bool {
-        let end = self.iter().find(|owed| owed.ends_ready());
-        matches!(end, Some(Owed::Ours(Ours::SyncApart)))
-    }
-
     /// A query of the client was skipped because a name could not be lent for it: the answer to the Sync that we sent
     /// behind it is the client's. Says whether it was for that.
     pub(crate) fn give_sync_to_client(&mut self) -> bool {

@@ -7,17 +7,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::BytesMut;
-use trunkline_wire::frontend;
-
 use crate::{
+    ahead::Course,
     client::{ClientSession, Surroundings},
     effect::Effects,
     environment::run_between,
-    expect::{Ours, Owed, Purpose},
+    expect::Purpose,
     outgoing::Outgoing,
     server::{Intake, ServerSession, TxStatus},
 };
+use bytes::BytesMut;
 
 /// The statement, and the tag of its completion.
 pub(crate) const DISCARD: &[u8] = b"DISCARD SEQUENCES";
@@ -91,24 +90,30 @@ impl ClientSession {
         }
     }
 
-    /// Before a simple query.
+    /// Before a simple query. Says whether it must wait.
     pub(crate) fn before_query(
         &self,
         effects: &Effects,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
-    ) {
+    ) -> bool {
         if !effects.reads_sequences() {
-            return;
+            return false;
         }
         self.scope.note_sequence_read();
-        if server.sequences.foreign
-            && server.intake == Intake::Messages
-            && server.status != TxStatus::Failed
-        {
-            frontend::query(out.insert(), DISCARD);
-            server.owed.push(Owed::Ours(Ours::Query(Purpose::Sequences)));
+        if !server.sequences.foreign || server.intake != Intake::Messages {
+            return false;
         }
+        if server.course() == Course::Undecided {
+            return true;
+        }
+        if server.status == TxStatus::Failed {
+            return false;
+        }
+        // In a transaction too: a query that is skipped would have to be answered otherwise.
+        run_between(DISCARD, server, out);
+        server.end_ahead(out);
+        true
     }
 
     /// Before a message that binds a statement, which is executed later.

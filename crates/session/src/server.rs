@@ -58,6 +58,8 @@ pub enum Intake {
     Messages,
     /// Extended-protocol messages were sent after the last Sync; the server waits for one.
     Unsynced,
+    /// What went ahead of the client's next message has failed: the message is answered by that.
+    Refusing,
     /// After an error: the server discards everything up to the next Sync.
     Skipping,
     /// The server reads COPY data.

@@ -52,6 +52,7 @@ impl ClientSession {
         } else if server.intake == Intake::CopyData {
             server.intake = Intake::Messages;
         }
+        server.refuse_behind_ahead();
     }
 
     fn undo(&mut self, server: &mut ServerSession, entry: Owed) {

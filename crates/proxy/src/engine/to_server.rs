@@ -73,7 +73,7 @@ impl Worker {
         let most = if crowd { owed_in_crowd(client, server, patience) } else { OWED_MAX };
         let limits = (self.settings.limits.max_message, most);
         let (taken, end) = judge_burst(client, server, data, &mut ways, &mut around, limits);
-        if client.query_since == 0 && taken > 0 {
+        if client.query_since == 0 && (taken > 0 || server.session.is_kept_waiting()) {
             client.query_since = self.now;
             if client.transaction_since == 0 {
                 client.transaction_since = self.now;

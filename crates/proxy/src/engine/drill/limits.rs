@@ -193,6 +193,32 @@ async fn of_a_cancelled_statement_is_told_that_it_took_too_long_and_of_no_other(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_goes_ahead_of_a_statement_takes_of_its_time() {
+    let mut settings = settings(1);
+    settings.timeouts.query = Duration::from_secs(3);
+    let mut drill = Drill::new(1, settings);
+    let clients = [drill.log_in(0), drill.log_in(0)];
+    drill.settle();
+    drill.ask(clients[0], "SELECT nextval('s')");
+    drill.settle();
+    drill.answer(0, "SELECT 1", b'I');
+    drill.ask(clients[1], "SELECT currval('s')");
+    drill.settle();
+    assert_eq!(drill.asked(0), ["SELECT nextval('s')"]);
+    later(&mut drill, Duration::from_secs(3) + LOOK).await;
+    drill.servers[0].send(b"E\0\0\0\x25SERROR\0VERROR\0C57014\0Mcanceling\0\0Z\0\0\0\x05I");
+    drill.settle();
+    let (code, _, detail) = last_error(&mut drill, clients[1]);
+    assert!(code == "57014" && detail.contains("timeouts.query"), "{code} {detail}");
+    drill.servers[0].send(b"Z\0\0\0\x05I");
+    drill.settle();
+    assert_eq!(drill.told(clients[1]), "Z");
+    drill.ask(clients[0], "SELECT 2");
+    drill.settle();
+    assert_eq!(drill.asked(0), ["DISCARD SEQUENCES", "SELECT 2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn as_many_wait_as_may_over_all_loops_together() {
     let mut settings = settings(4);
     settings.pool.slots_per_worker = 2;

@@ -1,0 +1,105 @@
+//! What a client's message needs and that is executed before it: where it can, it goes ahead in a group of its own.
+//!
+//! PostgreSQL refuses a statement that must stand alone, such as `VACUUM`, behind what has been executed in the same group
+//! of messages (since version 15), and a simple query does not end the transaction that such a group has begun (since 18).
+//! So unless something of the client's stands before its message in the group, ours go ahead and end with a Sync of their
+//! own, and the message waits for the answer. If one of ours fails, because the client has cancelled what it waits for or
+//! because a table has gone, the error is the answer to the message, which is not sent.
+
+use trunkline_wire::frontend;
+
+use crate::{
+    client::{ClientSession, Unnamed},
+    expect::{Ours, Owed},
+    extended::parsed_under,
+    hold::Why,
+    outgoing::Outgoing,
+    server::{Intake, ServerSession, TxStatus},
+    setting::Folds,
+    statement::Statement,
+};
+
+/// The way of something of ours that is executed before the client's next message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It goes along with the client's messages, in their group or in their transaction.
+    Along,
+    /// It goes ahead.
+    Ahead,
+    /// What is under way decides it: the message waits.
+    Undecided,
+}
+
+impl ClientSession {
+    /// The way of what gives the server this statement, for a message of the client that uses it.
+    pub(crate) fn course_of(&self, statement: &Statement, server: &mut ServerSession) -> Course {
+        let parsed = (statement.settings(), statement.folds());
+        if server.statements.touch(statement.id) || self.detour(parsed, server).is_none() {
+            return Course::Along;
+        }
+        server.course()
+    }
+
+    /// The same of the unnamed statement; it is given if it goes ahead. Says whether the message waits.
+    pub(crate) fn gives_unnamed_ahead(
+        &self,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) -> bool {
+        let Unnamed::Kept { key, settings, .. } = &self.unnamed else { return false };
+        let parsed = (parsed_under(settings.as_deref()), Folds::Constants);
+        if *key == server.unnamed || self.detour(parsed, server).is_none() {
+            return false;
+        }
+        let course = server.course();
+        if course == Course::Ahead {
+            self.give_unnamed(server, out);
+            server.end_ahead(out);
+        }
+        course != Course::Along
+    }
+}
+
+impl ServerSession {
+    /// The way of what must go to the server now; the client's message is held if that is not decided.
+    pub(crate) fn course(&mut self) -> Course {
+        if self.intake != Intake::Messages {
+            return Course::Along;
+        }
+        if !self.owes_client_nothing() {
+            self.hold(Why::Ahead);
+            return Course::Undecided;
+        }
+        if self.status == TxStatus::Idle { Course::Ahead } else { Course::Along }
+    }
+
+    /// Whether the client's message waits for what goes ahead of it.
+    pub fn is_kept_waiting(&self) -> bool {
+        self.is_held_for(Why::Ahead)
+    }
+
+    /// What goes ahead ends here; the client's message waits for the answer.
+    pub(crate) fn end_ahead(&mut self, out: &mut Outgoing<'_>) {
+        frontend::sync(out.insert());
+        self.owed.push(Owed::Ours(Ours::SyncAhead));
+        self.hold(Why::Ahead);
+    }
+
+    /// If what is void now has gone ahead of a message, that is answered by the error.
+    pub(crate) fn refuse_behind_ahead(&mut self) {
+        if matches!(self.owed.front(), Some(Owed::Ours(Ours::SyncAhead))) {
+            self.intake = Intake::Refusing;
+        }
+    }
+
+    /// Takes the message that was answered by the error of what went ahead of it. A query is over with that, and in its
+    /// place the server is sent a Sync, whose answer ends it; behind any other message all is skipped up to a Sync.
+    pub(crate) fn refuse(&mut self, tag: u8, out: &mut Outgoing<'_>) {
+        if tag == frontend::tag::QUERY {
+            frontend::sync(out.insert());
+            self.sent_sync(out);
+        } else {
+            self.intake = Intake::Skipping;
+        }
+    }
+}
