@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::{
+    client::Unnamed,
     effect::Effects,
     expect::{Bound, Ours, Owed},
     line::Line,
@@ -153,6 +154,14 @@ impl Queue {
             }
             _ => None,
         }
+    }
+
+    /// What the unnamed statements were before the first change of them that may be undone.
+    pub(crate) fn before_mut(&mut self) -> Option<&mut (Unnamed, u64)> {
+        self.heavy.iter_mut().find_map(|owed| match owed {
+            Owed::Before(before) => Some(before.as_mut()),
+            _ => None,
+        })
     }
 
     /// The entry that was added last.

@@ -20,15 +20,19 @@ impl ClientSession {
             undone_unnamed |= matches!(entry, Owed::ParseUnnamed | Owed::Before(_));
             self.undo(server, entry);
         });
+        if skipped_query && owed.give_sync_to_client() {
+            // The server of the client's own would have dropped the unnamed statement for the query.
+            (self.unnamed, server.unnamed) = (Unnamed::None, UNNAMED_UNKNOWN);
+            undone_unnamed = true;
+        }
         if superseded {
+            if undone_unnamed && let Some(before) = owed.before_mut() {
+                // If that is skipped as well, this is what it goes back to.
+                *before = (std::mem::take(&mut self.unnamed), server.unnamed);
+            }
             (self.unnamed, server.unnamed) = later;
         } else if !undone_unnamed {
             self.unnamed = later.0;
-        }
-        if skipped_query && owed.give_sync_to_client() && !superseded {
-            // The server of the client's own would have dropped the unnamed statement for the query.
-            self.unnamed = Unnamed::None;
-            server.unnamed = UNNAMED_UNKNOWN;
         }
         // What was to forget the statements may be among what is void.
         let forgets = owed.iter().any(|owed| match owed {
@@ -75,6 +79,7 @@ impl ClientSession {
                 self.there.remove(&name);
                 self.unpin_from_there();
             }
+            Owed::ParseTaking(renamed) => self.taking.undo(*renamed),
             Owed::CloseThere(name) => {
                 self.there.insert(name);
             }
