@@ -73,6 +73,18 @@ impl ServerSession {
         if self.status == TxStatus::Idle { Course::Ahead } else { Course::Along }
     }
 
+    /// Whether something of the client's is not answered; its next message is held until it is.
+    pub(crate) fn awaits_all(&mut self, out: &mut Outgoing<'_>) -> bool {
+        if self.owes_client_nothing() {
+            return false;
+        }
+        if self.intake == Intake::Unsynced {
+            frontend::flush(out.insert());
+        }
+        self.hold(Why::Ahead);
+        true
+    }
+
     /// Whether the client's message waits for what goes ahead of it.
     pub fn is_kept_waiting(&self) -> bool {
         self.is_held_for(Why::Ahead)

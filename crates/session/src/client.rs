@@ -19,6 +19,7 @@ use crate::{
     server::{ServerSession, TxStatus},
     setting::SettingSet,
     statement::{Statement, StatementLimits, StatementStore},
+    taking::Taking,
     track::SettingsTrack,
 };
 
@@ -120,6 +121,8 @@ pub struct ClientSession {
     /// The statements that live under the client's own names on the server to which they pin it.
     pub(crate) there: BTreeSet<Box<[u8]>>,
     pub(crate) unnamed: Unnamed,
+    /// What statements take back, in session mode.
+    pub(crate) taking: Taking,
     /// Portals bound to a statement that leaves something behind when executed. Empty in the ordinary case.
     pub(crate) portals: Vec<(Box<[u8]>, Effects)>,
     pub(crate) pins: Pins,
@@ -160,6 +163,7 @@ impl ClientSession {
             meant: None,
             number: 0,
             unnamed: Unnamed::None,
+            taking: Taking::default(),
             portals: Vec::new(),
             pins: Pins::default(),
             errored: false,
@@ -291,6 +295,7 @@ impl ClientSession {
     pub fn lose_server(&mut self) {
         self.pins.clear();
         self.there.clear();
+        self.taking = Taking::default();
         self.portals.clear();
         self.settings.rollback();
         if matches!(self.unnamed, Unnamed::OnServer { .. }) {

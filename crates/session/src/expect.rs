@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{client::Unnamed, effect::Effects, statement::Statement};
+use crate::{client::Unnamed, effect::Effects, statement::Statement, taking::Renamed};
 
 /// With this many replies owed, nothing more is read from the client until some have come. PostgreSQL sends its output
 /// at the latest when its 8 KiB buffer is full (pqcomm.c), and no reply is shorter than 5 bytes, so 2,000 replies
@@ -27,6 +27,8 @@ pub(crate) enum Owed {
     ParseUnnamed,
     /// `ParseComplete` of a statement that is not followed.
     ParseOther,
+    /// The same in session mode, of a name whose statement takes settings back, or did.
+    ParseTaking(Box<Renamed>),
     /// No reply of its own: if what follows is discarded, the client's unnamed statement, and the number of the
     /// server's, are these again.
     Before(Box<(Unnamed, u64)>),

@@ -37,6 +37,9 @@ impl ClientSession {
         // A malformed body is for the server to refuse.
         let parsed = Bind::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
         let Some(bind) = parsed else {
+            if self.mode == PoolMode::Session && self.note_plain_bind(frame.body, server) {
+                return Step::Wait;
+            }
             server.intake = Intake::Unsynced;
             server.owed.push_light(Kind::Bind);
             ways.server.forward(range);
@@ -218,6 +221,11 @@ impl ClientSession {
             return Step::Wait;
         }
         server.intake = Intake::Unsynced;
+        if self.mode == PoolMode::Session && !effects.is_none() {
+            ways.server.forward(range);
+            self.execute_taking(&effects, server, ways.server);
+            return Step::Next;
+        }
         self.await_outcome(&effects, server, Forgetting::Unsynced);
         self.lend_to_message(&effects, server, ways.server, around);
         ways.server.forward(range);

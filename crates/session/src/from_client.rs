@@ -18,7 +18,7 @@ use crate::{
     outgoing::Outgoing,
     queue::Kind,
     restore::{Restoring, send_as_messages},
-    server::{Intake, ServerSession},
+    server::{Intake, ServerSession, TxStatus},
 };
 
 /// What the shell does after a frame.
@@ -92,11 +92,11 @@ impl ClientSession {
     ) -> Step {
         // A malformed body is for the server to refuse.
         let text = Query::parse(frame.body).map_or(b"".as_slice(), |query| query.text);
-        let (effects, restoring) = self.effects_of_query(text, server);
+        let (effects, mut restoring) = self.effects_of_query(text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
-        if server.awaits_names_of(&effects) || self.before_query(&effects, server, ways.server) {
+        if self.query_waits(&effects, &mut restoring, server, ways.server) {
             return Step::Wait;
         }
         let lent = if effects.names_statements() {
@@ -131,6 +131,29 @@ impl ClientSession {
         }
         take_back(&lent, server, ways.server);
         Step::Next
+    }
+
+    /// Whether a query must wait; if not, it is known by now how it goes to the server.
+    #[inline]
+    fn query_waits(
+        &self,
+        effects: &Effects,
+        restoring: &mut Option<Restoring>,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) -> bool {
+        if server.awaits_names_of(effects) || self.before_query(effects, server, out) {
+            return true;
+        }
+        if matches!(restoring, Some(Restoring::Messages(_))) {
+            if server.awaits_all(out) {
+                return true;
+            }
+            if server.status != TxStatus::Idle {
+                *restoring = None;
+            }
+        }
+        false
     }
 
     pub(crate) fn effects_of(text: &[u8], server: &ServerSession) -> Effects {

@@ -174,7 +174,15 @@ impl ClientSession {
                 self.unpin_from_there();
             }
             (b'3', Some(Owed::Closed(_)))
-            | (b'1', Some(Owed::Parse(_) | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
+            | (
+                b'1',
+                Some(
+                    Owed::Parse(_)
+                    | Owed::ParseAgain(_)
+                    | Owed::ParseThere(_)
+                    | Owed::ParseTaking(_),
+                ),
+            ) => {
                 server.end_naming_in_front();
             }
             (b'1', Some(Owed::ParseUnnamed)) => {

@@ -46,6 +46,7 @@ mod sequence;
 mod server;
 mod setting;
 mod statement;
+mod taking;
 mod track;
 mod undo;
 

@@ -142,7 +142,8 @@ impl ClientSession {
         let Some(parse) = ParseHead::parse(body) else {
             return wait_or_refuse(body, "statement name is too long");
         };
-        if !parse.name.is_empty() && server.awaits_name(name::of_protocol(parse.name)) {
+        let follows = !parse.name.is_empty() || self.mode == PoolMode::Session;
+        if follows && server.awaits_name(name::of_protocol(parse.name)) {
             return Long::Wait;
         }
         server.intake = Intake::Unsynced;
@@ -182,7 +183,9 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
     ) {
         let counts = name::of_protocol(name);
-        if self.mode == PoolMode::Session || self.is_there(counts, server) {
+        if self.mode == PoolMode::Session {
+            let _waited = self.owe_parse_that_takes(name, Effects::None, server);
+        } else if self.is_there(counts, server) {
             server.owed.push(Owed::ParseOther);
         } else if self.names.contains(counts) {
             send_decoy(name, server, ways);

@@ -96,6 +96,7 @@ impl ServerSession {
             }
             Owed::ParseAgain(named) | Owed::Closed(named) => self.end_naming(&named.name),
             Owed::ParseThere(name) | Owed::CloseThere(name) => self.end_naming(name),
+            Owed::ParseTaking(renamed) => self.end_naming(&renamed.name),
             Owed::Ours(Ours::Parse(statement) | Ours::Close(statement)) => {
                 self.end_naming(&statement.name);
             }

@@ -39,8 +39,12 @@ impl ClientSession {
         // A malformed body is for the server to refuse.
         let parsed = Parse::parse(frame.body).ok().filter(|_| self.mode != PoolMode::Session);
         let Some(parse) = parsed else {
+            if self.mode != PoolMode::Session {
+                server.owed.push_light(Kind::ParseOther);
+            } else if self.owe_plain_parse(frame.body, server) {
+                return Step::Wait;
+            }
             server.intake = Intake::Unsynced;
-            server.owed.push_light(Kind::ParseOther);
             ways.server.forward(range);
             return Step::Next;
         };

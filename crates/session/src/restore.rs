@@ -6,7 +6,7 @@
 //! the text behind the statement it belongs to, so that the statements behind it find the value; its completion is
 //! swallowed, and the places of errors behind it are told as they are in the client's own text. In the extended protocol
 //! it goes behind the Execute. `DISCARD ALL` must be alone in its text and is therefore sent as messages of that
-//! protocol.
+//! protocol. All of it in session mode too, where nothing else is followed (see [`crate::taking`]).
 //!
 //! PostgreSQL reports settings before `ReadyForQuery` only, with the values they have then: the client is not told of
 //! the value in between.
@@ -23,7 +23,7 @@ use crate::{
     queue::Kind,
     replay::Replay,
     report::{Fields, is_whole},
-    server::{Intake, ServerSession, TxStatus},
+    server::{ServerSession, TxStatus},
     setting::{SettingSet, is_identity},
 };
 
@@ -32,7 +32,8 @@ use crate::{
 pub(crate) enum Restoring {
     /// With this text.
     Text(Vec<u8>),
-    /// As messages of the extended protocol, and these statements behind it.
+    /// As messages of the extended protocol, and these statements behind it; unless a transaction is open, where it is
+    /// refused. All that was sent before must be answered: if it fails, a Sync is the client's to send.
     Messages(Replay),
 }
 
@@ -85,11 +86,8 @@ impl ClientSession {
         let Effects::Many(changes) = &effects else { return (effects, None) };
         if let [(0, change @ Change::DiscardAll)] = changes.as_ref() {
             let replay = self.lost_by(change);
-            // Inside a transaction it is refused.
-            let can = server.intake == Intake::Messages
-                && server.status == TxStatus::Idle
-                && !server.may_have_failed()
-                && !replay.text.is_empty();
+            // Among other statements it is refused.
+            let can = !replay.text.is_empty() && statement_ends(text, server.rules).len() == 1;
             return (effects, can.then_some(Restoring::Messages(replay)));
         }
         match self.restored_text(text, changes, server) {
@@ -175,6 +173,14 @@ impl ClientSession {
         }
     }
 
+    /// Of these effects those that take something of the startup packet back.
+    pub(crate) fn taken_back_by(&self, effects: &Effects) -> Effects {
+        let Effects::Many(changes) = effects else { return Effects::None };
+        let taking = changes.iter().filter(|(_, change)| !self.lost_by(change).text.is_empty());
+        let taking: Vec<_> = taking.cloned().collect();
+        if taking.is_empty() { Effects::None } else { Effects::Many(taking.into()) }
+    }
+
     /// Behind the Execute of a statement with these effects.
     #[cold]
     pub(crate) fn restore_behind(
@@ -201,7 +207,7 @@ pub(crate) fn send_as_messages(
     server: &mut ServerSession,
     out: &mut Outgoing<'_>,
 ) {
-    debug_assert!(server.intake == Intake::Messages, "nothing may be open without a Sync");
+    debug_assert!(server.owes_client_nothing(), "it may be skipped");
     run_between_as(text, Owed::Execute(effects), server, out);
     for statement in replay.statements() {
         run_between(statement, server, out);
@@ -211,7 +217,7 @@ pub(crate) fn send_as_messages(
 }
 
 /// Whether a text may take a setting back, by its words.
-fn may_take_back(text: &[u8]) -> bool {
+pub(crate) fn may_take_back(text: &[u8]) -> bool {
     let words: [&[u8]; 3] = [b"reset", b"discard", b"default"];
     text.iter().enumerate().any(|(place, byte)| {
         matches!(byte | 0x20, b'r' | b'd')
@@ -313,6 +319,8 @@ mod tests {
                 format!("set application_name to default;{SET}; set application_name = default;{SET};"),
             ),
             ("discard all", format!("messages, {SET};")),
+            ("; discard all; -- so", format!("messages, {SET};")),
+            ("discard all; select 1", "as it is".to_owned()),
             ("reset work_mem", "as it is".to_owned()),
             ("select 'reset application_name'", "as it is".to_owned()),
             ("set local application_name to default", "as it is".to_owned()),

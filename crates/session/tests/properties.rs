@@ -371,6 +371,37 @@ fn folding() -> impl Strategy<Value = Vec<Say>> {
     ]
 }
 
+/// What sets the application name, takes it back and shows it, by few names that come to mean something else.
+fn taking_back() -> impl Strategy<Value = Vec<Say>> {
+    let application_name = || "application_name".to_owned();
+    let sql = prop_oneof![
+        2 => prop::sample::select(vec!["one", "two"]).prop_map(move |value| Sql::Set {
+            name: application_name(),
+            value: value.to_owned(),
+            local: false,
+        }),
+        2 => Just(Sql::Reset(application_name())),
+        1 => Just(Sql::ResetAll),
+        1 => Just(Sql::SetLocalDefault(application_name())),
+        2 => Just(Sql::Show(application_name())),
+        1 => Just(Sql::Fails),
+        1 => prop::sample::select(vec![Sql::Begin, Sql::Commit, Sql::Rollback]),
+    ];
+    let message = prop_oneof![
+        4 => (0_usize..3, sql.clone()).prop_map(|(name, sql)| Say::Parse { name, sql, padding: 0 }),
+        4 => (0_usize..2, 0_usize..3)
+            .prop_map(|(portal, name)| Say::Bind { portal, name, padding: 0 }),
+        4 => (0_usize..2).prop_map(|portal| Say::Execute { portal, most: 0 }),
+        1 => (1_usize..3).prop_map(|name| Say::Close { kind: frontend::STATEMENT, name }),
+        2 => Just(Say::Sync),
+        1 => prop_oneof![4 => sql, 1 => Just(Sql::DiscardAll), 1 => Just(Sql::DeallocateAll)]
+            .prop_map(|sql| Say::Query { all: vec![sql], padding: 0 }),
+    ];
+    let show = vec![Say::Query { all: vec![Sql::Show(application_name())], padding: 0 }];
+    let show = [vec![Say::Sync], show].concat();
+    prop_oneof![4 => prop::collection::vec(message, 1..8), 1 => Just(show)]
+}
+
 fn op(burst: impl Strategy<Value = Vec<Say>>) -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..CLIENTS, burst, prop::bool::weighted(0.7), 0_usize..400)
@@ -442,6 +473,14 @@ proptest! {
         ops in prop::collection::vec(op(folding()), 1..60)
     ) {
         play(PoolMode::Transaction, &ops);
+    }
+
+    #[test]
+    fn what_the_startup_packet_has_said_is_what_settings_go_back_to(
+        mode in prop_oneof![Just(PoolMode::Transaction), Just(PoolMode::Session)],
+        ops in prop::collection::vec(op(taking_back()), 1..60)
+    ) {
+        play(mode, &ops);
     }
 
     #[test]

@@ -54,8 +54,7 @@ const fn in_runs(index: usize) -> bool {
 
 impl Shell {
     pub(crate) fn new(mode: PoolMode, clients: usize, servers: usize) -> Self {
-        // In session mode nothing is followed, so that a RESET goes back to what the server has.
-        let startup = |index: usize| index % 2 == 1 && mode != PoolMode::Session;
+        let startup = |index: usize| index % 2 == 1;
         let clients = (0..clients).map(|index| Client::new(mode, startup(index))).collect();
         let servers = (0..servers).map(|_| Server::new()).collect();
         Self { world: World::default(), clients, servers, waiting: VecDeque::new() }
@@ -65,14 +64,14 @@ impl Shell {
     ///
     /// It does not send a query that names statements behind messages without a Sync, or into a COPY, where they cannot
     /// be lent, or a Sync into a COPY behind statements that name others, as they are taken back behind a Sync. Nor does
-    /// it take back what its startup packet has set, which the session brings back at the next lease only.
+    /// it take back what its startup packet has set by a message that is too long for that to be seen in time.
     pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) {
         let client = &mut self.clients[index];
         let mut sent = Vec::new();
         for (tag, body) in messages(bytes) {
             let strange = client.alone.lends_nothing() && names(tag, &body)
                 || client.alone.reads_copy_behind_names() && tag == b'S'
-                || client.startup && resets(tag, &body);
+                || client.startup && body.len() > HOLD_MAX - HEADER && resets(tag, &body);
             if !strange {
                 let mut out = BytesMut::new();
                 client.alone.take(tag, &body, &mut out);

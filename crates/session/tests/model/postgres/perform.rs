@@ -136,14 +136,14 @@ impl Postgres {
     fn change(&mut self, sql: &Sql, several: bool, out: &mut BytesMut) -> Result<String, Failure> {
         let tag = match sql {
             Sql::Set { name, value, local } => {
-                if *local && self.block == Block::None {
+                if *local && self.block == Block::None && !several {
                     warning(out, "SET LOCAL can only be used in transaction blocks");
                 }
                 self.set(name, value, *local)?;
                 "SET"
             }
             Sql::SetLocalDefault(name) => {
-                if self.block == Block::None {
+                if self.block == Block::None && !several {
                     warning(out, "SET LOCAL can only be used in transaction blocks");
                 }
                 let name = name.to_ascii_lowercase();
