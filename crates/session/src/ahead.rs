@@ -6,14 +6,16 @@
 //! own, and the message waits for the answer. If one of ours fails, because the client has cancelled what it waits for or
 //! because a table has gone, the error is the answer to the message, which is not sent.
 
+use bytes::BytesMut;
 use trunkline_wire::frontend;
 
 use crate::{
     client::{ClientSession, Unnamed},
-    expect::{Ours, Owed},
+    expect::{Ours, Owed, Purpose},
     extended::parsed_under,
     hold::Why,
     outgoing::Outgoing,
+    report::write_error,
     server::{Intake, ServerSession, TxStatus},
     setting::Folds,
     statement::Statement,
@@ -61,6 +63,22 @@ impl ClientSession {
 }
 
 impl ServerSession {
+    /// The query of ours that it is at, before the client's statement.
+    pub fn preparing(&self) -> Option<Purpose> {
+        match self.owed.front() {
+            Some(Owed::Ours(Ours::Query(purpose))) => Some(*purpose),
+            _ => None,
+        }
+    }
+
+    /// If the last query of ours failed because it was cancelled, tells the client so in answer to its statement.
+    pub fn tell_cancel(&self, to_client: &mut BytesMut) -> bool {
+        if let Some(error) = &self.ours_cancelled {
+            write_error(to_client, error);
+        }
+        self.ours_cancelled.is_some()
+    }
+
     /// The way of what must go to the server now; the client's message is held if that is not decided.
     pub(crate) fn course(&mut self) -> Course {
         if self.intake != Intake::Messages {

@@ -10,7 +10,7 @@ use crate::{
     outgoing::Outgoing,
     pin::PinReason,
     queue::Kind,
-    report::{ERROR_WHOLE_MAX, error_code, is_fatal, say_why, write_error},
+    report::{ERROR_WHOLE_MAX, cancel_of, error_code, is_fatal, say_why, write_error},
     restore, sequence,
     server::{Intake, ServerSession, TxStatus},
 };
@@ -22,7 +22,9 @@ pub enum Reply {
     Next,
     /// The server is at a `ReadyForQuery` that this client was given: ask whether it may be released.
     Ready,
-    /// The awaited replay has succeeded: the client's frames may follow.
+    /// Something of ours that stands before the client's statement, other than a replay, is answered.
+    Prepared,
+    /// The replay has succeeded: if it was awaited, the client's frames may follow.
     Replayed,
     /// The replay has failed: nothing of the client's may be sent to this server.
     ReplayFailed,
@@ -174,17 +176,10 @@ impl ClientSession {
                 self.unpin_from_there();
             }
             (b'3', Some(Owed::Closed(_)))
-            | (
-                b'1',
-                Some(
-                    Owed::Parse(_)
-                    | Owed::ParseAgain(_)
-                    | Owed::ParseThere(_)
-                    | Owed::ParseTaking(_),
-                ),
-            ) => {
+            | (b'1', Some(Owed::Parse(_) | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
                 server.end_naming_in_front();
             }
+            (b'1', Some(Owed::ParseTaking(_))) => server.end_naming_in_front(),
             (b'1', Some(Owed::ParseUnnamed)) => {
                 server.owed.pop();
                 // Unless another is under way, it is the one this client has.
@@ -261,6 +256,7 @@ impl ClientSession {
             }
             Some(Owed::Ours(Ours::Query(_) | Ours::Sync)) => {
                 server.ours_failed = true;
+                server.ours_cancelled = cancel_of(retold.as_deref().unwrap_or(body));
                 return Reply::Next;
             }
             Some(Owed::Doubtful) => {
@@ -353,7 +349,7 @@ impl ClientSession {
             if !server.ours_failed {
                 server.sequences.discarded();
             }
-            Reply::Next
+            Reply::Prepared
         } else if matches!(ours, Ours::SyncAhead) {
             // The client's message goes on before the server goes to anybody else.
             Reply::Next

@@ -252,7 +252,7 @@ impl Stage {
         let sent = parcel(&out.finish());
         whole(&sent.unwrap_or_else(|| spliced.to_vec()));
         match reply {
-            Reply::Next | Reply::Ready => {}
+            Reply::Next | Reply::Ready | Reply::Prepared => {}
             Reply::Ask => {
                 let mut question = BytesMut::new();
                 server.put_question(&mut question);

@@ -79,6 +79,12 @@ pub(crate) fn say_why(retold: Option<Vec<u8>>, body: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The error, if it is that of a cancel.
+pub(crate) fn cancel_of(body: &[u8]) -> Option<Box<[u8]>> {
+    let cancelled = error_code(body) == Some(SqlState::QUERY_CANCELED) && is_whole(body);
+    cancelled.then(|| body.into())
+}
+
 impl ClientSession {
     /// The error of the front entry as the client must be told it: with the client's own name where the server has
     /// quoted one of ours. Nothing if it can go on as it is.
@@ -160,6 +166,8 @@ mod tests {
         assert_eq!(say_why(None, BODY), None);
         assert_eq!(say_why(Some(BODY.to_vec()), cancelled), Some(BODY.to_vec()));
         assert_eq!(say_why(None, &cancelled[..30]), None);
+        assert_eq!(cancel_of(cancelled).as_deref(), Some(cancelled.as_slice()));
+        assert_eq!((cancel_of(&cancelled[..30]), cancel_of(BODY)), (None, None));
     }
 
     #[test]

@@ -102,6 +102,8 @@ pub struct ServerSession {
     pub(crate) copying: bool,
     /// A query of ours has failed.
     pub(crate) ours_failed: bool,
+    /// The error of that query, if it was cancelled.
+    pub(crate) ours_cancelled: Option<Box<[u8]>>,
     /// What it is at was cancelled because it has taken too long.
     pub(crate) timed_out: bool,
     /// Whether the client's statements are being forgotten.
@@ -136,6 +138,7 @@ impl ServerSession {
             ending: false,
             copying: false,
             ours_failed: false,
+            ours_cancelled: None,
             timed_out: false,
             forgetting: Forgetting::No,
             hold: Hold::default(),
@@ -249,13 +252,9 @@ impl ServerSession {
         }
         self.unnamed = 0;
         self.ours_failed = false;
+        self.ours_cancelled = None;
         frontend::query(out, text);
         self.owed.push(Owed::Ours(Ours::Query(purpose)));
-    }
-
-    /// Whether the last query of ours failed.
-    pub fn ours_failed(&self) -> bool {
-        self.ours_failed
     }
 
     /// Whether nothing is owed but the answer to a replay of settings, which goes before all else and cannot fail.

@@ -1,6 +1,7 @@
 //! Loops that are turned by hand, with a clock that is set by hand: what a running engine does by chance happens here in
 //! the order that a test wants.
 
+mod cancels;
 mod fairness;
 mod faults;
 mod held;

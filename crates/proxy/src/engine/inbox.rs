@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
+use trunkline_session::Purpose;
 use trunkline_settings::Settings;
 use trunkline_wire::{SqlState, backend::Report};
 
@@ -70,6 +71,16 @@ impl Worker {
         match client.state {
             ClientState::Leased(server_index) | ClientState::Replaying(server_index) => {
                 let Some(server) = self.servers.get_mut(server_index) else { return };
+                // Of what stands before the statement only settings that are awaited may fail: the others are relied
+                // on by what has been sent behind them.
+                let awaited = matches!(client.state, ClientState::Replaying(_));
+                let prepares = server.session.preparing();
+                if ticket.is_some()
+                    && prepares.is_some_and(|what| !(awaited && what == Purpose::Replay))
+                {
+                    server.cancel_due = ticket;
+                    return;
+                }
                 // A cancel for a statement that has ended would hit the next one.
                 if server.session.is_busy() {
                     server.cancels = server.cancels.saturating_add(1);
@@ -90,6 +101,14 @@ impl Worker {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// Something of ours that stands before the client's statement is answered.
+    pub(super) fn statement_comes_next(&mut self, client: usize, server: usize) {
+        let due = self.servers.get_mut(server).and_then(|server| server.cancel_due.take());
+        if due.is_some() {
+            self.cancel_statement(client, due);
         }
     }
 

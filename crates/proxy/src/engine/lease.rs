@@ -245,14 +245,27 @@ impl Worker {
         self.retire(index);
     }
 
-    /// The awaited replay of settings has failed: the client is told, the server is reset.
+    /// The replay of settings has failed: the client is told, the server is closed.
     pub(super) fn replay_failed(&mut self, client_index: usize, server_index: usize) {
+        if !self.client_is(client_index, ClientState::Replaying(server_index)) {
+            // What has been sent behind it relies on it.
+            let why = "the settings of the session could not be applied";
+            return self.drop_server_that(false, server_index, why);
+        }
         let report = Report::error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "the settings of this session could not be applied to a server connection")
             .with_hint("A role, right or extension that a SET of this session needs may be gone; to go on without it, connect again.");
         if let Some(client) = self.clients.get_mut(client_index) {
             client.state = ClientState::Idle;
         }
-        self.refuse_statement(client_index, &report);
+        self.reply.clear();
+        let cancelled = self
+            .servers
+            .get(server_index)
+            .is_some_and(|server| server.session.tell_cancel(&mut self.reply));
+        if !cancelled {
+            backend::error_response(&mut self.reply, &report);
+        }
+        self.end_refused(client_index);
         self.rest_client(client_index);
         self.retire(server_index);
     }
@@ -260,11 +273,16 @@ impl Worker {
     /// Answers the statement the client is waiting with by an error of ours, as PostgreSQL would: the session goes
     /// on, and in the extended protocol everything up to the Sync is skipped.
     pub(super) fn refuse_statement(&mut self, client_index: usize, report: &Report<'_>) {
+        self.reply.clear();
+        backend::error_response(&mut self.reply, report);
+        self.end_refused(client_index);
+    }
+
+    /// The client is told the error that is in `self.reply`, which is the answer to its statement.
+    fn end_refused(&mut self, client_index: usize) {
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let first = peek(&client.held).ok().flatten();
         client.state = ClientState::Idle;
-        self.reply.clear();
-        backend::error_response(&mut self.reply, report);
         match first {
             Some(header) if matches!(header.tag, b'Q' | b'F') => {
                 backend::ready_for_query(&mut self.reply, b'I');

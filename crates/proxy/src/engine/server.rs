@@ -112,6 +112,7 @@ impl Worker {
             about,
             since: self.now,
             cancels: 0,
+            cancel_due: None,
             amid: false,
         });
         if let Some(pool) = self.pools.get_mut(pool_index) {

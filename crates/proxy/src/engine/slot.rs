@@ -11,7 +11,7 @@ use crate::{
     backend::Endpoint,
     cluster::NodeId,
     frontend::ClientSlot,
-    handover::StartupParams,
+    handover::{CancelTicket, StartupParams},
     net::Peer,
     pool::{Family, Membership, Permit},
 };
@@ -157,6 +157,8 @@ pub(crate) struct Server {
     pub(crate) since: u64,
     /// Cancel requests for it that are not finished.
     pub(crate) cancels: usize,
+    /// Somebody asks to cancel the client's statement, and the server is not at that yet.
+    pub(crate) cancel_due: Option<CancelTicket>,
     /// The burst that is being taken ends with a part of a message.
     pub(crate) amid: bool,
 }

@@ -33,7 +33,9 @@ struct Outcome {
 /// What is to be done because of what a server has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Also {
-    /// The replay of settings that was awaited has succeeded.
+    /// Something of ours before the client's statement is answered.
+    Prepared,
+    /// So is the replay of settings, which may have been awaited.
     Replayed,
     /// It has failed.
     ReplayFailed,
@@ -133,7 +135,8 @@ impl Worker {
                 }
                 self.again.push_back(Again::Client(client));
             }
-            _ => {}
+            Some(Also::Prepared | Also::Replayed) => self.statement_comes_next(client, index),
+            None => {}
         }
         if outcome.ready && outcome.taken == data.len() {
             self.after_ready(client, index);
@@ -360,6 +363,7 @@ fn judge_burst(
         match reply {
             Reply::Next => {}
             Reply::Ready => outcome.ready = true,
+            Reply::Prepared => outcome.also = Some(Also::Prepared),
             Reply::Replayed => outcome.also = Some(Also::Replayed),
             Reply::Ask => outcome.also = Some(Also::Ask),
             Reply::ReplayFailed => {

@@ -355,7 +355,7 @@ impl Shell {
             let body = &data[taken + HEADER..range.end];
             taken = range.end;
             match client.session.on_server(&mut server.session, header.tag, body, range, &mut out) {
-                Reply::Next => {}
+                Reply::Next | Reply::Prepared => {}
                 Reply::Ask if client.stream.0 > 0 && client.stream.1 => {}
                 Reply::Ask => server.session.put_question(&mut question),
                 Reply::Ready => ready = true,

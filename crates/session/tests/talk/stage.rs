@@ -379,7 +379,7 @@ impl Stage {
             let body = &data[at + HEADER..range.end];
             at = range.end;
             match client.on_server(&mut server, header.tag, body, range, &mut out) {
-                Reply::Next | Reply::Ready => {}
+                Reply::Next | Reply::Ready | Reply::Prepared => {}
                 Reply::Ask => {
                     let mut question = BytesMut::new();
                     server.put_question(&mut question);

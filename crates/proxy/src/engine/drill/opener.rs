@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use bytes::BytesMut;
@@ -23,6 +23,7 @@ pub(super) struct Servers {
     state: Arc<Mutex<State>>,
     /// Whatever is asked for ends without an outcome.
     pub(super) loses: AtomicBool,
+    cancelled: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +50,11 @@ impl std::fmt::Debug for Attempt {
 impl Servers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("one thread")
+    }
+
+    /// So many cancel requests were sent to servers.
+    pub(super) fn cancelled(&self) -> usize {
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     /// The other ends of the servers that were opened since this was last asked.
@@ -109,6 +115,7 @@ impl Opener for Servers {
 
     fn cancel(&self, _at: CancelAt, cancelling: Cancelling) {
         fault::point();
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
         if !self.loses.load(Ordering::Relaxed) {
             cancelling.ended();
         }
