@@ -62,9 +62,10 @@ impl Shell {
 
     /// The client sends bytes, whole messages, which arrive in two parts.
     ///
-    /// It does not send a query that names statements behind messages without a Sync, or into a COPY, where they cannot
-    /// be lent, or a Sync into a COPY behind statements that name others, as they are taken back behind a Sync. Nor does
-    /// it take back what its startup packet has set by a message that is too long for that to be seen in time.
+    /// It does not send a query that names statements behind messages without a Sync, into a failed transaction, or into
+    /// a COPY, where they cannot be lent, or a Sync into a COPY behind statements that name others, as they are taken back
+    /// behind a Sync. Nor does it take back what its startup packet has set by a message that is too long for that to be
+    /// seen in time.
     pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) {
         let client = &mut self.clients[index];
         let mut sent = Vec::new();
