@@ -91,6 +91,15 @@ impl ServerSession {
         if self.status == TxStatus::Idle { Course::Ahead } else { Course::Along }
     }
 
+    /// Whether what is sent now is skipped if something fails that is not answered yet: no Sync stands between.
+    pub(crate) fn may_skip(&self) -> bool {
+        self.owed.iter().fold(false, |may, owed| match owed {
+            owed if owed.is_sync() => false,
+            owed if owed.ends_ready() || owed.is_unanswered() => may,
+            _ => true,
+        })
+    }
+
     /// Whether something of the client's is not answered; its next message is held until it is.
     pub(crate) fn awaits_all(&mut self, out: &mut Outgoing<'_>) -> bool {
         if self.owes_client_nothing() {
@@ -130,6 +139,31 @@ impl ServerSession {
             self.sent_sync(out);
         } else {
             self.intake = Intake::Skipping;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use trunkline_wire::Reported;
+
+    use super::*;
+    use crate::effect::Effects;
+
+    #[test]
+    fn what_stands_behind_messages_without_a_sync_may_be_skipped() {
+        let mut server = ServerSession::new(Arc::new(Reported::new()));
+        for (owed, may) in [
+            (Owed::Query(Effects::None, 0), false),
+            (Owed::Bind(None), true),
+            (Owed::Query(Effects::None, 0), true),
+            (Owed::Sync, false),
+            (Owed::Function, false),
+        ] {
+            server.owed.push(owed);
+            assert_eq!(server.may_skip(), may, "{:?}", server.owed);
         }
     }
 }

@@ -114,7 +114,7 @@ impl Postgres {
 
     /// Whether a query comes to a place where nothing may be sent for it before, or would be refused.
     pub(crate) fn lends_nothing(&self) -> bool {
-        self.unsynced || self.skipping || self.copy.is_some() || self.block == Block::Failed
+        (self.unsynced && !self.skipping) || self.copy.is_some() || self.block == Block::Failed
     }
 
     /// Whether COPY data is read behind a statement that names another, with no Sync between them.
