@@ -4,13 +4,12 @@
 //! `TRUNKLINE_CONVERSATION=copy/` plays only those whose name holds this.
 //! `trunkline_testkit::talk` tells how a conversation is written.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::talk::suite::TEMPLATE;
-use trunkline_testkit::talk::{Failure, Report, Suite, Target, Way};
+use trunkline_testkit::talk::{Report, Suite, Target, Way};
 use trunkline_testkit::{Result, Trunkline};
 
 /// Who holds the conversations. It owns the databases and is no superuser.
@@ -23,7 +22,7 @@ const POOL_SIZE: i64 = 3;
 /// The fewest conversations that make the comparison worth its name.
 const CONVERSATIONS_MIN: usize = 150;
 
-/// The version of PostgreSQL for which `masks.txt` and `differences.txt` are complete.
+/// The version of PostgreSQL for which `masks.txt` is complete.
 const LISTED_VERSION: u32 = 15;
 
 /// Chooses conversations by a part of their name.
@@ -74,63 +73,8 @@ fn way(name: &str, address: std::net::SocketAddr) -> Way {
     Way { name: name.to_owned(), target: Target { address, user, password, noisy: false } }
 }
 
-/// A line of `differences.txt`.
-#[derive(Debug)]
-struct Known {
-    conversation: String,
-    /// The way that differs; none if any may.
-    way: Option<String>,
-}
-
-impl Known {
-    fn is(&self, failure: &Failure) -> bool {
-        self.conversation == failure.conversation
-            && self.way.as_ref().is_none_or(|way| *way == failure.way)
-    }
-}
-
-/// Conversations that are known to be answered otherwise, by `differences.txt`, with this server.
-fn known_differences(cluster: &Cluster) -> Result<Vec<Known>> {
-    let text = std::fs::read_to_string(directory().join("differences.txt"))?;
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let mut known = Vec::new();
-    for line in lines {
-        let (line, way) = match line.split_once(" in ") {
-            Some((line, way)) => (line, Some(way.to_owned())),
-            None => (line, None),
-        };
-        let (name, since) = line.split_once(" from ").unwrap_or((line, "0"));
-        if since.parse::<u32>()? <= cluster.binaries().major() {
-            known.push(Known { conversation: name.to_owned(), way });
-        }
-    }
-    Ok(known)
-}
-
-/// Takes the known differences out of a report, says how many there were, and answers with the lines that are out of
-/// date. They must leave the list, so that a difference is noticed when it comes back.
-fn set_known_aside(report: &mut Report, suite: &Suite, cluster: &Cluster) -> Result<Vec<String>> {
-    let known = known_differences(cluster)?;
-    let played: BTreeSet<&str> = suite.names().collect();
-    let differs = |known: &Known| report.failures.iter().any(|failure| known.is(failure));
-    // With a part of the conversations only theirs can be judged.
-    let judged = |name: &str| played.contains(name) || std::env::var(PART_VARIABLE).is_err();
-    let stale = known.iter().filter(|known| judged(&known.conversation) && !differs(known));
-    let stale = stale.map(|known| known.conversation.clone()).collect();
-    let before = report.failures.len();
-    report.failures.retain(|failure| !known.iter().any(|known| known.is(failure)));
-    let aside = before - report.failures.len();
-    writeln!(
-        std::io::stderr(),
-        "{aside} differences in {} conversations are known: tests/conversations/differences.txt",
-        known.len()
-    )?;
-    Ok(stale)
-}
-
-/// Whether the masks and the known differences are listed for this server's version. With another one some of them have
-/// nothing to hide.
-fn lists_are_for(cluster: &Cluster) -> bool {
+/// Whether the masks are listed for this server's version. With another one some of them have nothing to hide.
+fn masks_are_for(cluster: &Cluster) -> bool {
     cluster.binaries().major() == LISTED_VERSION
 }
 
@@ -141,7 +85,7 @@ fn judge(report: &Report, cluster: &Cluster) {
     writeln!(out, "{}", report.summary()).expect("stderr takes a few lines");
     assert!(report.failures.is_empty(), "\n{report}");
     let unused = report.tally.unused();
-    let whole = std::env::var(PART_VARIABLE).is_err() && lists_are_for(cluster);
+    let whole = std::env::var(PART_VARIABLE).is_err() && masks_are_for(cluster);
     assert!(unused.is_empty() || !whole, "never used: {unused:?}");
 }
 
@@ -167,12 +111,7 @@ async fn trunkline_gives_the_answers_of_postgresql() -> Result<()> {
         vec![way("session", session.address()), way("transaction", transaction.address()), noisy];
     let direct = way("direct", cluster.primary().address());
     let suite = suite()?;
-    let mut report = Box::pin(suite.run(cluster.primary(), direct, ways)).await?;
-    let stale = set_known_aside(&mut report, &suite, &cluster)?;
+    let report = Box::pin(suite.run(cluster.primary(), direct, ways)).await?;
     judge(&report, &cluster);
-    assert!(
-        stale.is_empty() || !lists_are_for(&cluster),
-        "answered as by PostgreSQL now; remove from tests/conversations/differences.txt: {stale:?}"
-    );
     Ok(())
 }

@@ -101,6 +101,11 @@ impl ClientSession {
             return false;
         }
         self.scope.note_sequence_read();
+        if server.sequences.foreign && server.intake == Intake::Unsynced {
+            // If something before it fails, it is skipped with the query.
+            run_between(DISCARD, server, out);
+            return false;
+        }
         if !server.sequences.foreign || server.intake != Intake::Messages {
             return false;
         }

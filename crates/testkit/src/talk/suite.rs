@@ -112,11 +112,6 @@ impl Suite {
         self.sources.len()
     }
 
-    /// The names of the conversations.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().map(|source| source.name.as_str())
-    }
-
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()
