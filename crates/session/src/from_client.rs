@@ -92,7 +92,27 @@ impl ClientSession {
     ) -> Step {
         // A malformed body is for the server to refuse.
         let text = Query::parse(frame.body).map_or(b"".as_slice(), |query| query.text);
-        let (effects, mut restoring) = self.effects_of_query(text, server);
+        let (effects, restoring) = self.effects_of_query(text, server);
+        if effects.is_none() && restoring.is_none() {
+            self.remember_unnamed(server);
+            server.owed.push_light(Kind::Query);
+            self.begin_query(server);
+            ways.server.forward(range);
+            return Step::Next;
+        }
+        self.send_query(text, (effects, restoring), server, range, ways, around)
+    }
+
+    /// A query that leaves something behind, or goes to the server otherwise than it is.
+    fn send_query(
+        &mut self,
+        text: &[u8],
+        (effects, mut restoring): (Effects, Option<Restoring>),
+        server: &mut ServerSession,
+        range: Range<usize>,
+        ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
+    ) -> Step {
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
@@ -109,21 +129,12 @@ impl ClientSession {
         };
         self.remember_unnamed(server);
         self.await_outcome(&effects, server, Forgetting::Asked);
-        match (&restoring, effects) {
-            (Some(Restoring::Messages(replay)), effects) => {
-                send_as_messages(text, effects, replay, server, ways.server);
-            }
-            (_, Effects::None) => server.owed.push_light(Kind::Query),
-            (_, effects) => server.owed.push(Owed::Query(effects, 0)),
+        if let Some(Restoring::Messages(replay)) = &restoring {
+            send_as_messages(text, effects, replay, server, ways.server);
+        } else {
+            server.owed.push(Owed::Query(effects, 0));
         }
-        // It also ends the implicit transaction that extended messages without a Sync have begun.
-        server.intake = Intake::Messages;
-        // A simple query destroys the unnamed statement and portal (manual, protocol flow, extended query).
-        server.unnamed = 0;
-        if !matches!(self.unnamed, Unnamed::None) {
-            self.unnamed = Unnamed::None;
-        }
-        server.forget_doubtful();
+        self.begin_query(server);
         match &restoring {
             None => ways.server.forward(range),
             Some(Restoring::Text(text)) => frontend::query(ways.server.insert(), text),
@@ -133,8 +144,20 @@ impl ClientSession {
         Step::Next
     }
 
-    /// Whether a query must wait; if not, it is known by now how it goes to the server.
+    /// A query is under way.
     #[inline]
+    fn begin_query(&mut self, server: &mut ServerSession) {
+        // It also ends the implicit transaction that extended messages without a Sync have begun.
+        server.intake = Intake::Messages;
+        // A simple query destroys the unnamed statement and portal (manual, protocol flow, extended query).
+        server.unnamed = 0;
+        if !matches!(self.unnamed, Unnamed::None) {
+            self.unnamed = Unnamed::None;
+        }
+        server.forget_doubtful();
+    }
+
+    /// Whether a query must wait; if not, it is known by now how it goes to the server.
     fn query_waits(
         &self,
         effects: &Effects,

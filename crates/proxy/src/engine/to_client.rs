@@ -115,6 +115,21 @@ impl Worker {
         }
     }
 
+    #[cold]
+    fn also(&mut self, what: Also, client: usize, index: usize) {
+        match what {
+            Also::ReplayFailed => self.replay_failed(client, index),
+            Also::Ask => self.put_question(client, index),
+            Also::Replayed if self.client_is(client, ClientState::Replaying(index)) => {
+                if let Some(slot) = self.clients.get_mut(client) {
+                    slot.state = ClientState::Leased(index);
+                }
+                self.again.push_back(Again::Client(client));
+            }
+            Also::Prepared | Also::Replayed => self.statement_comes_next(client, index),
+        }
+    }
+
     /// Takes what it can of a burst, and says how many bytes that was.
     fn server_burst(&mut self, index: usize, data: &[u8]) -> usize {
         let Some(server) = self.servers.get(index) else { return data.len() };
@@ -126,17 +141,8 @@ impl Worker {
             self.drop_server_that(false, index, what);
             return data.len();
         }
-        match outcome.also {
-            Some(Also::ReplayFailed) => self.replay_failed(client, index),
-            Some(Also::Ask) => self.put_question(client, index),
-            Some(Also::Replayed) if self.client_is(client, ClientState::Replaying(index)) => {
-                if let Some(slot) = self.clients.get_mut(client) {
-                    slot.state = ClientState::Leased(index);
-                }
-                self.again.push_back(Again::Client(client));
-            }
-            Some(Also::Prepared | Also::Replayed) => self.statement_comes_next(client, index),
-            None => {}
+        if let Some(also) = outcome.also {
+            self.also(also, client, index);
         }
         if outcome.ready && outcome.taken == data.len() {
             self.after_ready(client, index);
