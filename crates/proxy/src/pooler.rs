@@ -97,6 +97,7 @@ impl Pooler {
         let panics = opener.panics();
         let (suspect, suspects) = mpsc::channel(SUSPECTS_WAITING);
         let shared = Arc::new(Shared::new(registry, opener, rand::random(), suspect));
+        shared.room().set_limit(settings.limits.statements_total);
         let engine = Engine::start(Arc::clone(&shared), &settings, workers)?;
         let (consoles, console_logins) = mpsc::unbounded_channel();
         let switch = Arc::new(Switch {
@@ -201,6 +202,7 @@ impl Pooler {
             }
         }
         inner.shared.registry.apply(running, &limits, |user| reload.is_removed(user));
+        inner.shared.room().set_limit(running.limits.statements_total);
         inner.shared.send_all(|| Message::Settings(Arc::clone(running)));
         self.watch.reloaded();
     }

@@ -133,7 +133,6 @@ impl Worker {
         let limits = &self.settings.limits;
         let loops = self.shared.loops().len();
         self.ledger.set_share(share(limits.held_total, loops, limits.client_buffer));
-        self.shared.room().set_limit(limits.statements_total);
         self.again.push_back(Again::Relieve);
     }
 

@@ -111,7 +111,6 @@ impl Worker {
         let now = parts.shared.now_us();
         let limits = &parts.settings.limits;
         let share = share(limits.held_total, parts.loops, limits.client_buffer);
-        parts.shared.room().set_limit(limits.statements_total);
         Self {
             index: parts.index,
             shared: parts.shared,
