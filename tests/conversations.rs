@@ -20,7 +20,7 @@ const PASSWORD: &str = "talker-password";
 const POOL_SIZE: i64 = 3;
 
 /// The fewest conversations that make the comparison worth its name.
-const CONVERSATIONS_MIN: usize = 150;
+const CONVERSATIONS_MIN: usize = 300;
 
 /// The version of PostgreSQL for which `masks.txt` is complete.
 const LISTED_VERSION: u32 = 15;

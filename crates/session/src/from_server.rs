@@ -176,10 +176,17 @@ impl ClientSession {
                 self.unpin_from_there();
             }
             (b'3', Some(Owed::Closed(_)))
-            | (b'1', Some(Owed::Parse(_) | Owed::ParseAgain(_) | Owed::ParseThere(_))) => {
+            | (
+                b'1',
+                Some(
+                    Owed::Parse(_)
+                    | Owed::ParseAgain(_)
+                    | Owed::ParseThere(_)
+                    | Owed::ParseTaking(_),
+                ),
+            ) => {
                 server.end_naming_in_front();
             }
-            (b'1', Some(Owed::ParseTaking(_))) => server.end_naming_in_front(),
             (b'1', Some(Owed::ParseUnnamed)) => {
                 server.owed.pop();
                 // Unless another is under way, it is the one this client has.

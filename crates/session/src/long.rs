@@ -184,7 +184,8 @@ impl ClientSession {
     ) {
         let counts = name::of_protocol(name);
         if self.mode == PoolMode::Session {
-            let _waited = self.owe_parse_that_takes(name, Effects::None, server);
+            // For the name it has waited before.
+            let _waits = self.owe_parse_that_takes(name, Effects::None, server);
         } else if self.is_there(counts, server) {
             server.owed.push(Owed::ParseOther);
         } else if self.names.contains(counts) {

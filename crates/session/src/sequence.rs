@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::BytesMut;
+
 use crate::{
     ahead::Course,
     client::{ClientSession, Surroundings},
@@ -16,7 +18,6 @@ use crate::{
     outgoing::Outgoing,
     server::{Intake, ServerSession, TxStatus},
 };
-use bytes::BytesMut;
 
 /// The statement, and the tag of its completion.
 pub(crate) const DISCARD: &[u8] = b"DISCARD SEQUENCES";
@@ -101,24 +102,18 @@ impl ClientSession {
             return false;
         }
         self.scope.note_sequence_read();
-        if server.sequences.foreign && server.intake == Intake::Unsynced {
-            // If something before it fails, it is skipped with the query.
-            run_between(DISCARD, server, out);
+        if !server.sequences.foreign {
             return false;
         }
-        if !server.sequences.foreign || server.intake != Intake::Messages {
-            return false;
+        match server.intake {
+            Intake::Messages => discards_ahead(server, out),
+            Intake::Unsynced => {
+                // If something before it fails, it is skipped with the query.
+                run_between(DISCARD, server, out);
+                false
+            }
+            Intake::Refusing | Intake::Skipping | Intake::CopyData => false,
         }
-        if server.course() == Course::Undecided {
-            return true;
-        }
-        if server.status == TxStatus::Failed {
-            return false;
-        }
-        // In a transaction too: a query that is skipped would have to be answered otherwise.
-        run_between(DISCARD, server, out);
-        server.end_ahead(out);
-        true
     }
 
     /// Before a message that binds a statement, which is executed later.
@@ -136,4 +131,18 @@ impl ClientSession {
             run_between(DISCARD, server, out);
         }
     }
+}
+
+/// What others have left goes ahead of the query, unless that is refused anyway. Says whether the query must wait.
+fn discards_ahead(server: &mut ServerSession, out: &mut Outgoing<'_>) -> bool {
+    if server.course() == Course::Undecided {
+        return true;
+    }
+    if server.status == TxStatus::Failed {
+        return false;
+    }
+    // In a transaction too: a query that is skipped would have to be answered otherwise.
+    run_between(DISCARD, server, out);
+    server.end_ahead(out);
+    true
 }

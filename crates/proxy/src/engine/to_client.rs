@@ -115,8 +115,9 @@ impl Worker {
         }
     }
 
+    /// Does what a server's answer calls for beside being passed on. Most call for nothing.
     #[cold]
-    fn also(&mut self, what: Also, client: usize, index: usize) {
+    fn follow_up(&mut self, what: Also, client: usize, index: usize) {
         match what {
             Also::ReplayFailed => self.replay_failed(client, index),
             Also::Ask => self.put_question(client, index),
@@ -142,7 +143,7 @@ impl Worker {
             return data.len();
         }
         if let Some(also) = outcome.also {
-            self.also(also, client, index);
+            self.follow_up(also, client, index);
         }
         if outcome.ready && outcome.taken == data.len() {
             self.after_ready(client, index);

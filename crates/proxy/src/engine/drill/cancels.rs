@@ -12,8 +12,9 @@ type Key = (i32, Box<[u8]>);
 
 const CANCELED: &[u8] = b"E\0\0\0\x1eSERROR\0VERROR\0C57014\0Mno\0\0Z\0\0\0\x05I";
 
-/// Two clients of one server, which has been told this by the first of them.
-fn after(sql: &str) -> (Drill, [usize; 2], Key) {
+/// Two clients of one server. The first has told it `sql`, and the second has asked for a statement: what the server has
+/// been told of that so far is `then`.
+fn after(sql: &str, then: &[&str]) -> (Drill, [usize; 2], Key) {
     let mut settings = Settings::default();
     settings.pool.size = 1;
     let mut drill = Drill::new(1, settings);
@@ -27,6 +28,10 @@ fn after(sql: &str) -> (Drill, [usize; 2], Key) {
     assert_eq!(drill.asked(0), [sql]);
     drill.answer(0, "SET", b'I');
     drill.settle();
+    drill.told(clients[1]);
+    drill.ask(clients[1], "SELECT 1");
+    drill.settle();
+    assert_eq!(drill.asked(0), then);
     (drill, clients, (i32::from_be_bytes(*pid), key.into()))
 }
 
@@ -39,11 +44,8 @@ fn cancel(drill: &mut Drill, (pid, key): &Key) {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_does_not_hit_the_settings_that_go_before_the_statement() {
-    let (mut drill, [_, client], key) = after("SET work_mem TO '8MB'");
-    drill.told(client);
-    drill.ask(client, "SELECT 1");
-    drill.settle();
-    assert_eq!(drill.asked(0), ["RESET \"work_mem\";", "SELECT 1"]);
+    let (mut drill, [_, client], key) =
+        after("SET work_mem TO '8MB'", &["RESET \"work_mem\";", "SELECT 1"]);
     cancel(&mut drill, &key);
     assert_eq!(drill.opener.cancelled(), 0);
     drill.answer(0, "RESET", b'I');
@@ -60,10 +62,8 @@ async fn a_cancel_does_not_hit_the_settings_that_go_before_the_statement() {
 
 #[tokio::test(start_paused = true)]
 async fn nor_what_comes_behind_the_statement_if_that_ends_with_the_settings() {
-    let (mut drill, [other, client], key) = after("SET work_mem TO '8MB'");
-    drill.told(client);
-    drill.ask(client, "SELECT 1");
-    drill.settle();
+    let (mut drill, [other, client], key) =
+        after("SET work_mem TO '8MB'", &["RESET \"work_mem\";", "SELECT 1"]);
     cancel(&mut drill, &key);
     drill.servers[0].send(b"C\0\0\0\x0aRESET\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I");
     drill.told(other);
@@ -79,11 +79,8 @@ async fn nor_what_comes_behind_the_statement_if_that_ends_with_the_settings() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_of_settings_that_are_awaited_is_one_of_the_statement() {
-    let (mut drill, [_, client], key) = after("SET app.tenant TO '7'");
-    drill.told(client);
-    drill.ask(client, "SELECT 1");
-    drill.settle();
-    assert_eq!(drill.asked(0), ["RESET \"app\".\"tenant\";"]);
+    let (mut drill, [_, client], key) =
+        after("SET app.tenant TO '7'", &["RESET \"app\".\"tenant\";"]);
     cancel(&mut drill, &key);
     assert_eq!(drill.opener.cancelled(), 1);
     drill.servers[0].send(CANCELED);
@@ -94,11 +91,8 @@ async fn a_cancel_of_settings_that_are_awaited_is_one_of_the_statement() {
 
 #[tokio::test(start_paused = true)]
 async fn settings_that_fail_although_they_cannot_cost_who_relied_on_them_the_connection() {
-    let (mut drill, [_, client], _) = after("SET statement_timeout TO 1");
-    drill.told(client);
-    drill.ask(client, "SELECT 1");
-    drill.settle();
-    assert_eq!(drill.asked(0), ["RESET \"statement_timeout\";", "SELECT 1"]);
+    let (mut drill, [_, client], _) =
+        after("SET statement_timeout TO 1", &["RESET \"statement_timeout\";", "SELECT 1"]);
     drill.servers[0].send(CANCELED);
     drill.settle();
     assert_eq!(drill.errors(client), ["08006"]);
