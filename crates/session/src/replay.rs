@@ -119,14 +119,7 @@ fn moved<'a>(server: &SettingSet, wanted: &'a SettingSet) -> &'a [Setting] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn set(entries: &[(&str, &str)]) -> SettingSet {
-        let mut set = SettingSet::default();
-        for (name, value) in entries {
-            set.set(name.as_bytes(), Value::Written(value.as_bytes().into()));
-        }
-        set
-    }
+    use crate::setting::tests::set;
 
     fn replayed(from: &SettingSet, to: &SettingSet) -> String {
         String::from_utf8(Replay::between(from, to).text).unwrap()

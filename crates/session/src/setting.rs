@@ -205,10 +205,11 @@ pub(crate) fn is_identity(name: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn set(entries: &[(&str, &str)]) -> SettingSet {
+    /// These settings, as a client has written them.
+    pub(crate) fn set(entries: &[(&str, &str)]) -> SettingSet {
         let mut set = SettingSet::default();
         for (name, value) in entries {
             set.set(name.as_bytes(), Value::Written(value.as_bytes().into()));

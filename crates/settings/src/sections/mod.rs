@@ -4,6 +4,7 @@ mod auth;
 mod console;
 mod database;
 mod general;
+mod limits;
 mod listen;
 mod node;
 mod pool;
@@ -16,11 +17,12 @@ pub use self::auth::{Auth, AuthMethod};
 pub use self::console::{Console, Http, Log, LogFormat, LogLevel};
 pub use self::database::Database;
 pub use self::general::General;
+pub use self::limits::Limits;
 pub use self::listen::{Listen, SocketDir, UnixMode};
 pub use self::node::{Cluster, Host, Node};
 pub use self::pool::{PoolDefaults, PoolMode};
 pub use self::tcp::Tcp;
-pub use self::timeouts::{Limits, Timeouts};
+pub use self::timeouts::Timeouts;
 pub use self::tls::{
     CaSource, ClientTls, ClientTlsMode, Negotiation, PemFile, ServerTls, ServerTlsMode, TlsVersion,
 };
