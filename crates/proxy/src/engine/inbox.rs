@@ -37,10 +37,12 @@ impl Worker {
                     self.doubt(pool);
                 }
             }
-            Message::Evict(cap) => {
+            // Whoever asked may have got a place since.
+            Message::Evict(cap) if cap.seekers.any() => {
                 self.press();
                 self.evict(&cap, usize::MAX);
             }
+            Message::Evict(_) => (),
             Message::Places => self.seek_places(),
             Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
             Message::CancelDone { serial, certain } => self.cancel_done(serial, certain),

@@ -70,6 +70,7 @@ impl Worker {
         let Some(pool) = self.pools.get(pool_index) else { return };
         if let Some(cap) = &pool.attempt.full
             && pool.is_wanted()
+            && cap.leaving() < pool.lacking(self.index)
         {
             self.shared.send_others(self.index, || Message::Evict(Arc::clone(cap)));
         }

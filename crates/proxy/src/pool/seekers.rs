@@ -39,6 +39,11 @@ impl Seekers {
         before & own == 0
     }
 
+    /// Whether somebody has looked in vain since a place was last given back.
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
     /// A place has been given back: who is to be told.
     pub(crate) fn take(&self) -> Loops {
         fence(Ordering::SeqCst);
@@ -60,7 +65,7 @@ mod tests {
         assert!(seekers.add(0) && seekers.add(63) && !seekers.add(0));
         assert_eq!(seekers.take().iter().collect::<Vec<_>>(), [0, 63]);
         assert_eq!(seekers.take(), Loops::default());
-        assert!(seekers.add(0));
+        assert!(!seekers.any() && seekers.add(0) && seekers.any());
         assert_eq!(Loops::of(1).and(Loops::of(2)).iter().collect::<Vec<_>>(), [1, 2]);
     }
 }

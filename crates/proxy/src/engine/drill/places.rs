@@ -1,6 +1,9 @@
 //! A place under a cap goes to who waits for it, at whichever loop, as soon as it is free: no time passes here.
 
-use super::story::{Story, settings};
+use std::sync::Arc;
+
+use super::story::{NODE, Story, settings};
+use crate::engine::message::Message;
 
 /// Two loops before a node with one place, which a client of loop 0 holds in a transaction.
 fn held() -> (Story, usize) {
@@ -40,6 +43,19 @@ async fn an_idle_connection_makes_room_for_one_who_has_none_at_another_loop() {
     let other = story.log_in("wiki", 1);
     story.play();
     assert!(!story.guests[other].waits, "the idle connection was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_makes_room_for_one_who_has_got_a_place_meanwhile() {
+    let (mut story, holder) = held();
+    story.ask(holder, "COMMIT");
+    story.play();
+    let registry = Arc::clone(&story.drill.shared.registry);
+    let [cap, ..] = story.drill.shared.caps_of(&registry.families()[0], NODE);
+    // Asked for long ago, and read only now.
+    story.send_all(|| Message::Evict(Arc::clone(&cap)));
+    story.play();
+    assert_eq!((cap.used(), cap.leaving()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
