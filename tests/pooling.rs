@@ -245,8 +245,7 @@ async fn startup_parameters_are_the_defaults_of_their_client() -> Result<()> {
         run(&mut small, "RESET work_mem").await?;
     }
     // One that had to make room may still be on its way out.
-    scene.servers_are(2).await?;
-    Ok(())
+    scene.servers_are_at_most(2).await
 }
 
 #[tokio::test]

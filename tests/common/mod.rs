@@ -153,6 +153,15 @@ impl<'a> Scene<'a> {
         .await
     }
 
+    /// Waits until this role has no more servers than that.
+    pub async fn servers_are_at_most(&self, count: usize) -> Result<()> {
+        wait_for(&format!("{} has {count} servers at most", self.user), PATIENCE, async || {
+            let seen = self.servers().await?;
+            ensure(seen.len() <= count, format!("{seen:?}"))
+        })
+        .await
+    }
+
     /// Waits until so many servers of this role are in the given state of `pg_stat_activity`.
     pub async fn in_state(&self, state: &str, count: usize) -> Result<()> {
         let sql = format!(
