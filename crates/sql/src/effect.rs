@@ -370,9 +370,9 @@ impl PinKind {
 pub enum Opaque {
     /// `DO`.
     Do,
-    /// `CALL`.
+    /// `CALL` of a procedure whose name could not be read.
     Call,
-    /// It calls a function that is not known to be clean; the first such one of the statement.
+    /// It calls a function that is not known to be clean, or a procedure.
     Function(Name),
     /// It runs code that is not in the text: an extension's script, the query of a materialized view.
     Script,

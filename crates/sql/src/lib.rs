@@ -25,6 +25,8 @@ mod keyword;
 mod lexer;
 mod literal;
 mod name;
+mod outline;
+mod placeholder;
 mod plain;
 mod prepared;
 pub mod quote;
@@ -44,5 +46,7 @@ pub use self::effect::{
 pub use self::keyword::Keyword;
 pub use self::lexer::Rules;
 pub use self::name::Name;
+pub use self::outline::outline;
+pub use self::placeholder::placeholders;
 pub use self::scan::{Scan, scan, statement_ends};
 pub use self::scanner::Scanner;

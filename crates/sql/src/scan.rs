@@ -48,6 +48,9 @@ impl Effects {
 }
 
 impl Scan {
+    /// So many statements of a text have their keyword kept.
+    pub const KEYWORDS_KEPT: usize = KEYWORDS_KEPT;
+
     /// Number of statements that are not empty.
     pub fn statements(&self) -> usize {
         self.statements

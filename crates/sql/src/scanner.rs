@@ -18,6 +18,9 @@ const STATEMENT_KEPT: usize = 16 * 1024;
 /// Most effects of one text; a script may have thousands of statements.
 const EFFECTS_KEPT: usize = 4096;
 
+/// So many functions of a statement that are not known to be clean are kept by name.
+pub(crate) const FUNCTIONS_KEPT: usize = 16;
+
 /// Most bytes of names and values in the effects of one text.
 const EFFECT_BYTES_KEPT: usize = 256 * 1024;
 

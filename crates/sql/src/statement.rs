@@ -5,6 +5,7 @@ use crate::effect::{Effect, Opaque, Pin, PinKind};
 use crate::facts::Facts;
 use crate::keyword::Keyword;
 use crate::name::Name;
+use crate::scanner::FUNCTIONS_KEPT;
 use crate::stream::Stream;
 use crate::{prepared, set, set_config, transaction};
 
@@ -36,7 +37,7 @@ pub(crate) fn needs_reading(stream: &Stream) -> bool {
             | Keyword::Analyse
             | Keyword::Checkpoint
     );
-    !ordinary || !stream.facts.is_empty() || stream.function.is_some()
+    !ordinary || !stream.facts.is_empty() || !stream.functions.is_empty()
 }
 
 /// Says what a statement does. `text` is its beginning, `stream` what was found in all of it.
@@ -96,7 +97,10 @@ fn by_keyword(cursor: &mut Cursor<'_>, stream: &Stream, out: &mut Sink<'_>) -> O
         Keyword::Close => read_close(cursor, out)?,
         Keyword::Load => out(Effect::Pin(Pin::Load)),
         Keyword::Do => out(Effect::Opaque(Opaque::Do)),
-        Keyword::Call => out(Effect::Opaque(Opaque::Call)),
+        Keyword::Call => {
+            out(Effect::Opaque(read_call(cursor)));
+            return Some(Calls::Run);
+        }
         Keyword::Create => return read_create(cursor, stream, out),
         Keyword::Alter => return Some(read_alter(cursor, out)),
         Keyword::Drop => {
@@ -165,6 +169,19 @@ fn read_declare(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) -> Option<()> {
         out(Effect::Pin(Pin::HoldCursor(name)));
     }
     Some(())
+}
+
+/// `CALL [schema.]name(…)`.
+fn read_call(cursor: &mut Cursor<'_>) -> Opaque {
+    cursor.take();
+    let mut last = None;
+    while let Some((name, _)) = cursor.name() {
+        last = Some(name);
+        if !cursor.eat_mark(b'.') {
+            break;
+        }
+    }
+    last.map_or(Opaque::Call, Opaque::Function)
 }
 
 fn read_copy(stream: &Stream, out: &mut Sink<'_>) {
@@ -301,8 +318,11 @@ fn by_facts(text: Text<'_>, stream: &Stream, out: &mut Sink<'_>) {
 }
 
 fn note_function(stream: &Stream, out: &mut Sink<'_>) {
-    if let Some(name) = &stream.function {
+    for name in &stream.functions {
         out(Effect::Opaque(Opaque::Function(Name::clone(name))));
+    }
+    if stream.functions.len() == FUNCTIONS_KEPT {
+        out(Effect::Opaque(Opaque::TooMany));
     }
 }
 

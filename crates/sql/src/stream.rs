@@ -83,8 +83,8 @@ pub(crate) struct Stream {
     pub(crate) end: usize,
     pub(crate) keyword: Keyword,
     pub(crate) facts: Facts,
-    /// First function called that is not known to be clean.
-    pub(crate) function: Option<Name>,
+    /// Functions called that are not known to be clean, each once.
+    pub(crate) functions: Vec<Name>,
     last: Last,
     mark: Mark,
     before: Before,
@@ -110,7 +110,7 @@ impl Stream {
             end: 0,
             keyword: Keyword::Other,
             facts: Facts::default(),
-            function: None,
+            functions: Vec::new(),
             last: Last::Other,
             mark: Mark::Other,
             before: Before::Other,

@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::functions::{Call, lookup};
 use crate::keyword::Keyword;
 use crate::name::{NAME_LIMIT, Name};
+use crate::scanner::FUNCTIONS_KEPT;
 
 impl Stream {
     /// A dot behind the name `name`, which is then a schema or a relation.
@@ -79,8 +80,8 @@ impl Stream {
     }
 
     fn unknown(&mut self, name: Name) {
-        if self.function.is_none() {
-            self.function = Some(name);
+        if self.functions.len() < FUNCTIONS_KEPT && !self.functions.contains(&name) {
+            self.functions.push(name);
         }
     }
 }

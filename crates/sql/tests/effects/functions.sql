@@ -8,11 +8,11 @@ DO opaque Do
 
 CALL p(1)
 ----
-CALL opaque Call
+CALL opaque Function("p")
 
 CALL s.p(nextval('x'))
 ----
-CALL opaque Call
+CALL opaque Function("p")
 
 SELECT my_function()
 ----
@@ -20,7 +20,7 @@ SELECT opaque Function("my_function")
 
 SELECT My_Function (1), other(2)
 ----
-SELECT opaque Function("my_function")
+SELECT opaque Function("my_function") | opaque Function("other")
 
 SELECT "MyFunction"(1)
 ----
@@ -220,7 +220,11 @@ SELECT opaque Function("f")
 
 SELECT f(1), g(2)
 ----
-SELECT opaque Function("f")
+SELECT opaque Function("f") | opaque Function("g")
+
+SELECT f(1), g(2), f(3)
+----
+SELECT opaque Function("f") | opaque Function("g")
 
 SELECT query_to_xml('SELECT 1', true, true, '')
 ----
