@@ -6,8 +6,8 @@ use crate::Secret;
 use crate::hba::{Connection, Decision, Method, Rules, Transport};
 use crate::ident::Maps;
 use crate::sections::{
-    Auth, ClientTls, Cluster, Console, Database, General, Http, Limits, Listen, Log, Node,
-    PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
+    Auth, ClientTls, Cluster, Console, Database, General, HiddenState, Http, Limits, Listen, Log,
+    Node, PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
 };
 
 /// Everything the program is told from outside. Once made it is only replaced as a whole.
@@ -97,6 +97,8 @@ pub struct PoolPolicy {
     pub server_secret: ServerSecret,
     /// How long a client keeps a server connection.
     pub mode: PoolMode,
+    /// What becomes of session state that no statement shows.
+    pub hidden_state: HiddenState,
     /// Server connections, for each node.
     pub size: usize,
     /// Idle server connections to keep ready; at most `size`.
@@ -160,6 +162,7 @@ impl Settings {
                 .and_then(|known| known.pool_mode)
                 .or(table.pool_mode)
                 .unwrap_or(self.pool.mode),
+            hidden_state: table.hidden_state.unwrap_or(self.pool.hidden_state),
             size,
             min_idle: table.min_idle.unwrap_or(self.pool.min_idle).min(size),
             reserve_size: table.reserve_size.unwrap_or(self.pool.reserve_size),

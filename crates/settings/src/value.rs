@@ -318,7 +318,11 @@ macro_rules! overriding {
         }
     )+};
 }
-overriding!(usize = 0, crate::PoolMode = crate::PoolMode::Transaction);
+overriding!(
+    usize = 0,
+    crate::PoolMode = crate::PoolMode::Transaction,
+    crate::HiddenState = crate::HiddenState::ReadBack
+);
 
 /// A name that may be missing; the empty text is "missing".
 impl Field for Option<String> {

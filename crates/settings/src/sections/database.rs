@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::group::group;
 use crate::sections::MOST;
 use crate::value::Kind;
-use crate::{PoolMode, Secret};
+use crate::{HiddenState, PoolMode, Secret};
 
 group! {
     /// One database that clients may name; `[databases."*"]` stands for every name that has no table of its
@@ -15,6 +15,8 @@ group! {
         pub dbname: Option<String> = None => Kind::Text, NewConnections, "\"shop_prod\"";
         /// Replaces `pool.mode` for this database.
         pub pool_mode: Option<PoolMode> = None => Kind::Word(PoolMode::WORDS), NewConnections, "\"session\"";
+        /// Replaces `pool.hidden_state` for this database.
+        pub hidden_state: Option<HiddenState> = None => Kind::Word(HiddenState::WORDS), NewConnections, "\"trust\"";
         /// Replaces `pool.size` for this database.
         pub pool_size: Option<usize> = None => Kind::count(1, MOST), Live, "50";
         /// Replaces `pool.min_idle` for this database.

@@ -19,6 +19,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What becomes of session state that no statement shows, such as what a function sets.
+    pub enum HiddenState {
+        /// The server is asked for it after each statement that may leave some.
+        ReadBack = "readback",
+        /// There is none: nobody asks.
+        Trust = "trust",
+    }
+}
+
 group! {
     /// Pools of server connections: one for each database, user and node. Databases and users can differ.
     pub struct PoolDefaults in "pool" {
@@ -79,5 +89,11 @@ group! {
         pub max_prepared_bytes: usize = 4 << 20 => Kind::Size { min: 4 << 10, max: 1 << 30 }, NewConnections, "\"16MiB\"";
         /// Server connections of one pool that may be pinned to clients at once. 0: all but one.
         pub max_pinned: usize = 0 => Kind::count(0, MOST), Live, "5";
+        /// Session state that no statement shows, because a function, a `DO` block or a procedure makes it: `readback`
+        /// asks the server for it after each statement that may leave some. `trust` never asks, which saves the
+        /// question, and lets what a function sets reach other clients.
+        pub hidden_state: HiddenState = HiddenState::ReadBack => Kind::Word(HiddenState::WORDS), NewConnections, "\"trust\"";
+        /// Whether a client is told by a NOTICE when it begins to keep a server connection, and why.
+        pub pin_notice: bool = false => Kind::Switch, Live, "true";
     }
 }
