@@ -66,10 +66,22 @@ async fn pins_are_shown_with_their_reason_and_age() -> Result<()> {
     assert_eq!(pins(&operator).await?, []);
     let mut client = scene.raw().await?;
     run(&mut client, "BEGIN; CREATE TEMP TABLE t (i int)").await?;
-    assert_eq!(pins(&operator).await?, [("temporary object".to_owned(), false)]);
+    assert_eq!(pins(&operator).await?, [("state not asked for yet".to_owned(), false)]);
     run(&mut client, "COMMIT").await?;
-    assert_eq!(pins(&operator).await?, [("temporary object".to_owned(), true)]);
+    pins_are(&operator, &[("temporary object".to_owned(), true)]).await?;
+    run(&mut client, "DROP TABLE t").await?;
+    pins_are(&operator, &[]).await?;
+    run(&mut client, "CREATE TEMP TABLE t (i int)").await?;
     run(&mut client, "DISCARD ALL").await?;
     assert_eq!(pins(&operator).await?, []);
     Ok(())
+}
+
+/// Waits until these are the pins: the server is asked behind the client's answer.
+async fn pins_are(operator: &Client, expected: &[(String, bool)]) -> Result<()> {
+    wait_for("the pins are what they should be", PATIENCE, async || {
+        let seen = pins(operator).await?;
+        ensure(seen == expected, format!("{seen:?}"))
+    })
+    .await
 }

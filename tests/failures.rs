@@ -141,8 +141,14 @@ async fn a_connection_that_breaks_is_told_with_the_doubt_about_its_outcome() -> 
     // Somebody who was idle when everything broke is not told at all.
     let mut idle = scene.raw().await?;
     run(&mut idle, "SELECT 1").await?;
+    let ends = || scene.trunkline.log().matches("a server connection ended").count();
+    let before = ends();
     link.cut(Ending::Reset);
-    scene.trunkline.logged("a server connection ended").await?;
+    wait_for("the idle server connection has ended", PATIENCE, async || {
+        let now = ends();
+        ensure(now > before, now)
+    })
+    .await?;
     run(&mut idle, "SELECT 1").await
 }
 

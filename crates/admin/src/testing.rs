@@ -20,6 +20,7 @@ use crate::pooler::Pooler;
 /// An idle pool.
 pub(crate) fn pool_report(family: u32, database: &str, user: &str) -> PoolReport {
     PoolReport {
+        functions: Vec::new(),
         family,
         database: database.into(),
         user: user.into(),
@@ -75,6 +76,7 @@ pub(crate) fn client_report(pid: i32, database: &str, user: &str) -> ClientRepor
         silent_us: 2_000_000,
         wait_us: 0,
         kept_us: None,
+        pinned_by: None,
         pins: Vec::new(),
         server_pid: None,
         statements: 1,

@@ -17,12 +17,14 @@ mod errand;
 #[cfg(test)]
 mod fault;
 mod from_client;
+mod functions;
 mod inbox;
 mod lease;
 mod leaving;
 mod ledger;
 mod link;
 mod local;
+mod looking;
 mod loss;
 mod mend;
 mod message;

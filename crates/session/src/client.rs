@@ -10,12 +10,13 @@ use crate::{
     effect::Effects,
     expect::{Named, Ours, Owed, Purpose},
     long::Follow,
+    look::{HiddenState, Suspicion},
     names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
     recent::RecentParses,
     replay::Replay,
-    sequence::Scope,
+    scope::Scope,
     server::{ServerSession, TxStatus},
     setting::SettingSet,
     statement::{Statement, StatementLimits, StatementStore},
@@ -44,6 +45,8 @@ pub struct SessionLimits {
     pub client_statements: StatementLimits,
     /// Bytes of an unnamed statement that are kept for another server; a longer one pins until it is replaced.
     pub unnamed_bytes: usize,
+    /// What becomes of state that no text shows.
+    pub hidden_state: HiddenState,
 }
 
 impl Default for SessionLimits {
@@ -52,6 +55,7 @@ impl Default for SessionLimits {
             server_statements: StatementLimits { count: 500, bytes: 4 << 20 },
             client_statements: StatementLimits { count: 10_000, bytes: 16 << 20 },
             unnamed_bytes: 16 << 10,
+            hidden_state: HiddenState::default(),
         }
     }
 }
@@ -126,6 +130,10 @@ pub struct ClientSession {
     /// Portals bound to a statement that leaves something behind when executed. Empty in the ordinary case.
     pub(crate) portals: Vec<(Box<[u8]>, Effects)>,
     pub(crate) pins: Pins,
+    /// Why the server is to be asked what the session has there, beside what its texts show.
+    pub(crate) suspicion: Option<Box<Suspicion>>,
+    /// The statement that may be, or is, what the client keeps its server for.
+    pub(crate) blamed: Option<Box<str>>,
     /// An error has come in the transaction that is open or ending.
     pub(crate) errored: bool,
     /// The parameters as this client was told them.
@@ -166,6 +174,8 @@ impl ClientSession {
             taking: Taking::default(),
             portals: Vec::new(),
             pins: Pins::default(),
+            suspicion: None,
+            blamed: None,
             errored: false,
             seen: Arc::new(Reported::new()),
             limits,
@@ -229,7 +239,7 @@ impl ClientSession {
     }
 
     #[inline]
-    fn unnamed_holds(&self, server: &ServerSession) -> bool {
+    pub(crate) fn unnamed_holds(&self, server: &ServerSession) -> bool {
         matches!(&self.unnamed, Unnamed::OnServer { key, .. } if *key == server.unnamed)
     }
 
@@ -293,7 +303,7 @@ impl ClientSession {
 
     /// The server that held this client's state is gone; what lived only there is gone with it.
     pub fn lose_server(&mut self) {
-        self.pins.clear();
+        self.forget_looks();
         self.there.clear();
         self.taking = Taking::default();
         self.portals.clear();

@@ -6,7 +6,7 @@ use trunkline_sql::{
     Deallocate, Discard, Effect, Opaque, Parameter, Pin, PinKind, Scan, Value, settings,
 };
 
-use crate::{name, pin::PinReason};
+use crate::{facts::Reach, name, pin::PinReason};
 
 /// What one completed statement changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum Change {
     Prepare(Box<[u8]>),
     /// Something that cannot be replayed on another server.
     Pin(PinReason),
+    /// Something may have been left behind, or taken away, of which the server itself is asked.
+    Look(Look),
     /// Takes away what pinned for this reason.
     Unpin(PinReason),
     /// A statement of ours that is inserted in the client's text and gives back what the startup packet has said.
@@ -63,6 +65,31 @@ pub enum Change {
         /// So many characters it has.
         length: usize,
     },
+}
+
+/// Why the server is asked what the session has there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// The statement makes a temporary object, a session-level lock or a cursor that stays, unless that is rolled back
+    /// or cannot be had.
+    Made,
+    /// It may take such a thing away.
+    Taken,
+    /// What it does cannot be told from its text.
+    Hidden(Hidden),
+    /// It gives a setting a value that cannot be told from its text.
+    Computed(Box<[u8]>),
+}
+
+/// What may leave something behind that no text shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hidden {
+    /// A call of this function.
+    Function(Box<[u8]>),
+    /// A trigger, a view or the like calls a function.
+    Unseen,
+    /// `DO`, `CALL`, a function that is not named, or a text that could not be read.
+    Other,
 }
 
 /// The changes of all statements of one text, in order.
@@ -104,6 +131,22 @@ impl Effects {
             },
             _ => Self::many(scan),
         }
+    }
+
+    /// The same when statements may call functions that they do not name.
+    #[cold]
+    pub(crate) fn reaching(scan: &Scan, reach: Reach) -> Self {
+        let reaches = |at: &usize| reach.includes(scan.keyword(*at)) || *at >= Scan::KEYWORDS_KEPT;
+        let hidden = (0..scan.statements()).filter(reaches);
+        let hidden = hidden.map(|at| (at, Change::Look(Look::Hidden(Hidden::Unseen))));
+        let shown = scan
+            .effects()
+            .iter()
+            .filter_map(|found| Some((found.statement, change_of(&found.effect)?)));
+        let mut changes: Vec<_> = shown.chain(hidden).collect();
+        // In the order of the statements, and within each as they were found.
+        changes.sort_by_key(|(at, _)| *at);
+        if changes.is_empty() { Self::None } else { Self::Many(changes.into()) }
     }
 
     fn many(scan: &Scan) -> Self {
@@ -153,7 +196,7 @@ impl Effects {
                         bound_value(rest, *number).map(|value| Value::Literal(value.into()));
                     match (value, local) {
                         (Some(value), false) => Change::Set(name.clone(), value),
-                        (None, false) => Change::Pin(PinReason::ComputedSetting),
+                        (None, false) => Change::Look(Look::Computed(name.clone())),
                         (Some(value), true) => Change::SetLocal(name.clone(), Some(value)),
                         (None, true) => Change::SetLocalUnknown,
                     }
@@ -173,13 +216,24 @@ impl Effects {
                 Change::Set(name, _)
                 | Change::SetLocal(name, _)
                 | Change::SetBound { name, .. }
-                | Change::Reset(name) => settings::is_parse_environment(name),
+                | Change::Reset(name)
+                | Change::Look(Look::Computed(name)) => settings::is_parse_environment(name),
                 Change::SetLocalUnknown
                 | Change::ResetAll
                 | Change::DiscardAll
                 | Change::RollbackTo(_)
                 | Change::Pin(PinReason::ComputedSetting) => true,
                 _ => false,
+            }),
+        }
+    }
+
+    /// Whether the client may have to keep its server because of them.
+    pub(crate) fn may_pin(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => changes.iter().any(|(_, change)| {
+                matches!(change, Change::Pin(_) | Change::Look(_) | Change::Prepare(_))
             }),
         }
     }
@@ -265,7 +319,10 @@ fn change_of(effect: &Effect) -> Option<Change> {
         Effect::ResetAll => Some(Change::ResetAll),
         Effect::Discard(Discard::All) => Some(Change::DiscardAll),
         Effect::Discard(Discard::Sequences) => Some(Change::Unpin(PinReason::Sequence)),
-        Effect::Discard(Discard::Temp) => Some(Change::Unpin(PinReason::TemporaryObject)),
+        Effect::Discard(Discard::Temp)
+        | Effect::Unpin(_)
+        | Effect::CloseCursor(_)
+        | Effect::CloseAllCursors => Some(Change::Look(Look::Taken)),
         Effect::Prepare(prepare) => {
             Some(Change::Prepare(name::of_sql(prepare.name.as_bytes()).into()))
         }
@@ -278,12 +335,12 @@ fn change_of(effect: &Effect) -> Option<Change> {
         }
         Effect::Listen(_) => Some(Change::Pin(PinReason::Listen)),
         Effect::UnlistenAll => Some(Change::Unpin(PinReason::Listen)),
-        Effect::Pin(pin) => pin_of(pin).map(Change::Pin),
-        Effect::CloseAllCursors => Some(Change::Unpin(PinReason::HoldCursor)),
+        Effect::Pin(pin) => pin_of(pin),
         Effect::SequenceRead => Some(Change::Pin(PinReason::Sequence)),
-        Effect::Opaque(opaque) => {
-            opaque_pins(opaque).then_some(Change::Pin(PinReason::HiddenState))
-        }
+        Effect::Opaque(opaque) => Some(Change::Look(Look::Hidden(match opaque {
+            Opaque::Function(name) => Hidden::Function(name.as_bytes().into()),
+            _ => Hidden::Other,
+        }))),
         _ => None,
     }
 }
@@ -314,6 +371,7 @@ fn set_computed(
         (Some(name), _) if local && !is_followed_locally(name) => None,
         (Some(name), Some(number)) => Some(Change::SetBound { name: name.into(), number, local }),
         _ if local => Some(Change::SetLocalUnknown),
+        (Some(name), None) => Some(Change::Look(Look::Computed(name.into()))),
         _ => Some(Change::Pin(PinReason::ComputedSetting)),
     }
 }
@@ -339,24 +397,18 @@ fn bound_value(rest: &[u8], number: u16) -> Option<&[u8]> {
     None
 }
 
-fn pin_of(pin: &Pin) -> Option<PinReason> {
+fn pin_of(pin: &Pin) -> Option<Change> {
     match pin {
         // Gone with the transaction, which keeps its server anyway.
         Pin::TempObject { on_commit_drop: true } => None,
         _ => Some(match pin.kind() {
-            PinKind::TempObject => PinReason::TemporaryObject,
-            PinKind::AdvisoryLock => PinReason::AdvisoryLock,
-            PinKind::HoldCursor => PinReason::HoldCursor,
-            PinKind::Load => PinReason::Load,
-            _ => PinReason::ServerObject,
+            PinKind::TempObject | PinKind::AdvisoryLock | PinKind::HoldCursor => {
+                Change::Look(Look::Made)
+            }
+            PinKind::Load => Change::Pin(PinReason::Load),
+            _ => Change::Pin(PinReason::ServerObject),
         }),
     }
-}
-
-/// Whether a statement whose effects its text does not show keeps the session on its server. All do, until the server
-/// itself is asked.
-const fn opaque_pins(_opaque: &Opaque) -> bool {
-    true
 }
 
 #[cfg(test)]
@@ -398,9 +450,9 @@ mod tests {
         };
         let jit = Change::Set(b"jit".as_slice().into(), Value::Literal(b"on".as_slice().into()));
         assert_eq!(only(effects.clone().bound(&rest(&[None, Some("on")]))), [jit]);
-        let pinned = [Change::Pin(PinReason::ComputedSetting)];
-        assert_eq!(only(effects.clone().bound(&rest(&[Some("on"), None]))), pinned);
-        assert_eq!(only(effects.bound(b"")), pinned);
+        let asked = [Change::Look(Look::Computed(b"jit".as_slice().into()))];
+        assert_eq!(only(effects.clone().bound(&rest(&[Some("on"), None]))), asked);
+        assert_eq!(only(effects.bound(b"")), asked);
     }
 
     #[test]

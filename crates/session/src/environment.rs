@@ -14,7 +14,7 @@ use trunkline_wire::frontend;
 use crate::{
     ahead::Course,
     client::{ClientSession, Surroundings},
-    effect::{Change, Effects, Transaction},
+    effect::{Change, Effects, Look, Transaction},
     expect::{Named, Ours, Owed},
     hold::Forgetting,
     name,
@@ -334,6 +334,7 @@ fn foresee_change(track: &mut SettingsTrack, change: &Change) {
         Change::SetLocal(name, value) => track.set_local(name, value.as_ref()),
         Change::SetLocalUnknown
         | Change::SetBound { .. }
+        | Change::Look(Look::Hidden(_) | Look::Computed(_))
         | Change::Pin(PinReason::HiddenState | PinReason::ComputedSetting) => track.set_unknown(),
         Change::Reset(name) => track.reset(name),
         Change::ResetAll => track.reset_all(),

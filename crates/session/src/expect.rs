@@ -109,6 +109,8 @@ pub(crate) enum Ours {
     /// The same, behind messages of ours for which the client's next message waits: if one fails, that is the answer to
     /// it.
     SyncAhead,
+    /// The answer to the question what its client has there, up to `ReadyForQuery`.
+    Look,
     /// A simple query's replies up to `ReadyForQuery`.
     Query(Purpose),
 }
@@ -164,7 +166,7 @@ impl Owed {
             Self::Query(..)
                 | Self::Function
                 | Self::Sync
-                | Self::Ours(Ours::Sync | Ours::SyncAhead | Ours::Query(_))
+                | Self::Ours(Ours::Sync | Ours::SyncAhead | Ours::Look | Ours::Query(_))
         )
     }
 }

@@ -54,6 +54,7 @@ impl ClientSession {
             }
             Meaning::NotOurs if bind.statement.is_empty() => {
                 let effects = self.give_unnamed(server, ways.server);
+                self.note_text_of_unnamed(&effects, server);
                 self.lend_to_message(&effects, server, ways.server, around);
                 self.before_bind(&effects, server, ways.server);
                 ways.server.forward(range);
@@ -87,6 +88,7 @@ impl ClientSession {
         server.intake = Intake::Unsynced;
         self.give(&statement, server, ways.server);
         if !statement.effects.is_none() {
+            self.note_text(&statement.text, &statement.effects, server);
             self.lend_to_message(&statement.effects, server, ways.server, around);
             self.before_bind(&statement.effects, server, ways.server);
         }
@@ -226,6 +228,7 @@ impl ClientSession {
             self.execute_taking(&effects, server, ways.server);
             return Step::Next;
         }
+        self.note_looks(&effects);
         self.await_outcome(&effects, server, Forgetting::Unsynced);
         self.lend_to_message(&effects, server, ways.server, around);
         ways.server.forward(range);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use trunkline_sql::settings;
+
 use crate::{
     client::{ClientSession, Unnamed},
     effect::{Change, Effects, Transaction},
@@ -49,7 +51,8 @@ impl ClientSession {
 
     fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
         match change {
-            Change::Begin | Change::Mention(_) | Change::Restore { .. } => {}
+            // Of what it is looked for was noted when it was sent: it may leave something behind even if it fails.
+            Change::Begin | Change::Mention(_) | Change::Restore { .. } | Change::Look(_) => {}
             Change::Prepare(name) => {
                 self.pins.add(PinReason::SqlPrepare);
                 self.there.insert(name.clone());
@@ -64,6 +67,9 @@ impl ClientSession {
             }
             Change::Release(name) => self.settings.release(name),
             Change::Set(name, value) => {
+                if settings::is_placeholder(name) && self.settings.current().get(name).is_none() {
+                    self.scope.note_placeholder(name);
+                }
                 if !self.settings.set(name, value) {
                     self.pins.add(PinReason::TooManySettings);
                 }
@@ -79,7 +85,7 @@ impl ClientSession {
             Change::DiscardAll => {
                 server.base_lost |= !self.settings.base().is_empty();
                 self.settings.discard_all();
-                self.pins.clear();
+                self.forget_looks();
                 self.forget_statements(server);
             }
             Change::DeallocateAll => self.forget_statements(server),

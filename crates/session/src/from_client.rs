@@ -13,6 +13,8 @@ use crate::{
     copy::on_early_copy,
     effect::Effects,
     expect::{Ours, Owed},
+    facts::Reach,
+    hidden::hides,
     hold::Forgetting,
     lend::take_back,
     outgoing::Outgoing,
@@ -72,6 +74,7 @@ impl ClientSession {
             b'H' => on_flush(server, frame, range, ways),
             b'd' | b'c' | b'f' => on_early_copy(server, range, ways),
             b'F' => {
+                self.note_function_call(frame.body);
                 server.owed.push(Owed::Function);
                 server.intake = Intake::Messages;
                 ways.server.forward(range);
@@ -128,6 +131,8 @@ impl ClientSession {
             Vec::new()
         };
         self.remember_unnamed(server);
+        self.note_text(text, &effects, server);
+        self.note_looks(&effects);
         self.await_outcome(&effects, server, Forgetting::Asked);
         if let Some(Restoring::Messages(replay)) = &restoring {
             send_as_messages(text, effects, replay, server, ways.server);
@@ -179,8 +184,17 @@ impl ClientSession {
         false
     }
 
-    pub(crate) fn effects_of(text: &[u8], server: &ServerSession) -> Effects {
-        Effects::of(&trunkline_sql::scan(text, server.rules))
+    #[inline]
+    pub(crate) fn effects_of(&self, text: &[u8], server: &ServerSession) -> Effects {
+        let scan = trunkline_sql::scan(text, server.rules);
+        let effects = match self.scope.facts().reach() {
+            Reach::Nothing => Effects::of(&scan),
+            reach => Effects::reaching(&scan, reach),
+        };
+        match &effects {
+            Effects::Many(changes) if hides(changes) => self.uncovered(changes, Some(text)),
+            _ => effects,
+        }
     }
 
     pub(crate) fn refusal(&self, effects: &Effects) -> Option<Step> {

@@ -10,6 +10,7 @@ use crate::{
     outgoing::Outgoing,
     pin::PinReason,
     queue::Kind,
+    readback::Told,
     report::{ERROR_WHOLE_MAX, cancel_of, error_code, is_fatal, say_why, write_error},
     restore, sequence,
     server::{Intake, ServerSession, TxStatus},
@@ -28,6 +29,8 @@ pub enum Reply {
     Replayed,
     /// The replay has failed: nothing of the client's may be sent to this server.
     ReplayFailed,
+    /// The server has said what the session has there, or could not: ask whether it may be released.
+    ReadBack,
     /// Goes on; the server must be put a [question](ServerSession::put_question) as soon as the client is between two
     /// messages.
     Ask,
@@ -59,6 +62,13 @@ impl ClientSession {
         range: Range<usize>,
         out: &mut Outgoing<'_>,
     ) -> Reply {
+        if server.is_asked() {
+            match server.on_told(tag, body) {
+                Told::More => return Reply::Next,
+                Told::All => return self.end_read_back(server),
+                Told::Nothing => {}
+            }
+        }
         match tag {
             b'D' | b'd' | b't' | b'V' | b'H' | b'c' | b'N' => pass(server, range, out),
             b'T' | b'n' => {

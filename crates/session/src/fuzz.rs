@@ -13,6 +13,7 @@ use crate::{
     from_client::{Step, Ways},
     from_server::{JUDGE_PREFIX, Reply, may_stream},
     long::Long,
+    look::HiddenState,
     outgoing::{Outgoing, Parcel},
     recent::RecentParses,
     server::ServerSession,
@@ -32,6 +33,7 @@ const LIMITS: SessionLimits = SessionLimits {
     server_statements: StatementLimits { count: 2, bytes: 200 },
     client_statements: StatementLimits { count: 3, bytes: 1 << 20 },
     unnamed_bytes: 40,
+    hidden_state: HiddenState::ReadBack,
 };
 
 /// Bytes for the statements of all clients: fewer than they may have by their number.
@@ -252,7 +254,7 @@ impl Stage {
         let sent = parcel(&out.finish());
         whole(&sent.unwrap_or_else(|| spliced.to_vec()));
         match reply {
-            Reply::Next | Reply::Ready | Reply::Prepared => {}
+            Reply::Next | Reply::Ready | Reply::Prepared | Reply::ReadBack => {}
             Reply::Ask => {
                 let mut question = BytesMut::new();
                 server.put_question(&mut question);
@@ -272,6 +274,12 @@ impl Stage {
         let Some(server) = client.server.and_then(|index| self.servers.get_mut(index)) else {
             return;
         };
+        if !client.waits && client.session.wants_read_back(server) {
+            let mut question = BytesMut::new();
+            client.session.read_back(server, &mut question);
+            whole(&question);
+            return;
+        }
         if client.waits || !client.session.may_release(server) {
             return;
         }

@@ -16,6 +16,7 @@ use crate::{
     expect::{Bound, Owed},
     extended::Stranger,
     from_client::Ways,
+    hidden::hides,
     hold::Forgetting,
     name, overfull,
     parse::send_decoy,
@@ -118,6 +119,7 @@ impl ClientSession {
                 stream
             }
             b'F' => {
+                self.note_function_call(head.get(HEADER..).unwrap_or_default());
                 server.owed.push(Owed::Function);
                 server.intake = Intake::Messages;
                 ways.server.forward(all);
@@ -283,13 +285,18 @@ impl ClientSession {
     /// The message that streamed by is complete.
     pub fn on_client_long_end(&mut self, server: &mut ServerSession) {
         let Some(follow) = self.follow.take() else { return };
-        let effects = Effects::of(&follow.scanner.finish());
+        let effects = match Effects::of(&follow.scanner.finish()) {
+            // The text has gone by.
+            Effects::Many(changes) if hides(&changes) => self.uncovered(&changes, None),
+            effects => effects,
+        };
         match follow.what {
             Followed::Query => {
                 // Nothing was sent after it, so it is the last entry; its reply cannot have come before its end.
                 if matches!(server.owed.back(), Some(Owed::Query(..))) {
                     self.await_outcome(&effects, server, Forgetting::Asked);
                 }
+                self.note_looks(&effects);
                 server.owed.amend_last_query(effects);
             }
             Followed::Unnamed(key) => match &mut self.unnamed {

@@ -12,6 +12,7 @@ use crate::{
     effect::{Change, Effects},
     expect::{Named, Ours, Owed},
     extended::Stranger,
+    facts::Reach,
     from_client::{Step, Ways},
     name, overfull,
     pin::PinReason,
@@ -52,7 +53,7 @@ impl ClientSession {
             let effects = if self.has_just_parsed(frame.body, server) {
                 Effects::None
             } else {
-                Self::effects_of(parse.text, server)
+                self.effects_of(parse.text, server)
             };
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
@@ -90,6 +91,7 @@ impl ClientSession {
             || !server.unsettled.is_nothing()
             || !server.owed.is_empty()
             || !self.settings.seen().environment().is_empty()
+            || self.scope.facts().reach() != Reach::Nothing
             || !comes_again(body, message, around.recent())
         {
             return false;
@@ -163,7 +165,7 @@ impl ClientSession {
             server.owed.push(Owed::ParseOther);
             return Step::Next;
         }
-        let effects = Self::effects_of(parse.text, server);
+        let effects = self.effects_of(parse.text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
@@ -173,7 +175,9 @@ impl ClientSession {
         }
         // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared.
         let outlook = self.outlook(server);
-        let shared = server.status != TxStatus::Failed && !outlook.is_unknown();
+        let shared = server.status != TxStatus::Failed
+            && !outlook.is_unknown()
+            && !self.pins.has(PinReason::Unread);
         let environment = self.environment(outlook.seen(), Folds::of(parse.text));
         drop(outlook);
         let parts = (parse.text, parse.types, environment.as_ref());

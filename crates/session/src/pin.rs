@@ -30,11 +30,13 @@ pub enum PinReason {
     TooManyStatements,
     /// dblink connections, replication origins, temporary slots.
     ServerObject,
+    /// A statement may have left something behind, and the server has not been asked yet what the session has there.
+    Unread,
 }
 
 impl PinReason {
     /// Every reason, in the order of their bits.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TemporaryObject,
         Self::AdvisoryLock,
         Self::HoldCursor,
@@ -48,6 +50,7 @@ impl PinReason {
         Self::LongStatement,
         Self::TooManyStatements,
         Self::ServerObject,
+        Self::Unread,
     ];
 
     /// The reason in words, for the console and the log.
@@ -66,6 +69,7 @@ impl PinReason {
             Self::LongStatement => "statement too long to keep",
             Self::TooManyStatements => "too many prepared statements",
             Self::ServerObject => "object of the server session",
+            Self::Unread => "state not asked for yet",
         }
     }
 
@@ -88,6 +92,7 @@ impl PinReason {
             Self::LongStatement => 10,
             Self::TooManyStatements => 11,
             Self::ServerObject => 12,
+            Self::Unread => 13,
         }
     }
 }
@@ -97,6 +102,9 @@ impl PinReason {
 pub struct Pins(u16);
 
 impl Pins {
+    /// Only that the server has not been asked yet.
+    pub(crate) const UNREAD: Self = Self(PinReason::Unread.bit());
+
     /// Whether nothing pins.
     #[inline]
     pub const fn is_empty(self) -> bool {
@@ -111,6 +119,21 @@ impl Pins {
     /// Takes a reason away.
     pub const fn remove(&mut self, reason: PinReason) {
         self.0 &= !reason.bit();
+    }
+
+    /// Whether a reason is among them.
+    #[inline]
+    pub const fn has(self, reason: PinReason) -> bool {
+        self.0 & reason.bit() != 0
+    }
+
+    /// Adds a reason, or takes it away.
+    pub(crate) const fn put(&mut self, reason: PinReason, holds: bool) {
+        if holds {
+            self.add(reason);
+        } else {
+            self.remove(reason);
+        }
     }
 
     /// Takes all away: `DISCARD ALL`.

@@ -51,7 +51,7 @@ impl ClientSession {
             }
             return self.effects_in_session_mode(text, server);
         }
-        let effects = Self::effects_of(text, server);
+        let effects = self.effects_of(text, server);
         match &effects {
             Effects::Many(_) if !self.settings.base().is_empty() => {
                 self.restoring(text, effects, server)
@@ -67,7 +67,7 @@ impl ClientSession {
         text: &[u8],
         server: &ServerSession,
     ) -> (Effects, Option<Restoring>) {
-        let (effects, restoring) = self.restoring(text, Self::effects_of(text, server), server);
+        let (effects, restoring) = self.restoring(text, self.effects_of(text, server), server);
         let Effects::Many(changes) = effects else { return (Effects::None, restoring) };
         let kept: Vec<_> = changes
             .iter()

@@ -5,8 +5,6 @@
 //! latest before they are read. In that last case the client's own values of this transaction are gone as well, and
 //! PostgreSQL says that there are none: an error, once in the life of a pool, but never another session's value.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use bytes::BytesMut;
 
 use crate::{
@@ -21,29 +19,6 @@ use crate::{
 
 /// The statement, and the tag of its completion.
 pub(crate) const DISCARD: &[u8] = b"DISCARD SEQUENCES";
-
-/// What the clients of one pool have in common.
-#[derive(Debug, Default)]
-pub struct Scope {
-    /// The number of the pool: statements are shared within it only, because a name means another table elsewhere.
-    pub(crate) number: u32,
-    /// A client of it has called `currval` or `lastval`, or is about to.
-    reads_sequences: AtomicBool,
-}
-
-impl Scope {
-    /// The pool with this number, which no other one has.
-    pub const fn new(number: u32) -> Self {
-        Self { number, reads_sequences: AtomicBool::new(false) }
-    }
-
-    fn note_sequence_read(&self) {
-        // Mostly it is known already; a store would take the line from the other loops.
-        if !self.reads_sequences.load(Ordering::Relaxed) {
-            self.reads_sequences.store(true, Ordering::Relaxed);
-        }
-    }
-}
 
 /// Whose values the sequences of a server's session have.
 #[derive(Debug, Default)]
@@ -86,7 +61,7 @@ impl ClientSession {
             self.number = around.unnamed_key();
         }
         server.sequences.begin(self.number);
-        if server.sequences.foreign && self.scope.reads_sequences.load(Ordering::Relaxed) {
+        if server.sequences.foreign && self.scope.reads_sequences() {
             server.ask(Purpose::Sequences, DISCARD, to_server);
         }
     }

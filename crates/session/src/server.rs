@@ -10,8 +10,10 @@ use crate::{
     copy::AmidCopy,
     expect::{Ours, Owed, Purpose},
     hold::{Forgetting, Hold, Unsettled},
+    look::ReadBack,
     naming::Naming,
     queue::Queue,
+    readback::{Findings, Told},
     sequence::SequenceState,
     setting::SettingSet,
     statement::ServerStatements,
@@ -118,6 +120,12 @@ pub struct ServerSession {
     pub(crate) naming: Naming,
     /// What is not known of Syncs amid COPY data.
     pub(crate) amid_copy: AmidCopy,
+    /// The answer to the question what its client has there, while it comes.
+    pub(crate) findings: Option<Box<Findings>>,
+    /// What came of that last, until it is taken.
+    pub(crate) read_back: Option<Box<ReadBack>>,
+    /// Who it has logged in as.
+    pub(crate) login: Box<[u8]>,
 }
 
 impl ServerSession {
@@ -130,6 +138,7 @@ impl ServerSession {
             applied: SettingSet::empty(),
             base_lost: false,
             rules: rules_of(&reported),
+            login: reported.get(b"session_authorization").unwrap_or_default().into(),
             reported,
             statements: ServerStatements::default(),
             unnamed: 0,
@@ -146,6 +155,8 @@ impl ServerSession {
             unsettled: Unsettled::default(),
             naming: Naming::default(),
             amid_copy: AmidCopy::default(),
+            findings: None,
+            read_back: None,
         }
     }
 
@@ -206,6 +217,11 @@ impl ServerSession {
     /// COPY by then because of an error in the data; it ends all the same.
     pub fn break_copy(&mut self) {
         self.ending = true;
+    }
+
+    /// What came of asking it what its client has there, to be counted.
+    pub fn take_read_back(&mut self) -> Option<Box<ReadBack>> {
+        self.read_back.take()
     }
 
     /// Number of replies owed.
@@ -327,6 +343,11 @@ impl ServerSession {
     /// Takes a frame while no client holds the connection: only replies to queries of ours and asynchronous messages
     /// may come.
     pub fn on_alone(&mut self, tag: u8, body: &[u8]) -> Alone {
+        match self.on_told(tag, body) {
+            Told::More => return Alone::Nothing,
+            Told::All => return Alone::Surveyed,
+            Told::Nothing => {}
+        }
         match tag {
             b'S' => {
                 self.on_parameter(body);
@@ -394,6 +415,8 @@ pub enum Alone {
     Nothing,
     /// A query of ours was answered, and the connection is at rest.
     Answered(Purpose),
+    /// It has told of the functions of its database, or could not: see [`ServerSession::end_survey`].
+    Surveyed,
     /// The connection is no longer of use.
     Ended,
 }

@@ -231,6 +231,8 @@ pub(crate) struct ServerStatements {
     uses: u64,
     /// The one that was used last, if it is still held; 0 for none. Most clients of a server use the same one.
     latest: u64,
+    /// It has the question of [`crate::readback`], which does not count.
+    reader: bool,
 }
 
 #[derive(Debug)]
@@ -290,8 +292,18 @@ impl ServerStatements {
         }
     }
 
+    /// The server has no others any more.
+    pub(crate) fn retain(&mut self, has: impl Fn(&Statement) -> bool) {
+        let gone: Vec<u64> =
+            self.held.iter().filter(|(_, held)| !has(&held.statement)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.remove(id);
+        }
+    }
+
     /// `DEALLOCATE ALL` or `DISCARD ALL` was done.
     pub(crate) fn clear(&mut self) {
+        self.reader = false;
         self.held.clear();
         self.latest = 0;
         self.bytes = 0;
@@ -322,6 +334,16 @@ impl ServerStatements {
             self.latest = 0;
         }
         self.held.remove(&id)
+    }
+
+    /// Whether it has our question.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.reader
+    }
+
+    /// It has it now, or has it no longer.
+    pub(crate) fn set_reader(&mut self, has: bool) {
+        self.reader = has;
     }
 
     /// The number of statements held.

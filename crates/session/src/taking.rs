@@ -74,7 +74,7 @@ impl ClientSession {
             return false;
         };
         let effects = if may_take_back(parse.text) {
-            self.taken_back_by(&Self::effects_of(parse.text, server))
+            self.taken_back_by(&self.effects_of(parse.text, server))
         } else {
             Effects::None
         };

@@ -218,6 +218,13 @@ impl SettingsTrack {
         self.savepoints.clear();
     }
 
+    /// The session turns out to have these, between two transactions.
+    pub(crate) fn adopt(&mut self, set: Arc<SettingSet>) {
+        self.current = Arc::clone(&set);
+        self.seen = Arc::clone(&set);
+        self.committed = set;
+    }
+
     /// Shares memory with an equal set that somebody else holds.
     pub(crate) fn unify(&mut self, other: &Arc<SettingSet>) {
         self.committed = Arc::clone(other);

@@ -60,6 +60,7 @@ talks! {
     eviction
     housekeeping
     long
+    looks
     modes
     names
     overfull

@@ -10,6 +10,7 @@ mod lists;
 mod nodes;
 mod pins;
 mod pools;
+mod readbacks;
 mod servers;
 mod state;
 mod stats;
@@ -83,6 +84,8 @@ views! {
     Nodes = "NODES", nodes::COLUMNS, nodes::rows;
     /// Clients that keep their server between transactions, and why.
     Pins = "PINS", pins::COLUMNS, pins::rows;
+    /// Functions because of which servers were asked what their clients have there.
+    Readbacks = "READBACKS", readbacks::COLUMNS, readbacks::rows;
     /// Every setting.
     Config = "CONFIG", config::COLUMNS, config::rows;
     /// Whether clients are served.

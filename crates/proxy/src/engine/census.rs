@@ -91,6 +91,7 @@ impl Worker {
             oldest_wait_us: oldest.unwrap_or(0),
             paused: pool.family.is_paused(),
             last_error: pool.attempt.failure.as_ref().map(|failure| Arc::clone(&failure.message)),
+            functions: pool.functions.report(),
             stats: pool.stats,
         }
     }
@@ -127,6 +128,7 @@ impl Worker {
                 0
             },
             kept_us: client.kept.then(|| self.now.saturating_sub(client.rare.kept_since)),
+            pinned_by: client.session.pinned_by().map(str::to_owned),
             pins: client.session.pins().iter().collect::<Vec<PinReason>>(),
             server_pid: server.map(|server| server.about.pid),
             statements: client.session.name_count(),

@@ -5,7 +5,7 @@ use std::io;
 use trunkline_session::PinReason;
 use trunkline_wire::{
     SqlState,
-    backend::{self, Report},
+    backend::{self, Report, Severity},
 };
 
 use super::{
@@ -245,6 +245,9 @@ impl Worker {
         client.kept = pool.family.caps.keep(limit);
         client.rare.kept_since = self.now;
         if client.kept {
+            if self.settings.pool.pin_notice {
+                self.tell_pin(index);
+            }
             return;
         }
         let reasons: Vec<&str> = client.session.pins().iter().map(PinReason::as_str).collect();
@@ -260,6 +263,25 @@ impl Worker {
             .with_detail(&detail)
             .with_hint("Raise pool.max_pinned, or use a database or user with pool_mode session.");
         self.fatal_report(index, &report);
+    }
+
+    /// The client is told that it keeps its server, and why.
+    fn tell_pin(&mut self, index: usize) {
+        let Some(client) = self.clients.get(index) else { return };
+        let reasons: Vec<&str> = client.session.pins().iter().map(PinReason::as_str).collect();
+        let message =
+            format!("this session keeps a server connection for itself: {}", reasons.join(", "));
+        let detail = client.session.pinned_by().map(|statement| format!("Because of: {statement}"));
+        let report = Report::new(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, &message);
+        self.reply.clear();
+        backend::notice_response(
+            &mut self.reply,
+            &match &detail {
+                Some(detail) => report.with_detail(detail),
+                None => report,
+            },
+        );
+        self.send_reply(index);
     }
 
     /// The client gives its server back, or goes.

@@ -2,7 +2,9 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{attempt::Attempts, report::PoolStats, waiting::Waiting};
+use trunkline_session::ReadBack;
+
+use super::{attempt::Attempts, functions::Functions, report::PoolStats, waiting::Waiting};
 use crate::{
     cluster::NodeId,
     pool::{Cap, Family},
@@ -25,6 +27,7 @@ pub(super) struct LocalPool {
     /// When this loop first saw that it is paused; 0 while it is not.
     pub(super) paused_since: u64,
     pub(super) stats: PoolStats,
+    pub(super) functions: Functions,
 }
 
 impl LocalPool {
@@ -40,7 +43,17 @@ impl LocalPool {
             attempt: Attempts::default(),
             paused_since: 0,
             stats: PoolStats::default(),
+            functions: Functions::default(),
         }
+    }
+
+    /// A server was asked what its client has there.
+    pub(super) fn count_read_back(&mut self, told: &ReadBack) {
+        let stats = &mut self.stats;
+        stats.read_backs = stats.read_backs.wrapping_add(1);
+        stats.hidden_found = stats.hidden_found.wrapping_add(u64::from(told.found));
+        stats.read_backs_failed = stats.read_backs_failed.wrapping_add(u64::from(told.failed));
+        self.functions.count(told);
     }
 
     /// Takes a client out of the queue.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use trunkline_session::PinReason;
 
+pub use super::functions::FunctionStats;
 use crate::cluster::NodeId;
 
 /// The named prepared statements of all clients.
@@ -48,6 +49,12 @@ pub struct PoolStats {
     pub errors: u64,
     /// Transactions that ran into a timeout of ours.
     pub timeouts: u64,
+    /// Times a server was asked what its client has there.
+    pub read_backs: u64,
+    /// Times it told of something that no text had shown.
+    pub hidden_found: u64,
+    /// Times it could not tell.
+    pub read_backs_failed: u64,
 }
 
 impl PoolStats {
@@ -66,6 +73,9 @@ impl PoolStats {
         self.closed = self.closed.wrapping_add(other.closed);
         self.errors = self.errors.wrapping_add(other.errors);
         self.timeouts = self.timeouts.wrapping_add(other.timeouts);
+        self.read_backs = self.read_backs.wrapping_add(other.read_backs);
+        self.hidden_found = self.hidden_found.wrapping_add(other.hidden_found);
+        self.read_backs_failed = self.read_backs_failed.wrapping_add(other.read_backs_failed);
     }
 }
 
@@ -118,6 +128,9 @@ pub struct PoolReport {
     pub paused: bool,
     /// Why the last attempt to open a server failed.
     pub last_error: Option<Arc<str>>,
+    /// Functions because of which its servers were asked what their clients have there; the empty name stands for what
+    /// is not counted by name.
+    pub functions: Vec<(String, FunctionStats)>,
     /// Counters since the pool was made.
     pub stats: PoolStats,
 }
@@ -145,6 +158,8 @@ pub struct ClientReport {
     pub wait_us: u64,
     /// How long it has kept its server between transactions, in microseconds, if it does.
     pub kept_us: Option<u64>,
+    /// The statement because of which it is pinned, without its constants.
+    pub pinned_by: Option<String>,
     /// Why it is pinned.
     pub pins: Vec<PinReason>,
     /// The server's process id, while it holds one.

@@ -83,7 +83,7 @@ impl Worker {
         if let Some(pool) = self.pools.get_mut(pool_index) {
             pool.stats.opened = pool.stats.opened.wrapping_add(1);
         }
-        self.guard_server(index, |worker| worker.park(index));
+        self.guard_server(index, |worker| worker.survey(index));
         self.welcome_all(pool_index);
     }
 

@@ -41,6 +41,8 @@ enum Also {
     ReplayFailed,
     /// The server is to be put a question.
     Ask,
+    /// The server has said what its client has there.
+    ReadBack,
 }
 
 impl Worker {
@@ -121,6 +123,7 @@ impl Worker {
         match what {
             Also::ReplayFailed => self.replay_failed(client, index),
             Also::Ask => self.put_question(client, index),
+            Also::ReadBack => self.end_read_back(client, index),
             Also::Replayed if self.client_is(client, ClientState::Replaying(index)) => {
                 if let Some(slot) = self.clients.get_mut(client) {
                     slot.state = ClientState::Leased(index);
@@ -234,7 +237,7 @@ impl Worker {
             self.release(client_index, index);
             return;
         }
-        if server.session.at_rest() {
+        if server.session.at_rest() && !self.begin_read_back(client_index, index) {
             self.keep(client_index);
             self.rest_client(client_index);
         }
@@ -268,8 +271,9 @@ impl Worker {
             let Ok(Some(header)) = peek(rest) else { return taken };
             let here = header.len.min(rest.len());
             if here < header.len
-                && !(may_stream(header.tag, header.len)
+                && (!(may_stream(header.tag, header.len)
                     && here >= HEADER.saturating_add(JUDGE_PREFIX))
+                    || server.session.is_asked())
             {
                 return taken;
             }
@@ -279,6 +283,7 @@ impl Worker {
             match server.session.on_alone(header.tag, body) {
                 Alone::Nothing => {}
                 Alone::Answered(purpose) => self.answered(index, purpose),
+                Alone::Surveyed => self.surveyed(index),
                 Alone::Ended => {
                     self.drop_server(index, "the server ended the connection");
                     return data.len();
@@ -354,7 +359,10 @@ fn judge_burst(
         };
         let here = header.len.min(rest.len());
         let streams = may_stream(header.tag, header.len);
-        if here < header.len && !(streams && here >= HEADER.saturating_add(JUDGE_PREFIX)) {
+        if here < header.len
+            && (!(streams && here >= HEADER.saturating_add(JUDGE_PREFIX))
+                || server.session.is_asked())
+        {
             if header.len > WHOLE_MAX && !streams {
                 outcome.desync = Some("the server sent a message that is too long for its kind");
             }
@@ -373,6 +381,7 @@ fn judge_burst(
             Reply::Prepared => outcome.also = Some(Also::Prepared),
             Reply::Replayed => outcome.also = Some(Also::Replayed),
             Reply::Ask => outcome.also = Some(Also::Ask),
+            Reply::ReadBack => outcome.also = Some(Also::ReadBack),
             Reply::ReplayFailed => {
                 outcome.also = Some(Also::ReplayFailed);
                 return outcome;

@@ -129,7 +129,7 @@ impl Worker {
 
 /// What a client is told whose server is taken away.
 fn farewell<'a>(session: &ServerSession, why: &'a str) -> Report<'a> {
-    if session.is_busy() {
+    if session.is_busy() && !session.is_asked() {
         return loss(session, why);
     }
     let report = Report::fatal(SqlState::ADMIN_SHUTDOWN, why).with_hint("Connect again.");

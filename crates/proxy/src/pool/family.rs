@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use trunkline_session::Scope;
+use trunkline_session::{Scope, SharedFacts};
 use trunkline_settings::PoolPolicy;
 use trunkline_wire::Reported;
 
@@ -202,6 +202,8 @@ pub(crate) struct FamilyParts {
     pub(crate) startup: StartupParams,
     pub(crate) policy: PoolPolicy,
     pub(crate) caps: Arc<PoolCaps>,
+    /// What is known of the functions of its database.
+    pub(crate) facts: Arc<SharedFacts>,
     pub(crate) loops: usize,
     /// `pool.slots_per_worker`.
     pub(crate) slots_per_loop: usize,
@@ -213,13 +215,23 @@ const GENERATIONS: usize = 16;
 impl Family {
     /// Makes a family and decides where it lives.
     pub(crate) fn new(parts: FamilyParts) -> Self {
-        let FamilyParts { id, database, user, named, startup, policy, caps, loops, slots_per_loop } =
-            parts;
+        let FamilyParts {
+            id,
+            database,
+            user,
+            named,
+            startup,
+            policy,
+            caps,
+            facts,
+            loops,
+            slots_per_loop,
+        } = parts;
         let spread = loops > 1 && policy.size >= loops.saturating_mul(slots_per_loop);
         let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
         Self {
             id,
-            scope: Arc::new(Scope::new(id)),
+            scope: Arc::new(Scope::new(id, facts)),
             database,
             user,
             named,

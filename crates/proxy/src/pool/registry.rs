@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
+use trunkline_session::SharedFacts;
 use trunkline_settings::{PoolPolicy, Settings};
 
 use super::{
@@ -46,6 +47,8 @@ struct Inner {
     pools: BTreeMap<(Arc<str>, Arc<str>), Arc<PoolCaps>>,
     databases: BTreeMap<Arc<str>, Arc<Cap>>,
     users: BTreeMap<Arc<str>, Arc<Cap>>,
+    /// By the name of the database on the servers.
+    facts: BTreeMap<String, Arc<SharedFacts>>,
     nodes: BTreeMap<NodeId, Arc<Cap>>,
     node_limits: BTreeMap<NodeId, usize>,
     node_names: BTreeMap<NodeId, Arc<str>>,
@@ -199,6 +202,7 @@ impl Registry {
         inner.pools.retain(|_, caps| Arc::strong_count(caps) > 1);
         inner.databases.retain(|_, cap| Arc::strong_count(cap) > 1);
         inner.users.retain(|_, cap| Arc::strong_count(cap) > 1);
+        inner.facts.retain(|_, facts| Arc::strong_count(facts) > 1);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -258,6 +262,8 @@ impl Inner {
         (loops, slots_per_loop): (usize, usize),
     ) -> Arc<Family> {
         let caps = self.pool_caps(database, user, &policy);
+        let facts = self.facts.entry(policy.server_database.clone()).or_default();
+        let facts = Arc::clone(facts);
         let named = self.names.admit(database, user);
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
@@ -269,6 +275,7 @@ impl Inner {
             startup: StartupParams { others: others.to_vec(), ..StartupParams::default() },
             policy,
             caps,
+            facts,
             loops,
             slots_per_loop,
         }));

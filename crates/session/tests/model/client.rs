@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use trunkline_session::{ClientSession, PoolMode, SessionLimits, SettingSet, StatementLimits};
+use trunkline_session::{
+    ClientSession, HiddenState, PoolMode, SessionLimits, SettingSet, StatementLimits,
+};
 use trunkline_sql::Value;
 
 use crate::model::{postgres::Postgres, server::reported};
@@ -14,6 +16,7 @@ use crate::shared::{Message, messages};
 const LIMITS: SessionLimits = SessionLimits {
     server_statements: StatementLimits { count: 3, bytes: 400 },
     client_statements: StatementLimits { count: 4, bytes: 400 },
+    hidden_state: HiddenState::ReadBack,
     unnamed_bytes: 60,
 };
 

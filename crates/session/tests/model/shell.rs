@@ -356,7 +356,7 @@ impl Shell {
             let body = &data[taken + HEADER..range.end];
             taken = range.end;
             match client.session.on_server(&mut server.session, header.tag, body, range, &mut out) {
-                Reply::Next | Reply::Prepared => {}
+                Reply::Next | Reply::Prepared | Reply::ReadBack => {}
                 Reply::Ask if client.stream.0 > 0 && client.stream.1 => {}
                 Reply::Ask => server.session.put_question(&mut question),
                 Reply::Ready => ready = true,
@@ -412,6 +412,7 @@ impl Shell {
             match server.session.on_alone(tag, &body) {
                 Alone::Nothing => {}
                 Alone::Answered(_) => free = true,
+                Alone::Surveyed => panic!("nobody asks that here"),
                 Alone::Ended => panic!("a query of ours failed"),
             }
         }

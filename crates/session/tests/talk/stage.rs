@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use trunkline_session::{
-    Alone, ClientSession, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode, Purpose, Reply,
-    Scope, ServerSession, SessionLimits, SettingSet, Step, Surroundings, TxStatus, Unleased, Ways,
-    unleased,
+    Alone, ClientSession, HiddenState, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode,
+    Purpose, Reply, Scope, ServerSession, SessionLimits, SettingSet, Step, Surroundings, TxStatus,
+    Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, Frames, Reported, frame::HEADER, frame::peek};
 
 use crate::shared::World;
-use crate::talk::words::{client_messages, server_messages, told_client, told_server, words};
+use crate::talk::words::{
+    client_messages, server_messages, told_client, told_rows, told_server, words,
+};
 
 /// One conversation.
 pub(crate) struct Stage {
@@ -71,6 +73,15 @@ impl Stage {
                 self.client_goes_on();
                 line.to_owned()
             }
+            "told>" => {
+                self.server_says(&told_rows(rest));
+                self.client_goes_on();
+                line.to_owned()
+            }
+            "told-parked>" => {
+                self.parked_says(&told_rows(rest));
+                line.to_owned()
+            }
             "alone>" => {
                 self.client_alone(&client_messages(rest));
                 line.to_owned()
@@ -97,6 +108,11 @@ impl Stage {
             }
             "lease" => self.lease(words(rest)[0].clone()),
             "release" => format!("release {}", self.release()),
+            "asks" => format!("asks {}", self.asks()),
+            "surveys" => {
+                self.survey(rest);
+                line.to_owned()
+            }
             "leave" => {
                 self.leave();
                 line.to_owned()
@@ -147,7 +163,11 @@ impl Stage {
     }
 
     fn scope(&mut self, number: u32) -> Arc<Scope> {
-        Arc::clone(self.scopes.entry(number).or_insert_with(|| Arc::new(Scope::new(number))))
+        Arc::clone(
+            self.scopes
+                .entry(number)
+                .or_insert_with(|| Arc::new(Scope::new(number, Arc::default()))),
+        )
     }
 
     fn client(&mut self) -> &mut ClientSession {
@@ -202,6 +222,7 @@ impl Stage {
                 "statements" => self.limits.server_statements.count = number,
                 "bytes" => self.limits.server_statements.bytes = number,
                 "names" => self.limits.client_statements.count = number,
+                "trust" => self.limits.hidden_state = HiddenState::Trust,
                 "unnamed" => self.limits.unnamed_bytes = number,
                 "room" => self.world.with_store(|store| store.room().set_limit(number)),
                 _ => panic!("no limit {name}"),
@@ -245,6 +266,34 @@ impl Stage {
         }
         self.servers.insert(name, server);
         yes(may)
+    }
+
+    /// Asks the server what the client has there, if that is wanted.
+    fn asks(&mut self) -> &'static str {
+        let name = self.server.clone().expect("a lease");
+        let mut server = self.servers.remove(&name).expect("the server");
+        let mut client = self.take_client();
+        let wants = client.wants_read_back(&server);
+        if wants {
+            let mut question = BytesMut::new();
+            client.read_back(&mut server, &mut question);
+            self.to_server.extend_from_slice(&question);
+        }
+        self.put(name, client, server);
+        yes(wants)
+    }
+
+    /// A server that nobody holds is asked of the functions of its database.
+    fn survey(&mut self, name: &str) {
+        let scope = self.scope(0);
+        let server = self
+            .servers
+            .entry(name.to_owned())
+            .or_insert_with(|| ServerSession::new(reported(&[])));
+        let mut question = BytesMut::new();
+        server.survey(&scope, &mut question);
+        self.to_server.extend_from_slice(&question);
+        self.server = Some(name.to_owned());
     }
 
     fn leave(&mut self) {
@@ -379,7 +428,7 @@ impl Stage {
             let body = &data[at + HEADER..range.end];
             at = range.end;
             match client.on_server(&mut server, header.tag, body, range, &mut out) {
-                Reply::Next | Reply::Ready | Reply::Prepared => {}
+                Reply::Next | Reply::Ready | Reply::Prepared | Reply::ReadBack => {}
                 Reply::Ask => {
                     let mut question = BytesMut::new();
                     server.put_question(&mut question);
@@ -415,12 +464,17 @@ impl Stage {
     }
 
     fn parked_says(&mut self, data: &[u8]) {
+        let scope = self.scope(0);
         let name = self.server.clone().expect("a server that was asked");
         let server = self.servers.get_mut(&name).expect("the server");
         for frame in Frames::new(data) {
             let frame = frame.expect("a whole message");
             match server.on_alone(frame.tag, frame.body) {
                 Alone::Nothing => {}
+                Alone::Surveyed => {
+                    server.end_survey(&scope);
+                    self.outcomes.push("surveyed".to_owned());
+                }
                 Alone::Answered(purpose) => self.outcomes.push(format!("answered: {purpose:?}")),
                 Alone::Ended => self.outcomes.push("ended".to_owned()),
             }

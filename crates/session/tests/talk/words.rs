@@ -127,6 +127,8 @@ fn told_message((tag, body): &Message) -> String {
     let text = |place: usize| format!("\"{}\"", shortened(&lossy(string(place))));
     match tag {
         b'Q' => format!("Query {}", text(0)),
+        b'P' if string(0) == LOOK => "Parse our question".to_owned(),
+        b'B' if string(1) == LOOK => format!("Bind our question {}", parameters(body)),
         b'P' => {
             let int = if body.ends_with(b"\0\x01\0\0\0\x17") { " int" } else { "" };
             format!("Parse {} {}{int}", name_word(string(0)), text(1))
@@ -159,6 +161,39 @@ fn told_message((tag, body): &Message) -> String {
         b'F' => "Function".to_owned(),
         _ => format!("Raw {} \"{}\"", char::from(*tag), lossy(body)),
     }
+}
+
+/// The statement by which a server is asked what its client has there.
+const LOOK: &[u8] = b"__trunkline_look";
+
+/// The parameters of that, in words.
+fn parameters(body: &[u8]) -> String {
+    let mut rest = &body[LOOK.len() + 2 + 4..];
+    let mut words = Vec::new();
+    while rest.len() > 4 {
+        let (length, behind) = rest.split_first_chunk().expect("a length");
+        let length = usize::try_from(u32::from_be_bytes(*length)).expect("a short value");
+        words.push(format!("'{}'", lossy(&behind[..length])));
+        rest = &behind[length..];
+    }
+    words.join(" ")
+}
+
+/// The answer to it: rows of words, with `|` between them; `-` is NULL.
+pub(crate) fn told_rows(line: &str) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    backend::parse_complete(&mut out);
+    backend::bind_complete(&mut out);
+    for row in line.split('|').map(str::trim).filter(|row| !row.is_empty()) {
+        let words: Vec<_> = row.splitn(3, ' ').collect();
+        let value = |place: usize| {
+            words.get(place).filter(|word| **word != "-").map(|word| word.as_bytes())
+        };
+        backend::data_row(&mut out, [value(0), value(1), value(2)]);
+    }
+    backend::command_complete(&mut out, b"SELECT");
+    backend::ready_for_query(&mut out, b'I');
+    out.to_vec()
 }
 
 /// The messages of a server's line.

@@ -18,6 +18,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::int4("silent"),
     Column::int4("server_pid"),
     Column::text("reasons"),
+    Column::text("statement"),
 ];
 
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
@@ -35,6 +36,7 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
             Value::count(client.silent_us / 1_000_000),
             client.server_pid.map_or(Value::Null, Value::Int4),
             Value::text(reasons(client)),
+            client.pinned_by.as_deref().map_or(Value::Null, Value::text),
         ]
     });
     pinned.collect()

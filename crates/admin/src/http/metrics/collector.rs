@@ -237,6 +237,14 @@ impl Collector {
         counter(name("servers_closed", "Server connections closed"), |s| s.closed)?;
         counter(name("errors", "Clients refused or failed by the pooler itself"), |s| s.errors)?;
         counter(name("timeouts", "Transactions ended by a timeout of the pooler"), |s| s.timeouts)?;
+        counter(name("read_backs", "Times a server was asked what its client has there"), |s| {
+            s.read_backs
+        })?;
+        counter(name("read_backs_failed", "Times it could not tell"), |s| s.read_backs_failed)?;
+        counter(
+            name("hidden_state", "Times there was something that no statement had shown"),
+            |s| s.hidden_found,
+        )?;
         counter(bytes("received", "Received from clients"), |s| s.received)?;
         counter(bytes("sent", "Sent to clients"), |s| s.sent)
     }

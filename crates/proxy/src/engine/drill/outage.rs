@@ -67,7 +67,7 @@ fn sessions() -> Settings {
     settings
 }
 
-const PINNING: &str = "CREATE TEMP TABLE t (i int)";
+const PINNING: &str = "LOAD 'library'";
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_closed_at_rest_when_the_primary_changes() {

@@ -1,0 +1,137 @@
+//! Statements that may do more than their text shows: what can be known of it all the same, by the names in the text and
+//! by what the server has told of its functions.
+
+use trunkline_sql::placeholders;
+
+use crate::{
+    client::ClientSession,
+    effect::{Change, Effects, Hidden, Look},
+    look::HiddenState,
+    pin::PinReason,
+};
+
+/// Whether there is such a statement.
+pub(crate) fn hides(changes: &[(usize, Change)]) -> bool {
+    changes.iter().any(|(_, change)| {
+        matches!(change, Change::Look(Look::Hidden(_)) | Change::Pin(PinReason::ComputedSetting))
+    })
+}
+
+/// Whether it may set what has no name in the statement: `DO`, a text that could not be read, or `set_config` amid other
+/// things.
+fn is_nameless(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Look(Look::Hidden(Hidden::Other)) | Change::Pin(PinReason::ComputedSetting)
+    )
+}
+
+impl ClientSession {
+    /// The changes, and what can be known beside them. Of a text that has gone by, or puts names together, what it sets cannot
+    /// be asked for, and the client keeps its server.
+    #[cold]
+    pub(crate) fn uncovered(&self, changes: &[(usize, Change)], text: Option<&[u8]>) -> Effects {
+        let facts = self.scope.facts().latest();
+        let mut all = Vec::with_capacity(changes.len());
+        let names = text.and_then(placeholders);
+        let reads = text.is_none_or(mentions_sequences);
+        for (place, change) in changes {
+            let mut add = |change: Change| all.push((*place, change));
+            match change {
+                Change::Look(Look::Hidden(_)) if self.limits.hidden_state == HiddenState::Trust => {
+                }
+                Change::Look(Look::Hidden(Hidden::Function(name)))
+                    if facts.readers.contains(name) =>
+                {
+                    add(change.clone());
+                    add(Change::Pin(PinReason::Sequence));
+                }
+                _ if !is_nameless(change) => add(change.clone()),
+                _ => {
+                    match &names {
+                        Some(names) => names
+                            .iter()
+                            .cloned()
+                            .map(Look::Computed)
+                            .map(Change::Look)
+                            .for_each(&mut add),
+                        None => add(Change::Pin(PinReason::ComputedSetting)),
+                    }
+                    add(Change::Look(Look::Hidden(Hidden::Other)));
+                    if reads {
+                        add(Change::Pin(PinReason::Sequence));
+                    }
+                }
+            }
+        }
+        Effects::Many(all.into())
+    }
+}
+
+/// Whether `currval` or `lastval` is somewhere in it.
+fn mentions_sequences(text: &[u8]) -> bool {
+    text.windows(7)
+        .any(|word| word.eq_ignore_ascii_case(b"currval") || word.eq_ignore_ascii_case(b"lastval"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        client::{PoolMode, SessionLimits},
+        facts::{Facts, SharedFacts},
+        scope::Scope,
+        setting::SettingSet,
+    };
+
+    fn changes(text: &str, facts: Facts) -> Vec<Change> {
+        let shared = SharedFacts::default();
+        shared.learn(facts);
+        let scope = Arc::new(Scope::new(0, Arc::new(shared)));
+        let limits = SessionLimits::default();
+        let session = ClientSession::new(PoolMode::Transaction, SettingSet::empty(), scope, limits);
+        let text = text.as_bytes();
+        let effects = Effects::of(&trunkline_sql::scan(text, trunkline_sql::Rules::default()));
+        let Effects::Many(changes) = effects else { return Vec::new() };
+        assert!(hides(&changes));
+        let Effects::Many(changes) = session.uncovered(&changes, Some(text)) else {
+            return Vec::new();
+        };
+        changes.iter().map(|(_, change)| change.clone()).collect()
+    }
+
+    #[test]
+    fn names_in_the_text_are_asked_for() {
+        let named = Change::Look(Look::Computed(b"app.x".as_slice().into()));
+        let hidden = Change::Look(Look::Hidden(Hidden::Other));
+        for text in [
+            "do $$ begin perform set_config('app.x', 'v', false); end $$",
+            "select set_config('app.x', a, false) from t",
+        ] {
+            assert_eq!(changes(text, Facts::default()), [named.clone(), hidden.clone()], "{text}");
+        }
+        let pin = Change::Pin(PinReason::ComputedSetting);
+        for text in [
+            "select set_config(a, b, false)",
+            "do $$ begin perform set_config(a, b, false); end $$",
+        ] {
+            assert_eq!(changes(text, Facts::default()), [pin.clone(), hidden.clone()], "{text}");
+        }
+    }
+
+    #[test]
+    fn reading_a_sequence_unseen_is_reading_a_sequence() {
+        let reads = Change::Pin(PinReason::Sequence);
+        let reader = || Facts { readers: [b"f".as_slice().into()].into(), ..Facts::default() };
+        for (text, facts, does) in [
+            ("select f(1)", Facts::default(), false),
+            ("select f(1)", reader(), true),
+            ("select g(1)", reader(), false),
+            ("do $$ begin perform LASTVAL(); end $$", Facts::default(), true),
+        ] {
+            assert_eq!(changes(text, facts).contains(&reads), does, "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the clients of one pool have in common.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::facts::{NameSet, SharedFacts};
+
+/// At most so many placeholders that clients of a pool have set are remembered for all of them.
+const PLACEHOLDERS_MAX: usize = 256;
+
+/// What the clients of one pool have in common.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// The number of the pool: statements are shared within it only, because a name means another table elsewhere.
+    pub(crate) number: u32,
+    /// A client of it has called `currval` or `lastval`, or is about to.
+    reads_sequences: AtomicBool,
+    /// Placeholders that clients of it have set. Replaced as a whole; read seldom.
+    placeholders: Mutex<Arc<NameSet>>,
+    /// Of its database.
+    facts: Arc<SharedFacts>,
+}
+
+impl Scope {
+    /// The pool with this number, which no other one has, on a database of which this is known.
+    pub fn new(number: u32, facts: Arc<SharedFacts>) -> Self {
+        Self { number, facts, ..Self::default() }
+    }
+
+    /// What is known of the functions of its database.
+    #[inline]
+    pub(crate) fn facts(&self) -> &SharedFacts {
+        &self.facts
+    }
+
+    /// Whether a client of it has called `currval` or `lastval`, or is about to.
+    #[inline]
+    pub(crate) fn reads_sequences(&self) -> bool {
+        self.reads_sequences.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_sequence_read(&self) {
+        // Mostly it is known already; a store would take the line from the other loops.
+        if !self.reads_sequences() {
+            self.reads_sequences.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The placeholders that clients of it have set, up to a limit.
+    pub(crate) fn placeholders(&self) -> Arc<NameSet> {
+        Arc::clone(&self.placeholders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A client has set a placeholder that it had not set before.
+    #[cold]
+    pub(crate) fn note_placeholder(&self, name: &[u8]) {
+        let mut known = self.placeholders.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < PLACEHOLDERS_MAX && !known.contains(name) {
+            Arc::make_mut(&mut known).insert(name.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_known_once_and_not_without_limit() {
+        let scope = Scope::default();
+        for number in 0..2 * PLACEHOLDERS_MAX {
+            scope.note_placeholder(format!("app.n{number}").as_bytes());
+            scope.note_placeholder(b"app.n0");
+        }
+        assert_eq!(scope.placeholders().len(), PLACEHOLDERS_MAX);
+    }
+}
