@@ -15,7 +15,7 @@ use crate::{
 
 /// Settings of which `pg_settings` does not tell, or not everybody (`guc_tables.c`: `GUC_NO_SHOW_ALL`,
 /// `GUC_SUPERUSER_ONLY`): what is known of them stays.
-const UNTOLD: [&[u8]; 6] = [
+pub(crate) const UNTOLD: [&[u8]; 6] = [
     b"default_with_oids",
     b"dynamic_library_path",
     b"is_superuser",
@@ -24,8 +24,8 @@ const UNTOLD: [&[u8]; 6] = [
     b"ssl_renegotiation_limit",
 ];
 
-const ROLE: &[u8] = b"role";
-const AUTHORIZATION: &[u8] = b"session_authorization";
+pub(crate) const ROLE: &[u8] = b"role";
+pub(crate) const AUTHORIZATION: &[u8] = b"session_authorization";
 
 impl ClientSession {
     /// Takes over what was found. Says whether there was anything that the texts of its statements had not told.
@@ -117,7 +117,7 @@ impl Findings {
 }
 
 /// Whether a setting is followed from one transaction to the next.
-fn is_followed(name: &[u8]) -> bool {
+pub(crate) fn is_followed(name: &[u8]) -> bool {
     !settings::is_transaction_local(name)
 }
 
@@ -138,7 +138,7 @@ fn adopt_identity(set: &mut SettingSet, server: &ServerSession, findings: &Findi
 
 /// Whether the client has written what the server tells. If that is not seen at once, the server's word is taken for it:
 /// `8MB` and `8192` are the same, but neither is more right.
-fn is_same(known: &Value, told: &[u8]) -> bool {
+pub(crate) fn is_same(known: &Value, told: &[u8]) -> bool {
     match known {
         Value::Literal(value) => **value == *told,
         Value::Written(text) | Value::TimeZone(text) => match text.as_ref() {

@@ -12,6 +12,7 @@
 mod adopt;
 mod ahead;
 mod alone;
+mod audit;
 mod client;
 mod client_run;
 mod copy;

@@ -19,7 +19,7 @@ use crate::{
 const QUESTION: &[u8] = include_bytes!("readback.sql");
 
 /// The name of the statement and of its portal.
-const NAME: &[u8] = b"__trunkline_look";
+pub(crate) const NAME: &[u8] = b"__trunkline_look";
 
 /// Two bytes for the number of parameters, then `text`, `text[]`, `text[]`, `bool`.
 const TYPES: &[u8] = &[0, 4, 0, 0, 0, 25, 0, 0, 3, 0xF1, 0, 0, 3, 0xF1, 0, 0, 0, 16];
@@ -64,8 +64,8 @@ pub(crate) struct Findings {
     pub(crate) has_temporary: bool,
     pub(crate) listens: bool,
     pub(crate) has_slot: bool,
-    mark: Box<[u8]>,
-    rows: usize,
+    pub(crate) mark: Box<[u8]>,
+    pub(crate) rows: usize,
     /// The server could not tell, or what it told could not be understood, or was too much.
     pub(crate) is_broken: bool,
 }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use crate::audit::Meanings;
 use crate::facts::{NameSet, SharedFacts};
 
 /// At most so many placeholders that clients of a pool have set are remembered for all of them.
@@ -21,6 +22,8 @@ pub struct Scope {
     placeholders: Mutex<Arc<NameSet>>,
     /// Of its database.
     facts: Arc<SharedFacts>,
+    /// For audits.
+    meanings: Meanings,
 }
 
 impl Scope {
@@ -46,6 +49,11 @@ impl Scope {
         if !self.reads_sequences() {
             self.reads_sequences.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// What its servers have made of the values of settings.
+    pub(crate) fn meanings(&self) -> &Meanings {
+        &self.meanings
     }
 
     /// The placeholders that clients of it have set, up to a limit.

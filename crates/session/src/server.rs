@@ -122,6 +122,8 @@ pub struct ServerSession {
     pub(crate) amid_copy: AmidCopy,
     /// The answer to the question what its client has there, while it comes.
     pub(crate) findings: Option<Box<Findings>>,
+    /// That question is an audit.
+    pub(crate) is_audited: bool,
     /// What came of that last, until it is taken.
     pub(crate) read_back: Option<Box<ReadBack>>,
     /// Who it has logged in as.
@@ -156,6 +158,7 @@ impl ServerSession {
             naming: Naming::default(),
             amid_copy: AmidCopy::default(),
             findings: None,
+            is_audited: false,
             read_back: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Prepared statements as texts shared by all clients, and the names they have on the servers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -334,6 +334,11 @@ impl ServerStatements {
             self.latest = 0;
         }
         self.held.remove(&id)
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> BTreeSet<&[u8]> {
+        self.held.values().map(|held| held.statement.name.as_ref()).collect()
     }
 
     /// Whether it has our question.

@@ -188,7 +188,7 @@ impl Worker {
         if self.draining || removed {
             self.rest_client(client_index);
         }
-        self.park(server_index);
+        self.hand_in(server_index);
     }
 
     /// Asks a server something of ours; it is parked when it has answered.
@@ -219,7 +219,7 @@ impl Worker {
         if half || server.session.is_ending() {
             self.cancel_and_retire(server_index);
         } else if clean {
-            self.park(server_index);
+            self.hand_in(server_index);
         } else if server.session.at_rest() {
             let text = self.settings.pool.reset_query.clone();
             if text.trim().is_empty() {

@@ -6,6 +6,7 @@ use super::{
     slot::{ClientState, ServerState},
     worker::{Again, Worker},
 };
+use crate::pool::Family;
 
 impl Worker {
     /// The server is at rest, and its client cannot give it back: if that may be because of what the server has not been
@@ -32,8 +33,7 @@ impl Worker {
     pub(super) fn survey(&mut self, index: usize) {
         let Some(server) = self.servers.get_mut(index) else { return };
         let Some(pool) = self.pools.get(server.pool) else { return };
-        let policy = pool.family.policy.load();
-        if policy.mode == PoolMode::Session || policy.hidden_state == HiddenState::Trust {
+        if !is_asked(&pool.family) {
             self.park(index);
             return;
         }
@@ -48,9 +48,49 @@ impl Worker {
     /// It has told of them, or could not.
     pub(super) fn surveyed(&mut self, index: usize) {
         let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(pool) = self.pools.get_mut(server.pool) else { return };
+        if !server.session.is_audited() {
+            server.session.end_survey(&pool.family.scope);
+            self.park(index);
+            return;
+        }
+        let differences = server.session.end_audit(&pool.family.scope);
+        if differences.is_empty() {
+            self.park(index);
+            return;
+        }
+        pool.stats.leaks = pool.stats.leaks.wrapping_add(1);
+        tracing::error!(
+            database = %pool.family.database, user = %pool.family.user, server_pid = server.about.pid,
+            "a server connection is not in the state that it should be in: {}", differences.join("; ")
+        );
+        self.retire(index);
+    }
+
+    /// A client has given the server back: it is parked, or looked at before if nothing is to be believed.
+    #[inline]
+    pub(super) fn hand_in(&mut self, index: usize) {
+        if self.times.paranoid {
+            self.audit(index);
+        } else {
+            self.park(index);
+        }
+    }
+
+    #[cold]
+    fn audit(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index) else { return };
         let Some(pool) = self.pools.get(server.pool) else { return };
-        server.session.end_survey(&pool.family.scope);
-        self.park(index);
+        if !is_asked(&pool.family) {
+            self.park(index);
+            return;
+        }
+        server.state = ServerState::Housekeeping;
+        server.since = self.now;
+        self.splice.clear();
+        server.session.audit(&pool.family.scope, &mut self.splice);
+        self.flush_splice(index);
+        self.hasten_maintenance();
     }
 
     /// The server has told, or could not.
@@ -78,4 +118,10 @@ impl Worker {
         // What the client has sent meanwhile has waited.
         self.again.push_back(Again::Client(client_index));
     }
+}
+
+/// Whether the servers of a family are asked what is there.
+fn is_asked(family: &Family) -> bool {
+    let policy = family.policy.load();
+    policy.mode != PoolMode::Session && policy.hidden_state != HiddenState::Trust
 }

@@ -294,11 +294,8 @@ impl Worker {
 
     fn answered(&mut self, index: usize, purpose: Purpose) {
         match purpose {
-            Purpose::Rollback
-            | Purpose::Reset
-            | Purpose::Check
-            | Purpose::Replay
-            | Purpose::Sequences => self.park(index),
+            Purpose::Rollback | Purpose::Reset => self.hand_in(index),
+            Purpose::Check | Purpose::Replay | Purpose::Sequences => self.park(index),
         }
     }
 

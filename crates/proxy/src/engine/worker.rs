@@ -342,6 +342,8 @@ pub(super) struct Times {
     pub(super) slack: u64,
     /// `log.min_duration_statement`; [`u64::MAX`] for none.
     pub(super) slow_statement: u64,
+    /// `pool.paranoid`.
+    pub(super) paranoid: bool,
 }
 
 impl Times {
@@ -357,6 +359,7 @@ impl Times {
             server_check: if check.is_zero() { u64::MAX } else { us(check) },
             slack: us(settings.pool.fairness_slack),
             slow_statement: settings.log.min_duration_statement.map_or(u64::MAX, us),
+            paranoid: settings.pool.paranoid,
         }
     }
 }

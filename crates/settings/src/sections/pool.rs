@@ -93,6 +93,9 @@ group! {
         /// asks the server for it after each statement that may leave some. `trust` never asks, which saves the
         /// question, and lets what a function sets reach other clients.
         pub hidden_state: HiddenState = HiddenState::ReadBack => Kind::Word(HiddenState::WORDS), NewConnections, "\"trust\"";
+        /// Each server connection that comes back is asked what a session has left there, and closed if that is not what it
+        /// should be, with an error in the log. It is for tests of Trunkline itself, and costs a question per transaction.
+        pub paranoid: bool = false => Kind::Switch, Live, "true";
         /// Whether a client is told by a NOTICE when it begins to keep a server connection, and why.
         pub pin_notice: bool = false => Kind::Switch, Live, "true";
     }

@@ -63,6 +63,8 @@ pub struct Trunkline {
 
 #[derive(Debug)]
 struct State {
+    /// It is to find leaks.
+    finds_leaks: bool,
     options: TrunklineOptions,
     process: Option<Child>,
     last_exit: Option<ExitStatus>,
@@ -92,7 +94,12 @@ impl Trunkline {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)),
             binary: options.find_binary()?,
             guard: Guard::new("trunkline", Account::OURS)?,
-            state: Mutex::new(State { options, process: None, last_exit: None }),
+            state: Mutex::new(State {
+                finds_leaks: false,
+                options,
+                process: None,
+                last_exit: None,
+            }),
         };
         trunkline.start_again().await?;
         Ok(trunkline)
@@ -313,10 +320,18 @@ impl Trunkline {
         Ok(())
     }
 
+    /// This one is to find servers in another state than they should be in; otherwise that fails the test.
+    pub fn expect_leaks(&self) {
+        self.state().finds_leaks = true;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What is logged of a server connection that came back in another state than it should be in.
+const LEAK: &str = "a server connection is not in the state that it should be in";
 
 impl Drop for Trunkline {
     fn drop(&mut self) {
@@ -325,7 +340,12 @@ impl Drop for Trunkline {
             {
                 eprintln!("{}", self.log_tail());
             }
+            return;
         }
+        // Only said with `pool.paranoid`, which `TRUNKLINE__POOL__PARANOID=true` sets for every test.
+        let log = self.log();
+        let leak = log.lines().find(|line| line.contains(LEAK));
+        assert!(leak.is_none() || self.state().finds_leaks, "{}", leak.unwrap_or_default());
     }
 }
 

@@ -245,6 +245,10 @@ impl Collector {
             name("hidden_state", "Times there was something that no statement had shown"),
             |s| s.hidden_found,
         )?;
+        counter(
+            name("leaks", "Servers that came back in another state than they should have been in"),
+            |s| s.leaks,
+        )?;
         counter(bytes("received", "Received from clients"), |s| s.received)?;
         counter(bytes("sent", "Sent to clients"), |s| s.sent)
     }
