@@ -33,6 +33,7 @@ mod parking;
 mod queue;
 mod readiness;
 mod relief;
+mod replaying;
 pub mod report;
 mod rest;
 mod retire;

@@ -7,7 +7,7 @@
 //! because a table has gone, the error is the answer to the message, which is not sent.
 
 use bytes::BytesMut;
-use trunkline_wire::frontend;
+use trunkline_wire::{SqlState, frontend};
 
 use crate::{
     client::{ClientSession, Unnamed},
@@ -15,7 +15,7 @@ use crate::{
     extended::parsed_under,
     hold::Why,
     outgoing::Outgoing,
-    report::write_error,
+    report::{error_code, write_error},
     server::{Intake, ServerSession, TxStatus},
     setting::Folds,
     statement::Statement,
@@ -71,12 +71,25 @@ impl ServerSession {
         }
     }
 
+    /// The error of the last query of ours, if it failed.
+    pub fn error_of_ours(&self) -> Option<&[u8]> {
+        self.ours_error.as_deref()
+    }
+
+    /// The setting that the server has refused to take over from the session, if the replay of settings has failed.
+    pub fn refused_setting(&self) -> Option<&[u8]> {
+        let (names, taken) = &self.replaying;
+        names.get(*taken).map(AsRef::as_ref)
+    }
+
     /// If the last query of ours failed because it was cancelled, tells the client so in answer to its statement.
     pub fn tell_cancel(&self, to_client: &mut BytesMut) -> bool {
-        if let Some(error) = &self.ours_cancelled {
+        let cancelled = |error: &&[u8]| error_code(error) == Some(SqlState::QUERY_CANCELED);
+        let error = self.error_of_ours().filter(cancelled);
+        if let Some(error) = error {
             write_error(to_client, error);
         }
-        self.ours_cancelled.is_some()
+        error.is_some()
     }
 
     /// The way of what must go to the server now; the client's message is held if that is not decided.

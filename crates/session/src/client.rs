@@ -262,6 +262,7 @@ impl ClientSession {
             } else {
                 let replay = Replay::between(&server.applied, wanted);
                 server.applied = Arc::clone(wanted);
+                server.replaying = (if replay.uncertain { replay.names } else { Vec::new() }, 0);
                 server.ask(Purpose::Replay, &replay.text, to_server);
                 return if replay.uncertain { LeaseStart::Await } else { LeaseStart::Ready };
             }

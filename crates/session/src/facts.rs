@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -77,6 +77,8 @@ pub struct SharedFacts {
     latest: Mutex<Arc<Facts>>,
     /// Of the latest, so that statements need not take the lock.
     reach: AtomicU8,
+    /// A server could not tell in time.
+    given_up: AtomicBool,
 }
 
 impl SharedFacts {
@@ -95,6 +97,15 @@ impl SharedFacts {
         }
     }
 
+    /// A new server could not tell: others are not asked when they are new.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
     /// A server has told them anew.
     pub(crate) fn learn(&self, facts: Facts) {
         let reach = match (facts.in_triggers, facts.anywhere) {
@@ -104,6 +115,7 @@ impl SharedFacts {
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         *latest = Arc::new(facts);
+        self.given_up.store(false, Ordering::Relaxed);
         self.reach.store(reach, Ordering::Relaxed);
     }
 }

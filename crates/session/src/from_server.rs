@@ -11,7 +11,7 @@ use crate::{
     pin::PinReason,
     queue::Kind,
     readback::Told,
-    report::{ERROR_WHOLE_MAX, cancel_of, error_code, is_fatal, say_why, write_error},
+    report::{ERROR_WHOLE_MAX, copy_of, error_code, is_fatal, say_why, write_error},
     restore, sequence,
     server::{Intake, ServerSession, TxStatus},
 };
@@ -137,7 +137,10 @@ impl ClientSession {
                 settle(server);
                 Reply::Next
             }
-            Some(Owed::Ours(Ours::Query(_))) => Reply::Next,
+            Some(Owed::Ours(Ours::Query(_))) => {
+                server.replaying.1 = server.replaying.1.saturating_add(1);
+                Reply::Next
+            }
             Some(Owed::Ours(Ours::Execute)) => {
                 if command_tag(body) == sequence::DISCARD {
                     server.sequences.discarded();
@@ -273,7 +276,7 @@ impl ClientSession {
             }
             Some(Owed::Ours(Ours::Query(_) | Ours::Sync)) => {
                 server.ours_failed = true;
-                server.ours_cancelled = cancel_of(retold.as_deref().unwrap_or(body));
+                server.ours_error = copy_of(retold.as_deref().unwrap_or(body));
                 return Reply::Next;
             }
             Some(Owed::Doubtful) => {

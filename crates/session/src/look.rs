@@ -232,8 +232,10 @@ impl ServerSession {
 
     /// It has told of them, or could not.
     pub fn end_survey(&mut self, scope: &crate::Scope) {
-        let findings = self.findings.take().filter(|findings| !findings.is_broken);
-        if let Some(facts) = findings.and_then(|findings| findings.facts) {
+        let findings = self.findings.take().unwrap_or_default();
+        if findings.is_broken {
+            scope.facts().give_up();
+        } else if let Some(facts) = findings.facts {
             scope.facts().learn(facts);
         }
     }

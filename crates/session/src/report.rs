@@ -79,10 +79,9 @@ pub(crate) fn say_why(retold: Option<Vec<u8>>, body: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The error, if it is that of a cancel.
-pub(crate) fn cancel_of(body: &[u8]) -> Option<Box<[u8]>> {
-    let cancelled = error_code(body) == Some(SqlState::QUERY_CANCELED) && is_whole(body);
-    cancelled.then(|| body.into())
+/// A copy of an error, if all of it is there.
+pub(crate) fn copy_of(body: &[u8]) -> Option<Box<[u8]>> {
+    is_whole(body).then(|| body.into())
 }
 
 impl ClientSession {
@@ -166,8 +165,8 @@ mod tests {
         assert_eq!(say_why(None, BODY), None);
         assert_eq!(say_why(Some(BODY.to_vec()), cancelled), Some(BODY.to_vec()));
         assert_eq!(say_why(None, &cancelled[..30]), None);
-        assert_eq!(cancel_of(cancelled).as_deref(), Some(cancelled.as_slice()));
-        assert_eq!((cancel_of(&cancelled[..30]), cancel_of(BODY)), (None, None));
+        assert_eq!(copy_of(cancelled).as_deref(), Some(cancelled.as_slice()));
+        assert_eq!(copy_of(&cancelled[..30]), None);
     }
 
     #[test]

@@ -38,6 +38,12 @@ impl Scope {
         &self.facts
     }
 
+    /// Whether servers have not been able to tell of the functions of the database when they were new; after a statement
+    /// that calls one they are asked all the same.
+    pub fn survey_is_hopeless(&self) -> bool {
+        self.facts.is_given_up()
+    }
+
     /// Whether a client of it has called `currval` or `lastval`, or is about to.
     #[inline]
     pub(crate) fn reads_sequences(&self) -> bool {

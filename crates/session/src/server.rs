@@ -104,8 +104,10 @@ pub struct ServerSession {
     pub(crate) copying: bool,
     /// A query of ours has failed.
     pub(crate) ours_failed: bool,
-    /// The error of that query, if it was cancelled.
-    pub(crate) ours_cancelled: Option<Box<[u8]>>,
+    /// The error of that query.
+    pub(crate) ours_error: Option<Box<[u8]>>,
+    /// The settings that are being replayed and may be refused, and how many of them have been taken.
+    pub(crate) replaying: (Vec<Box<[u8]>>, usize),
     /// What it is at was cancelled because it has taken too long.
     pub(crate) timed_out: bool,
     /// Whether the client's statements are being forgotten.
@@ -149,7 +151,8 @@ impl ServerSession {
             ending: false,
             copying: false,
             ours_failed: false,
-            ours_cancelled: None,
+            ours_error: None,
+            replaying: (Vec::new(), 0),
             timed_out: false,
             forgetting: Forgetting::No,
             hold: Hold::default(),
@@ -271,7 +274,7 @@ impl ServerSession {
         }
         self.unnamed = 0;
         self.ours_failed = false;
-        self.ours_cancelled = None;
+        self.ours_error = None;
         frontend::query(out, text);
         self.owed.push(Owed::Ours(Ours::Query(purpose)));
     }

@@ -65,7 +65,9 @@ impl Worker {
             let of = match server.state {
                 ServerState::Leased(_) => &mut count.servers_active,
                 ServerState::Idle => &mut count.servers_idle,
-                ServerState::Housekeeping | ServerState::Withheld => &mut count.servers_busy,
+                ServerState::Surveyed | ServerState::Housekeeping | ServerState::Withheld => {
+                    &mut count.servers_busy
+                }
                 ServerState::Retiring => continue,
             };
             *of = of.saturating_add(1);
@@ -153,7 +155,7 @@ impl Worker {
             state: match server.state {
                 ServerState::Idle => "idle",
                 ServerState::Leased(_) => "active",
-                ServerState::Housekeeping => "tested",
+                ServerState::Surveyed | ServerState::Housekeeping => "tested",
                 ServerState::Withheld => "cancel",
                 ServerState::Retiring => "closing",
             },

@@ -245,31 +245,6 @@ impl Worker {
         self.retire(index);
     }
 
-    /// The replay of settings has failed: the client is told, the server is closed.
-    pub(super) fn replay_failed(&mut self, client_index: usize, server_index: usize) {
-        if !self.client_is(client_index, ClientState::Replaying(server_index)) {
-            // What has been sent behind it relies on it.
-            let why = "the settings of the session could not be applied";
-            return self.drop_server_that(false, server_index, why);
-        }
-        let report = Report::error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "the settings of this session could not be applied to a server connection")
-            .with_hint("A role, right or extension that a SET of this session needs may be gone; to go on without it, connect again.");
-        if let Some(client) = self.clients.get_mut(client_index) {
-            client.state = ClientState::Idle;
-        }
-        self.reply.clear();
-        let cancelled = self
-            .servers
-            .get(server_index)
-            .is_some_and(|server| server.session.tell_cancel(&mut self.reply));
-        if !cancelled {
-            backend::error_response(&mut self.reply, &report);
-        }
-        self.end_refused(client_index);
-        self.rest_client(client_index);
-        self.retire(server_index);
-    }
-
     /// Answers the statement the client is waiting with by an error of ours, as PostgreSQL would: the session goes
     /// on, and in the extended protocol everything up to the Sync is skipped.
     pub(super) fn refuse_statement(&mut self, client_index: usize, report: &Report<'_>) {
@@ -279,7 +254,7 @@ impl Worker {
     }
 
     /// The client is told the error that is in `self.reply`, which is the answer to its statement.
-    fn end_refused(&mut self, client_index: usize) {
+    pub(super) fn end_refused(&mut self, client_index: usize) {
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let first = peek(&client.held).ok().flatten();
         client.state = ClientState::Idle;

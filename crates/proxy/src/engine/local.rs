@@ -20,6 +20,8 @@ pub(super) struct LocalPool {
     pub(super) waiters: Waiting,
     /// Clients that wait for what a first server reports.
     pub(super) welcoming: VecDeque<usize>,
+    /// New connections that are not there yet for those who wait; see [`super::looking`].
+    pub(super) surveyed: usize,
     /// Connections of this loop, whatever they are doing.
     pub(super) servers: usize,
     pub(super) clients: usize,
@@ -38,6 +40,7 @@ impl LocalPool {
             family,
             idle: Vec::new(),
             welcoming: VecDeque::new(),
+            surveyed: 0,
             servers: 0,
             clients: 0,
             attempt: Attempts::default(),
@@ -89,8 +92,9 @@ impl LocalPool {
         #[cfg(test)]
         super::fault::point();
         let first = usize::from(!self.welcoming.is_empty() && self.servers == 0);
-        let wanted = self.waiters.len().max(first).saturating_sub(self.attempt.under_way());
-        let ready = self.idle_everywhere(own).saturating_add(self.attempt.under_way());
+        let coming = self.attempt.under_way().saturating_add(self.surveyed);
+        let wanted = self.waiters.len().max(first).saturating_sub(coming);
+        let ready = self.idle_everywhere(own).saturating_add(coming);
         wanted.max(self.least().saturating_sub(ready))
     }
 

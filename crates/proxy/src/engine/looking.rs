@@ -32,17 +32,37 @@ impl Worker {
     /// answered.
     pub(super) fn survey(&mut self, index: usize) {
         let Some(server) = self.servers.get_mut(index) else { return };
-        let Some(pool) = self.pools.get(server.pool) else { return };
-        if !is_asked(&pool.family) {
+        let Some(pool) = self.pools.get_mut(server.pool) else { return };
+        if !is_asked(&pool.family) || pool.family.scope.survey_is_hopeless() {
             self.park(index);
             return;
         }
-        server.state = ServerState::Housekeeping;
+        server.state = ServerState::Surveyed;
         server.since = self.now;
+        pool.surveyed = pool.surveyed.saturating_add(1);
         self.splice.clear();
         server.session.survey(&pool.family.scope, &mut self.splice);
         self.flush_splice(index);
         self.hasten_maintenance();
+    }
+
+    /// If the server takes too long to tell of the functions of its database, it is told to leave it: it serves without.
+    pub(super) fn cancel_survey(&mut self, index: usize) -> bool {
+        let Some(server) = self.servers.get_mut(index) else { return false };
+        if server.state != ServerState::Surveyed {
+            return false;
+        }
+        server.state = ServerState::Housekeeping;
+        server.since = self.now;
+        self.shared.cancel_at_server(&server.about, None, None);
+        if let Some(pool) = self.pools.get_mut(server.pool) {
+            pool.surveyed = pool.surveyed.saturating_sub(1);
+            tracing::warn!(
+                database = %pool.family.database,
+                "a server takes too long to tell which functions may leave session state behind"
+            );
+        }
+        true
     }
 
     /// It has told of them, or could not.
@@ -50,6 +70,9 @@ impl Worker {
         let Some(server) = self.servers.get_mut(index) else { return };
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
         if !server.session.is_audited() {
+            if server.state == ServerState::Surveyed {
+                pool.surveyed = pool.surveyed.saturating_sub(1);
+            }
             server.session.end_survey(&pool.family.scope);
             self.park(index);
             return;

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     link::Inflow,
-    slot::{ClientState, ServerState},
+    slot::{ClientState, Server, ServerState},
     worker::{Again, Worker},
 };
 
@@ -101,7 +101,7 @@ impl Worker {
                     .is_some_and(|client| client.state.server() == Some(index)),
                 ServerState::Idle => parked.contains(&index),
                 ServerState::Withheld => server.cancels > 0,
-                ServerState::Housekeeping => true,
+                ServerState::Surveyed | ServerState::Housekeeping => true,
                 ServerState::Retiring => {
                     // The goodbye may not have come to its end.
                     server.about.permit.leave();
@@ -152,6 +152,8 @@ impl Worker {
                 .iter()
                 .filter(|(_, it)| it.pool == place && it.state != ServerState::Retiring)
                 .count();
+            let surveyed = |it: &Server| it.pool == place && it.state == ServerState::Surveyed;
+            pool.surveyed = self.servers.iter().filter(|(_, it)| surveyed(it)).count();
             pool.publish(self.index);
         }
         self.count_all_held();

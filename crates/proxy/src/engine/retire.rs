@@ -44,6 +44,9 @@ impl Worker {
         if let Some(pool) = self.pools.get_mut(pool_index) {
             pool.servers = pool.servers.saturating_sub(1);
             pool.stats.closed = pool.stats.closed.wrapping_add(1);
+            if state == ServerState::Surveyed {
+                pool.surveyed = pool.surveyed.saturating_sub(1);
+            }
             if state == ServerState::Idle {
                 pool.idle.retain(|other| *other != index);
                 pool.publish(self.index);

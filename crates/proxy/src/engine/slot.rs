@@ -132,6 +132,8 @@ pub(crate) enum ServerState {
     Idle,
     /// Serves this client.
     Leased(usize),
+    /// New, and tells of the functions of its database; then parked for those who wait.
+    Surveyed,
     /// Answers a query of ours while no client holds it; then parked.
     Housekeeping,
     /// At rest, but a cancel request for it is under way.

@@ -100,12 +100,14 @@ impl Worker {
     /// is not waited for.
     fn expire_housekeeping(&mut self) {
         let limit = us(self.settings.pool.server_check_timeout);
+        let survey = us(self.settings.pool.connect_timeout);
         let late: Vec<usize> = self
             .servers
             .iter()
             .filter(|(_, server)| {
                 let limit = match server.state {
                     ServerState::Housekeeping => limit,
+                    ServerState::Surveyed => survey,
                     ServerState::Retiring if server.about.silent => SILENT_US,
                     ServerState::Retiring => RETIRING_US,
                     _ => return false,
@@ -115,7 +117,11 @@ impl Worker {
             .map(|(index, _)| index)
             .collect();
         for index in late {
-            self.guard_server(index, |worker| worker.give_up(index));
+            self.guard_server(index, |worker| {
+                if !worker.cancel_survey(index) {
+                    worker.give_up(index);
+                }
+            });
         }
     }
 }
