@@ -24,7 +24,9 @@ impl Worker {
             return;
         };
         let Some(pool) = self.pools.get(pool_index) else { return };
-        let free = pool.waiters.is_empty() && !pool.family.is_paused();
+        // One that is only looked at would be there otherwise, and be taken first.
+        let soon = self.times.paranoid && pool.surveyed > 0;
+        let free = pool.waiters.is_empty() && !pool.family.is_paused() && !soon;
         let promised = free && !pool.idle.is_empty() && self.is_due_elsewhere(pool);
         if free
             && !promised

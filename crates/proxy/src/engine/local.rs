@@ -20,7 +20,7 @@ pub(super) struct LocalPool {
     pub(super) waiters: Waiting,
     /// Clients that wait for what a first server reports.
     pub(super) welcoming: VecDeque<usize>,
-    /// New connections that are not there yet for those who wait; see [`super::looking`].
+    /// Connections that are asked what is there, and are about to be there for those who wait; see [`super::looking`].
     pub(super) surveyed: usize,
     /// Connections of this loop, whatever they are doing.
     pub(super) servers: usize,

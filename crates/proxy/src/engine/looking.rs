@@ -69,10 +69,10 @@ impl Worker {
     pub(super) fn surveyed(&mut self, index: usize) {
         let Some(server) = self.servers.get_mut(index) else { return };
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
+        if server.state == ServerState::Surveyed {
+            pool.surveyed = pool.surveyed.saturating_sub(1);
+        }
         if !server.session.is_audited() {
-            if server.state == ServerState::Surveyed {
-                pool.surveyed = pool.surveyed.saturating_sub(1);
-            }
             server.session.end_survey(&pool.family.scope);
             self.park(index);
             return;
@@ -103,13 +103,14 @@ impl Worker {
     #[cold]
     fn audit(&mut self, index: usize) {
         let Some(server) = self.servers.get_mut(index) else { return };
-        let Some(pool) = self.pools.get(server.pool) else { return };
+        let Some(pool) = self.pools.get_mut(server.pool) else { return };
         if !is_asked(&pool.family) {
             self.park(index);
             return;
         }
-        server.state = ServerState::Housekeeping;
+        server.state = ServerState::Surveyed;
         server.since = self.now;
+        pool.surveyed = pool.surveyed.saturating_add(1);
         self.splice.clear();
         server.session.audit(&pool.family.scope, &mut self.splice);
         self.flush_splice(index);

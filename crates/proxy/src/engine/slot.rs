@@ -132,7 +132,8 @@ pub(crate) enum ServerState {
     Idle,
     /// Serves this client.
     Leased(usize),
-    /// New, and tells of the functions of its database; then parked for those who wait.
+    /// It is asked what is there, as it is new or has been given back to a pool that trusts nobody; then parked for those who
+    /// wait.
     Surveyed,
     /// Answers a query of ours while no client holds it; then parked.
     Housekeeping,
