@@ -23,6 +23,7 @@ mod lease;
 mod leaving;
 mod ledger;
 mod link;
+mod listening;
 mod local;
 mod looking;
 mod loss;

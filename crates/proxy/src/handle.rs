@@ -17,6 +17,7 @@ use crate::{
         report::{LoopReport, StatementsReport},
     },
     frontend::Frontend,
+    listening::ListenersReport,
     panics::Panics,
     pool::Family,
 };
@@ -167,6 +168,12 @@ impl Handle {
             limit: room.limit(),
             refused: room.refused(),
         }
+    }
+
+    /// The listeners for clients that share servers.
+    pub fn listeners(&self) -> ListenersReport {
+        let shared = &self.0.shared;
+        shared.listeners().map_or_else(Default::default, |hubs| hubs.report(shared.now_us()))
     }
 
     /// Panics caught beside the loops: during logins, while servers were opened, and cancel requests sent.

@@ -19,6 +19,7 @@ mod handle;
 mod handoff;
 pub mod handover;
 mod life;
+mod listening;
 pub mod net;
 mod panics;
 pub(crate) mod pool;
@@ -32,6 +33,7 @@ pub use crate::{
     cluster::NodeId,
     handle::{Ending, Handle, NodeReport, Readiness},
     life::{Ended, Signals},
+    listening::{ListenerReport, ListenersReport},
     pooler::{OnSettings, Pooler, StartError},
     source::{DiskFiles, LoadError, Source},
 };

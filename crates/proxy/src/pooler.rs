@@ -19,6 +19,8 @@ use crate::{
     handle::{Ending, Handle, Inner, ReloadRequest},
     handoff::Switch,
     handover::ConsoleLogin,
+    listening::{Hubs, Lead, World},
+    panics::Panics,
     pool::Registry,
     seats::{Seat, Seats},
     source::{LoadError, Source},
@@ -93,7 +95,8 @@ impl Pooler {
         registry.name_nodes(node_names(&in_force.load()));
         let ring = Arc::new(KeyRing::new());
         let runtime = tokio::runtime::Handle::current();
-        let opener = Arc::new(ColdOpener::new(runtime, Arc::clone(&in_force), Arc::clone(&ring)));
+        let opener =
+            Arc::new(ColdOpener::new(runtime.clone(), Arc::clone(&in_force), Arc::clone(&ring)));
         let panics = opener.panics();
         let (suspect, suspects) = mpsc::channel(SUSPECTS_WAITING);
         let shared = Arc::new(Shared::new(registry, opener, rand::random(), suspect));
@@ -112,6 +115,7 @@ impl Pooler {
             shared: Arc::clone(&shared),
             ring: Arc::clone(&ring),
             nodes: node_sender,
+            lead: listen(&shared, &in_force, &ring, runtime, &panics),
             suspects,
         });
         let frontend = Frontend::new(&settings, switch, ring, Some(watch.password_source()))?;
@@ -206,6 +210,21 @@ impl Pooler {
         inner.shared.send_all(|| Message::Settings(Arc::clone(running)));
         self.watch.reloaded();
     }
+}
+
+/// Sets who listens for clients that share servers; says where they are to be told where the primary is.
+fn listen(
+    shared: &Arc<Shared>,
+    in_force: &Arc<ArcSwap<InForce>>,
+    ring: &Arc<KeyRing>,
+    runtime: tokio::runtime::Handle,
+    panics: &Panics,
+) -> watch::Sender<Lead> {
+    let (sender, lead) = watch::channel(Lead::default());
+    let (in_force, ring, panics) = (Arc::clone(in_force), Arc::clone(ring), panics.clone());
+    let world = World { in_force, ring, lead, runtime, panics };
+    shared.set_listeners(Arc::new(Hubs::new(world, shared)));
+    sender
 }
 
 fn node_limits(in_force: &InForce) -> Vec<(NodeId, usize)> {

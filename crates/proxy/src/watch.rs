@@ -18,6 +18,7 @@ use crate::{
     engine::{Message, Shared},
     frontend::PasswordSource,
     handle::NodeReport,
+    listening::Lead,
 };
 
 /// What the watch works with and tells.
@@ -27,6 +28,8 @@ pub(crate) struct Observer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) ring: Arc<KeyRing>,
     pub(crate) nodes: watch::Sender<Arc<Vec<NodeReport>>>,
+    /// For those who listen on the primary.
+    pub(crate) lead: watch::Sender<Lead>,
     /// Nodes of which a connection has broken, or to which none could be made.
     pub(crate) suspects: mpsc::Receiver<NodeId>,
 }
@@ -93,10 +96,16 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                         return;
                     }
                     probing = start_probes(&in_force, &observer.ring, &overseer.events);
+                    observer.lead.send_modify(|lead| lead.epoch = lead.epoch.wrapping_add(1));
                 }
             }
             Some(node) = probing.moved() => {
                 move_on(&observer.shared, node);
+                observer.lead.send_if_modified(|lead| {
+                    let moves = lead.node == Some(node);
+                    lead.epoch = lead.epoch.wrapping_add(u64::from(moves));
+                    moves
+                });
                 let (query, pools) = look_ups(&in_force, &observer.ring);
                 passwords.reload(query, pools, in_force.settings.pool.connect_timeout);
             }
@@ -141,6 +150,10 @@ fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Tra
         }
     }
     observer.shared.send_all(|| Message::Traffic(known.clone()));
+    observer.lead.send_if_modified(|lead| {
+        let before = std::mem::replace(&mut lead.node, known.primary);
+        lead.node != before
+    });
 }
 
 /// How the settings want the nodes judged.

@@ -36,7 +36,7 @@ impl ClientSession {
         self.pins.put(PinReason::TemporaryObject, findings.has_temporary);
         self.pins.put(PinReason::AdvisoryLock, findings.has_lock);
         self.pins.put(PinReason::HoldCursor, findings.has_held_cursor);
-        self.pins.put(PinReason::Listen, findings.listens);
+        self.adopt_channels(server, findings);
         if findings.has_slot {
             self.pins.add(PinReason::ServerObject);
         }

@@ -125,9 +125,9 @@ impl ServerSession {
         true
     }
 
-    /// Whether the client's message waits for what goes ahead of it.
+    /// Whether the client's message waits for what goes ahead of it, or for the listener.
     pub fn is_kept_waiting(&self) -> bool {
-        self.is_held_for(Why::Ahead)
+        self.is_held_for(Why::Ahead) || self.is_held_for(Why::Listener)
     }
 
     /// What goes ahead ends here; the client's message waits for the answer.

@@ -80,7 +80,7 @@ impl ServerSession {
             (findings.has_lock, "an advisory lock"),
             (findings.has_temporary, "a temporary object"),
             (findings.has_held_cursor, "a cursor with hold"),
-            (findings.listens, "a channel that it listens on"),
+            (!findings.channels.is_empty() && !self.listens, "a channel that it listens on"),
             (findings.has_slot, "a temporary replication slot"),
         ] {
             if is_there {

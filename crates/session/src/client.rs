@@ -7,6 +7,7 @@ use trunkline_sql::{Rules, Value};
 use trunkline_wire::{Reported, backend, frontend};
 
 use crate::{
+    channels::Channels,
     effect::Effects,
     expect::{Named, Ours, Owed, Purpose},
     long::Follow,
@@ -134,6 +135,8 @@ pub struct ClientSession {
     pub(crate) suspicion: Option<Box<Suspicion>>,
     /// The statement that may be, or is, what the client keeps its server for.
     pub(crate) blamed: Option<Box<str>>,
+    /// What it listens to; none if it has never listened.
+    pub(crate) channels: Option<Box<Channels>>,
     /// An error has come in the transaction that is open or ending.
     pub(crate) errored: bool,
     /// The parameters as this client was told them.
@@ -176,6 +179,7 @@ impl ClientSession {
             pins: Pins::default(),
             suspicion: None,
             blamed: None,
+            channels: None,
             errored: false,
             seen: Arc::new(Reported::new()),
             limits,
@@ -204,6 +208,13 @@ impl ClientSession {
         }
         self.end_lease(server);
         server.go_on();
+        server.go_on_without_listener();
+        server.notified = false;
+    }
+
+    /// The encoding in which it is told texts.
+    pub fn encoding(&self) -> &[u8] {
+        self.seen.get(b"client_encoding").unwrap_or(b"UTF8")
     }
 
     /// Its pooling mode.
@@ -309,6 +320,7 @@ impl ClientSession {
         self.taking = Taking::default();
         self.portals.clear();
         self.settings.rollback();
+        self.end_channels(false);
         if matches!(self.unnamed, Unnamed::OnServer { .. }) {
             self.unnamed = Unnamed::None;
         }

@@ -52,6 +52,14 @@ pub enum Change {
     Mention(Box<[u8]>),
     /// `PREPARE` of this name, which lives on the server from then on.
     Prepare(Box<[u8]>),
+    /// `LISTEN`.
+    Listen(Box<[u8]>),
+    /// `UNLISTEN`.
+    Unlisten(Box<[u8]>),
+    /// `UNLISTEN *`.
+    UnlistenAll,
+    /// `NOTIFY`, `pg_notify()`, which leaves nothing behind.
+    Notify,
     /// Something that cannot be replayed on another server.
     Pin(PinReason),
     /// Something may have been left behind, or taken away, of which the server itself is asked.
@@ -164,6 +172,23 @@ impl Effects {
         matches!(self, Self::None)
     }
 
+    /// Whether a notification may be sent.
+    pub(crate) fn notifies(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => changes.iter().any(|(_, change)| *change == Change::Notify),
+        }
+    }
+
+    /// Whether nothing of it would have to be followed.
+    pub(crate) fn leaves_nothing(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Transaction(_) => false,
+            Self::Many(changes) => changes.iter().all(|(_, change)| *change == Change::Notify),
+        }
+    }
+
     /// Whether names of prepared statements are used that may be those of the protocol.
     pub(crate) fn names_statements(&self) -> bool {
         match self {
@@ -233,7 +258,10 @@ impl Effects {
         match self {
             Self::None | Self::Transaction(_) => false,
             Self::Many(changes) => changes.iter().any(|(_, change)| {
-                matches!(change, Change::Pin(_) | Change::Look(_) | Change::Prepare(_))
+                matches!(
+                    change,
+                    Change::Pin(_) | Change::Look(_) | Change::Prepare(_) | Change::Listen(_)
+                )
             }),
         }
     }
@@ -333,8 +361,10 @@ fn change_of(effect: &Effect) -> Option<Change> {
         Effect::Deallocate(Deallocate::Name { name, .. }) => {
             Some(Change::Deallocate(name::of_sql(name.as_bytes()).into()))
         }
-        Effect::Listen(_) => Some(Change::Pin(PinReason::Listen)),
-        Effect::UnlistenAll => Some(Change::Unpin(PinReason::Listen)),
+        Effect::Listen(name) => Some(Change::Listen(name.as_bytes().into())),
+        Effect::Unlisten(name) => Some(Change::Unlisten(name.as_bytes().into())),
+        Effect::UnlistenAll => Some(Change::UnlistenAll),
+        Effect::Notify => Some(Change::Notify),
         Effect::Pin(pin) => pin_of(pin),
         Effect::SequenceRead => Some(Change::Pin(PinReason::Sequence)),
         Effect::Opaque(opaque) => Some(Change::Look(Look::Hidden(match opaque {

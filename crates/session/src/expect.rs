@@ -128,6 +128,8 @@ pub enum Purpose {
     Sequences,
     /// Asks whether the server still answers.
     Check,
+    /// Makes it listen to nothing, after a client that shares servers has listened.
+    Unlisten,
 }
 
 impl Owed {

@@ -222,6 +222,9 @@ impl ClientSession {
         if server.awaits_names_of(&effects) {
             return Step::Wait;
         }
+        if !effects.is_none() && self.awaits_listener(&effects, server) {
+            return Step::Listen;
+        }
         server.intake = Intake::Unsynced;
         if self.mode == PoolMode::Session && !effects.is_none() {
             ways.server.forward(range);
@@ -232,6 +235,7 @@ impl ClientSession {
         self.await_outcome(&effects, server, Forgetting::Unsynced);
         self.lend_to_message(&effects, server, ways.server, around);
         ways.server.forward(range);
+        let step = self.step_of(&effects, server);
         match effects {
             Effects::None => server.owed.push_light(Kind::Execute),
             effects if self.settings.base().is_empty() => server.owed.push(Owed::Execute(effects)),
@@ -240,7 +244,7 @@ impl ClientSession {
                 self.restore_behind(&effects, server, ways.server);
             }
         }
-        Step::Next
+        step
     }
 
     pub(crate) fn on_close(

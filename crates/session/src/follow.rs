@@ -41,9 +41,13 @@ impl ClientSession {
         match transaction {
             Transaction::Begin => {}
             // COMMIT of a failed transaction answers ROLLBACK.
-            Transaction::Commit if tag != b"ROLLBACK" => self.settings.commit(),
+            Transaction::Commit if tag != b"ROLLBACK" => {
+                self.settings.commit();
+                self.end_channels(true);
+            }
             Transaction::Commit | Transaction::Rollback => {
                 self.settings.rollback();
+                self.end_channels(false);
                 self.errored = false;
             }
         }
@@ -52,7 +56,14 @@ impl ClientSession {
     fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
         match change {
             // Of what it is looked for was noted when it was sent: it may leave something behind even if it fails.
-            Change::Begin | Change::Mention(_) | Change::Restore { .. } | Change::Look(_) => {}
+            Change::Begin
+            | Change::Mention(_)
+            | Change::Restore { .. }
+            | Change::Look(_)
+            | Change::Notify => {}
+            Change::Listen(_) | Change::Unlisten(_) | Change::UnlistenAll => {
+                self.change_channels(server, change);
+            }
             Change::Prepare(name) => {
                 self.pins.add(PinReason::SqlPrepare);
                 self.there.insert(name.clone());
@@ -60,12 +71,19 @@ impl ClientSession {
             Change::SetLocal(name, value) => self.settings.set_local(name, value.as_ref()),
             Change::Commit => self.end_transaction(Transaction::Commit, tag),
             Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
-            Change::Savepoint(name) => self.settings.savepoint(name),
+            Change::Savepoint(name) => {
+                self.settings.savepoint(name);
+                self.change_channels(server, change);
+            }
             Change::RollbackTo(name) => {
                 self.settings.rollback_to(name);
+                self.change_channels(server, change);
                 self.errored = false;
             }
-            Change::Release(name) => self.settings.release(name),
+            Change::Release(name) => {
+                self.settings.release(name);
+                self.change_channels(server, change);
+            }
             Change::Set(name, value) => {
                 if settings::is_placeholder(name) && self.settings.current().get(name).is_none() {
                     self.scope.note_placeholder(name);
@@ -86,6 +104,7 @@ impl ClientSession {
                 server.base_lost |= !self.settings.base().is_empty();
                 self.settings.discard_all();
                 self.forget_looks();
+                self.change_channels(server, change);
                 self.forget_statements(server);
             }
             Change::DeallocateAll => self.forget_statements(server),

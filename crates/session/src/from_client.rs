@@ -30,6 +30,10 @@ pub enum Step {
     Next,
     /// The frame was not taken: it waits until the server is no longer [full](ServerSession::is_full).
     Wait,
+    /// The same, and the listener may have to be [asked](ClientSession::take_ask).
+    Listen,
+    /// Goes on like [`Step::Next`]; the client may send a notification by this frame.
+    Notify,
     /// The client says goodbye.
     Terminate,
     /// The client has asked for what is not allowed here: it is told and closed.
@@ -122,6 +126,10 @@ impl ClientSession {
         if self.query_waits(&effects, &mut restoring, server, ways.server) {
             return Step::Wait;
         }
+        if self.awaits_listener(&effects, server) {
+            return Step::Listen;
+        }
+        let step = self.step_of(&effects, server);
         let lent = if effects.names_statements() {
             match self.lend_to_query(text, &effects, server, ways.server, around) {
                 Some(lent) => lent,
@@ -146,7 +154,7 @@ impl ClientSession {
             Some(Restoring::Messages(_)) => {}
         }
         take_back(&lent, server, ways.server);
-        Step::Next
+        step
     }
 
     /// A query is under way.

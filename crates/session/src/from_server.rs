@@ -8,7 +8,6 @@ use crate::{
     client::ClientSession,
     expect::{Bound, Ours, Owed, Purpose},
     outgoing::Outgoing,
-    pin::PinReason,
     queue::Kind,
     readback::Told,
     report::{ERROR_WHOLE_MAX, copy_of, error_code, is_fatal, say_why, write_error},
@@ -23,6 +22,8 @@ pub enum Reply {
     Next,
     /// The server is at a `ReadyForQuery` that this client was given: ask whether it may be released.
     Ready,
+    /// The same, and the client is to be told of this `ReadyForQuery` when the listener has heard what was sent by now.
+    ReadyUnsaid,
     /// Something of ours that stands before the client's statement, other than a replay, is answered.
     Prepared,
     /// The replay has succeeded: if it was awaited, the client's frames may follow.
@@ -46,8 +47,7 @@ pub const JUDGE_PREFIX: usize = 64;
 /// others are short and are judged whole.
 #[inline]
 pub const fn may_stream(tag: u8, len: usize) -> bool {
-    matches!(tag, b'D' | b'd' | b'T' | b't' | b'V' | b'N' | b'A')
-        || (tag == b'E' && len > ERROR_WHOLE_MAX)
+    matches!(tag, b'D' | b'd' | b'T' | b't' | b'V' | b'N') || (tag == b'E' && len > ERROR_WHOLE_MAX)
 }
 
 impl ClientSession {
@@ -87,12 +87,7 @@ impl ClientSession {
             b'E' => self.on_error(server, body, range, out),
             b'S' => self.on_parameter_status(server, body, range, out),
             b'A' => {
-                let listens = self.mode == crate::client::PoolMode::Session
-                    || self
-                        .pins
-                        .iter()
-                        .any(|reason| matches!(reason, PinReason::Listen | PinReason::HiddenState));
-                if listens {
+                if self.hears_from_server(body) {
                     out.forward(range);
                 }
                 Reply::Next
@@ -332,6 +327,10 @@ impl ClientSession {
         if status == TxStatus::Idle && !self.portals.is_empty() && server.owed.is_empty() {
             self.portals.clear();
         }
+        if self.awaits_itself(server) {
+            settle(server);
+            return Reply::ReadyUnsaid;
+        }
         out.forward(range);
         settle(server);
         Reply::Ready
@@ -343,11 +342,14 @@ impl ClientSession {
         if status == TxStatus::Idle {
             if self.errored {
                 self.settings.rollback();
+                self.end_channels(false);
                 self.errored = false;
             } else {
                 self.settings.commit();
+                self.end_channels(true);
             }
         }
+        self.settle_channels();
     }
 
     /// The server is ready after something of ours.

@@ -191,11 +191,18 @@ impl Stage {
         let sent = sent.unwrap_or_else(|| spliced.to_vec());
         whole(&sent);
         whole(&reply);
+        if step == Step::Listen {
+            assert!(server.is_full(), "a message waits for the listener");
+            let granted = client.session.take_ask().is_some_and(|asked| !asked.is_empty());
+            client.session.listener_answers(granted);
+            server.go_on_without_listener();
+            return;
+        }
         if step == Step::Wait {
             assert!(server.is_full(), "a message waits for a reply");
             return;
         }
-        if step != Step::Next {
+        if !matches!(step, Step::Next | Step::Notify) {
             assert!(sent.is_empty(), "what is refused is not sent on");
             self.leave();
         }
@@ -254,7 +261,8 @@ impl Stage {
         let sent = parcel(&out.finish());
         whole(&sent.unwrap_or_else(|| spliced.to_vec()));
         match reply {
-            Reply::Next | Reply::Ready | Reply::Prepared | Reply::ReadBack => {}
+            Reply::Next | Reply::Ready | Reply::ReadyUnsaid | Reply::Prepared | Reply::ReadBack => {
+            }
             Reply::Ask => {
                 let mut question = BytesMut::new();
                 server.put_question(&mut question);

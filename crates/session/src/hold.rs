@@ -82,6 +82,8 @@ pub(crate) enum Why {
     Unnamed,
     /// Which of the Syncs amid COPY data are answered is not known.
     CopySyncs,
+    /// It listens, and the listener of the database does not hear that channel yet; see [`crate::channels`].
+    Listener,
     /// What goes ahead of it is not answered, or what decides whether something does; see [`crate::ahead`].
     Ahead,
 }
@@ -109,6 +111,7 @@ impl ServerSession {
         }
         match self.hold.why {
             Why::Copy | Why::Ahead => !self.owed.is_empty(),
+            Why::Listener => true,
             Why::Name => self.naming.is_undecided(),
             Why::Unnamed => self.unnamed_is_undecided(),
             Why::CopySyncs => self.awaits_copy_syncs(),

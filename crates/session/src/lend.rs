@@ -151,7 +151,7 @@ impl ClientSession {
                     server.owed.push(Owed::Ours(Ours::Decoy));
                 });
                 self.owe_meant(server);
-                if !statement.effects.is_none() {
+                if !statement.effects.leaves_nothing() {
                     // They happen under another name, where they are not followed.
                     self.pins.add(PinReason::HiddenState);
                 }

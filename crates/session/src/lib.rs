@@ -13,6 +13,7 @@ mod adopt;
 mod ahead;
 mod alone;
 mod audit;
+mod channels;
 mod client;
 mod client_run;
 mod copy;
@@ -58,6 +59,7 @@ mod track;
 mod undo;
 
 pub use alone::{Unleased, unleased};
+pub use channels::{Channel, Hearing};
 pub use client::{ClientSession, LeaseStart, PoolMode, SessionLimits, Surroundings};
 pub use effect::{Change, Effects, Hidden, Look, Transaction};
 pub use expect::{OWED_MAX, Purpose};

@@ -305,7 +305,7 @@ impl ClientSession {
                 _ => {}
             },
             Followed::Named => {
-                if !effects.is_none() {
+                if !effects.leaves_nothing() {
                     self.pins.add(PinReason::HiddenState);
                 }
             }

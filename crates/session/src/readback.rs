@@ -62,7 +62,8 @@ pub(crate) struct Findings {
     pub(crate) has_held_cursor: bool,
     pub(crate) has_lock: bool,
     pub(crate) has_temporary: bool,
-    pub(crate) listens: bool,
+    /// Channels that the server listens to.
+    pub(crate) channels: BTreeSet<Box<[u8]>>,
     pub(crate) has_slot: bool,
     pub(crate) mark: Box<[u8]>,
     pub(crate) rows: usize,
@@ -120,7 +121,9 @@ impl Findings {
             b"cursor" => self.has_held_cursor = true,
             b"lock" => self.has_lock = true,
             b"temporary" => self.has_temporary = true,
-            b"channel" => self.listens = true,
+            b"channel" => {
+                self.channels.insert(name?.into());
+            }
             b"slot" => self.has_slot = true,
             _ => return None,
         }

@@ -67,8 +67,8 @@ UNION ALL SELECT 'lock', NULL, NULL WHERE (SELECT whole FROM asked)
 UNION ALL SELECT 'temporary', NULL, NULL WHERE (SELECT whole FROM asked)
   AND EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615
     AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())
-UNION ALL SELECT 'channel', NULL, NULL WHERE (SELECT whole FROM asked)
-  AND EXISTS (SELECT FROM pg_catalog.pg_listening_channels())
+UNION ALL SELECT 'channel', channel, NULL FROM pg_catalog.pg_listening_channels() AS listening(channel)
+  WHERE (SELECT whole FROM asked)
 UNION ALL SELECT 'slot', NULL, NULL WHERE (SELECT whole FROM asked)
   AND EXISTS (SELECT FROM pg_catalog.pg_get_replication_slots() AS slots
     WHERE slots.temporary AND slots.active_pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())

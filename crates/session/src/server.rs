@@ -9,7 +9,7 @@ use trunkline_wire::{Reported, frontend};
 use crate::{
     copy::AmidCopy,
     expect::{Ours, Owed, Purpose},
-    hold::{Forgetting, Hold, Unsettled},
+    hold::{Forgetting, Hold, Unsettled, Why},
     look::ReadBack,
     naming::Naming,
     queue::Queue,
@@ -102,6 +102,10 @@ pub struct ServerSession {
     pub(crate) ending: bool,
     /// It reads COPY data for the reply that is owed next.
     pub(crate) copying: bool,
+    /// It may listen to something.
+    pub(crate) listens: bool,
+    /// Its client, which listens to something, may have sent a notification since the last transaction.
+    pub(crate) notified: bool,
     /// A query of ours has failed.
     pub(crate) ours_failed: bool,
     /// The error of that query.
@@ -150,6 +154,8 @@ impl ServerSession {
             decoys: Vec::new(),
             ending: false,
             copying: false,
+            listens: false,
+            notified: false,
             ours_failed: false,
             ours_error: None,
             replaying: (Vec::new(), 0),
@@ -194,7 +200,9 @@ impl ServerSession {
     /// Whether replies are owed that will come although the client sends nothing more, or its end. What was sent
     /// without a Sync must have been flushed for that; see [`flush`](Self::flush).
     pub fn will_answer(&self) -> bool {
-        self.ending || (!self.owed.is_empty() && self.intake != Intake::CopyData)
+        self.ending
+            || self.is_held_for(Why::Listener)
+            || (!self.owed.is_empty() && self.intake != Intake::CopyData)
     }
 
     /// Whether it will need something more from the client when it is done with what it was sent: COPY data, or a Sync.
@@ -385,6 +393,9 @@ impl ServerSession {
             if self.ours_failed || status != TxStatus::Idle {
                 self.ending = true;
                 return Alone::Ended;
+            }
+            if purpose == Purpose::Unlisten {
+                self.listens = false;
             }
             Alone::Answered(purpose)
         } else {

@@ -59,6 +59,7 @@ talks! {
     error
     eviction
     housekeeping
+    listen
     long
     looks
     modes

@@ -11,7 +11,7 @@ use trunkline_wire::frontend::{bind, execute, parse, query, sync};
 
 use crate::backend::{Endpoint, OpenTarget, open};
 use crate::handover::{ErrorReport, OpenError};
-use crate::net::{AsyncSocket, Channel};
+use crate::net::{AsyncSocket, Channel, Message};
 
 /// The longest message of an answer.
 const MAX_MESSAGE: usize = 1024 * 1024;
@@ -78,9 +78,13 @@ impl ControlConnection {
     }
 
     /// Runs statements without parameters; the rows of all of them.
-    pub async fn query(&mut self, sql: &str, limit: Duration) -> Result<Vec<Row>, ControlError> {
+    pub async fn query(
+        &mut self,
+        sql: impl AsRef<[u8]>,
+        limit: Duration,
+    ) -> Result<Vec<Row>, ControlError> {
         let mut out = BytesMut::new();
-        query(&mut out, sql.as_bytes());
+        query(&mut out, sql.as_ref());
         self.ask(&out, limit).await
     }
 
@@ -144,6 +148,20 @@ impl ControlConnection {
                 _ => {}
             }
         }
+    }
+
+    /// Sends statements whose answers, and what else comes, are read one by one by [`hear`](Self::hear). It can be
+    /// asked nothing else from then on.
+    pub async fn say(&mut self, sql: &[u8]) -> Result<(), ControlError> {
+        self.clean = false;
+        let mut out = BytesMut::new();
+        query(&mut out, sql);
+        Ok(self.channel.send(&out).await?)
+    }
+
+    /// The next message of the server, whenever it comes. A call that is cancelled loses nothing.
+    pub async fn hear(&mut self) -> Result<Message, ControlError> {
+        Ok(self.channel.message(MAX_MESSAGE).await?)
     }
 
     /// Whether another question can be asked: the last one was answered, and the server has neither closed

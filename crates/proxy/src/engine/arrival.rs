@@ -73,6 +73,7 @@ impl Worker {
             armed: 0,
             key,
             leaving: None,
+            listening: None,
             rare: Box::new(ClientRare {
                 peer: login.peer,
                 protocol: login.protocol,

@@ -52,7 +52,9 @@ impl Worker {
             let count = counts.entry(client.pool).or_default();
             let of = match client.state {
                 ClientState::Leased(_) | ClientState::Replaying(_) => &mut count.active,
-                ClientState::Waiting | ClientState::Welcoming => &mut count.waiting,
+                ClientState::Waiting | ClientState::Welcoming | ClientState::Listening => {
+                    &mut count.waiting
+                }
                 ClientState::Idle => &mut count.idle,
                 ClientState::Closing => continue,
             };
@@ -117,7 +119,7 @@ impl Worker {
                 _ if client.leaving.is_some() => "leaving",
                 ClientState::Welcoming => "login",
                 ClientState::Idle => "idle",
-                ClientState::Waiting => "waiting",
+                ClientState::Waiting | ClientState::Listening => "waiting",
                 ClientState::Leased(_) | ClientState::Replaying(_) => "active",
                 ClientState::Closing => "closing",
             },

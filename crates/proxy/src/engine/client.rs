@@ -182,7 +182,7 @@ impl Worker {
         self.keep_no_longer(index);
         let Some(client) = self.clients.get_mut(index) else { return };
         match state {
-            ClientState::Welcoming | ClientState::Waiting => {
+            ClientState::Welcoming | ClientState::Waiting | ClientState::Listening => {
                 if let Some(pool) = self.pools.get_mut(pool_index) {
                     pool.forget(index);
                     pool.publish(self.index);
@@ -217,7 +217,10 @@ impl Worker {
         let removed = self.pools.get(client.pool).is_some_and(|pool| pool.family.is_removed());
         let ends = self.draining || removed;
         let goes = match client.state {
-            ClientState::Idle | ClientState::Waiting | ClientState::Welcoming => ends,
+            ClientState::Idle
+            | ClientState::Waiting
+            | ClientState::Welcoming
+            | ClientState::Listening => ends,
             ClientState::Leased(server) => {
                 let rests = client.stream.remaining == 0
                     && self.servers.get(server).is_some_and(|server| server.session.at_rest());

@@ -76,7 +76,10 @@ impl Worker {
                 own.into_iter().chain([whole, linger]).flatten().min_by_key(|(due, _)| *due)
             }
             // The queue's own deadline is looked after with the pool.
-            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => linger,
+            ClientState::Welcoming
+            | ClientState::Waiting
+            | ClientState::Listening
+            | ClientState::Replaying(_) => linger,
         }
     }
 

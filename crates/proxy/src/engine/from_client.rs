@@ -60,9 +60,10 @@ impl Worker {
     fn client_must_wait(&self, index: usize) -> bool {
         let Some(client) = self.clients.get(index) else { return true };
         match client.state {
-            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => {
-                !client.held.is_empty()
-            }
+            ClientState::Welcoming
+            | ClientState::Waiting
+            | ClientState::Listening
+            | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
@@ -77,7 +78,10 @@ impl Worker {
         let Some(client) = self.clients.get_mut(index) else { return };
         if matches!(
             client.state,
-            ClientState::Waiting | ClientState::Replaying(_) | ClientState::Leased(_)
+            ClientState::Waiting
+                | ClientState::Listening
+                | ClientState::Replaying(_)
+                | ClientState::Leased(_)
         ) && client.hung_up
         {
             self.client_hung_up(index);
@@ -149,7 +153,10 @@ impl Worker {
             let rest = data.get(taken..).unwrap_or_default();
             match client.state {
                 ClientState::Closing => return data.len(),
-                ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => {
+                ClientState::Welcoming
+                | ClientState::Waiting
+                | ClientState::Listening
+                | ClientState::Replaying(_) => {
                     return taken;
                 }
                 ClientState::Leased(server) => {

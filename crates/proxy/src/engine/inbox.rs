@@ -46,6 +46,9 @@ impl Worker {
             Message::Places => self.seek_places(),
             Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
             Message::CancelDone { serial, certain } => self.cancel_done(serial, certain),
+            Message::Listening { seat, granted } => self.on_listening(seat, granted),
+            Message::Heard(heard) => self.on_heard(&heard),
+            Message::Missed(audience) => self.on_missed(&audience),
             Message::Traffic(traffic) => self.on_traffic(&traffic),
             Message::Recovered(node) => self.on_recovered(node),
             Message::Settings(settings) => self.on_settings(settings),
@@ -89,7 +92,7 @@ impl Worker {
                     self.shared.cancel_at_server(&server.about, Some(self.index), ticket);
                 }
             }
-            ClientState::Waiting => {
+            ClientState::Waiting | ClientState::Listening => {
                 if let Some(pool) = self.pools.get_mut(client.pool) {
                     pool.forget(slot);
                     pool.publish(self.index);

@@ -139,6 +139,7 @@ impl Worker {
             LeaseStart::Await => ClientState::Replaying(server_index),
         };
         server.state = ServerState::Leased(client_index);
+        server.about.backend.lend(client.key.pid, server.since, self.now);
         server.since = self.now;
         if let Some(pool) = self.pools.get_mut(client.pool) {
             pool.stats.leases = pool.stats.leases.wrapping_add(1);
@@ -178,6 +179,8 @@ impl Worker {
         client.session.end_lease(&mut server.session);
         client.state = ClientState::Idle;
         let (kept, pool_index) = (client.kept, client.pool);
+        let listens = client.listening.is_some();
+        let notifies = server.about.backend.is_marked();
         if client.readable || !client.held.is_empty() {
             self.again.push_back(Again::Client(client_index));
         } else if !self.times.untimed || client.leaving.is_some() {
@@ -189,6 +192,12 @@ impl Worker {
         let removed = self.pools.get(pool_index).is_some_and(|pool| pool.family.is_removed());
         if self.draining || removed {
             self.rest_client(client_index);
+        }
+        if listens {
+            self.listener_rests(client_index);
+        }
+        if notifies {
+            self.await_listeners(server_index);
         }
         self.hand_in(server_index);
     }

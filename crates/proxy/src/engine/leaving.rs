@@ -201,7 +201,10 @@ impl Worker {
                 self.servers.get(server).is_none_or(|server| !server.session.will_answer())
             }
             ClientState::Idle | ClientState::Closing => true,
-            ClientState::Welcoming | ClientState::Waiting | ClientState::Replaying(_) => false,
+            ClientState::Welcoming
+            | ClientState::Waiting
+            | ClientState::Listening
+            | ClientState::Replaying(_) => false,
         }
     }
 

@@ -139,6 +139,7 @@ impl Worker {
             self.keep(client_index);
             self.rest_client(client_index);
         }
+        self.listener_pauses(client_index);
         // What the client has sent meanwhile has waited.
         self.again.push_back(Again::Client(client_index));
     }

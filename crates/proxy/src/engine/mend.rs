@@ -134,7 +134,8 @@ impl Worker {
                     .get(server)
                     .is_some_and(|server| server.state == ServerState::Leased(index)),
                 ClientState::Waiting | ClientState::Welcoming => waiting.contains(&index),
-                ClientState::Idle | ClientState::Closing => true,
+                // The listener answers in any case.
+                ClientState::Idle | ClientState::Listening | ClientState::Closing => true,
             };
             if !known {
                 stray.push(index);

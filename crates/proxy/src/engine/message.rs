@@ -10,6 +10,7 @@ use super::{readiness::Waker, report::LoopReport, slot::Moving};
 use crate::{
     cluster::{NodeId, Traffic},
     handover::{CancelTicket, LoggedIn, NewServer, OpenError},
+    listening::{Audience, Heard, Seat},
     pool::{Cap, FamilyId, Membership, Permit},
 };
 
@@ -34,6 +35,12 @@ pub(crate) enum Message {
     Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },
     /// The cancel request for this server is finished; unless that is certain, it may still hit what runs there.
     CancelDone { serial: u64, certain: bool },
+    /// The listener has answered the client there.
+    Listening { seat: Seat, granted: bool },
+    /// A notification for some of the loop's clients.
+    Heard(Box<Heard>),
+    /// Notifications may have been missed that were for these clients.
+    Missed(Audience),
     /// Traffic goes elsewhere, or nowhere.
     Traffic(Traffic),
     /// A node that could not be reached answers again.

@@ -1,5 +1,7 @@
 //! Where a server goes that nobody uses: to who waits here, to another loop, or into the pool.
 
+use trunkline_session::Purpose;
+
 use super::{
     local::LocalPool,
     message::Message,
@@ -25,6 +27,11 @@ impl Worker {
                 && must_go(server, pool, (self.index, self.now, self.times.slack))
         {
             self.retire(index);
+            return;
+        }
+        if server.session.listens() {
+            // For a client that shares servers, and this one no longer serves it.
+            self.housekeep(index, Purpose::Unlisten, b"UNLISTEN *");
             return;
         }
         server.state = ServerState::Idle;

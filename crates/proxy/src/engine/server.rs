@@ -54,6 +54,7 @@ impl Worker {
             pid: new.pid,
             cancel_key: new.cancel_key.clone(),
             generation,
+            backend: self.shared.backends().opened(node, new.pid),
             opened_at: self.now,
             expires_at: if max_age == 0 {
                 0

@@ -22,6 +22,7 @@ use crate::{
     backend::Endpoint,
     cluster::NodeId,
     handover::CancelTicket,
+    listening::{Backends, Hubs},
     pool::{Cap, Family, Permit, Registry},
 };
 
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     opener: Arc<dyn Opener>,
     suspects: mpsc::Sender<NodeId>,
+    listeners: OnceLock<Arc<Hubs>>,
+    backends: Arc<Backends>,
 }
 
 /// Bits of a cancel pid that name the slot; the bits above name the loop.
@@ -84,7 +87,24 @@ impl Shared {
             registry,
             opener,
             suspects,
+            listeners: OnceLock::new(),
+            backends: Arc::default(),
         }
+    }
+
+    /// Sets who listens for clients, once.
+    pub(crate) fn set_listeners(&self, listeners: Arc<Hubs>) {
+        drop(self.listeners.set(listeners));
+    }
+
+    /// Who listens for clients; none in a drill.
+    pub(crate) fn listeners(&self) -> Option<&Arc<Hubs>> {
+        self.listeners.get()
+    }
+
+    /// Which clients the servers work for.
+    pub(crate) fn backends(&self) -> &Arc<Backends> {
+        &self.backends
     }
 
     /// Sets the loops' mailboxes, once.

@@ -6,12 +6,13 @@ use bytes::BytesMut;
 use trunkline_session::{ClientSession, ServerSession};
 use trunkline_wire::startup::ProtocolVersion;
 
-use super::{leaving::Leaving, ledger::Entry, link::Link, rest::Rest};
+use super::{leaving::Leaving, ledger::Entry, link::Link, listening::Listening, rest::Rest};
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
     frontend::ClientSlot,
     handover::{CancelTicket, StartupParams},
+    listening::Backend,
     net::Peer,
     pool::{Family, Membership, Permit},
 };
@@ -25,6 +26,8 @@ pub(crate) enum ClientState {
     Idle,
     /// Has sent something that needs a server, and waits for one.
     Waiting,
+    /// Has sent a `LISTEN`, holds no server, and waits for the listener to hear the channel.
+    Listening,
     /// A server serves it.
     Leased(usize),
     /// Its settings are being replayed; its own bytes follow when that has succeeded.
@@ -38,7 +41,7 @@ impl ClientState {
     pub(crate) fn server(self) -> Option<usize> {
         match self {
             Self::Leased(server) | Self::Replaying(server) => Some(server),
-            Self::Welcoming | Self::Idle | Self::Waiting | Self::Closing => None,
+            Self::Welcoming | Self::Idle | Self::Waiting | Self::Listening | Self::Closing => None,
         }
     }
 }
@@ -97,6 +100,8 @@ pub(crate) struct Client {
     pub(crate) key: CancelKey,
     /// It has ended its side, and what it asked for before is still being answered.
     pub(crate) leaving: Option<Box<Leaving>>,
+    /// If it has ever listened while it shared servers.
+    pub(crate) listening: Option<Box<Listening>>,
     pub(crate) rare: Box<ClientRare>,
 }
 
@@ -137,7 +142,7 @@ pub(crate) enum ServerState {
     Surveyed,
     /// Answers a query of ours while no client holds it; then parked.
     Housekeeping,
-    /// At rest, but a cancel request for it is under way.
+    /// At rest, but a cancel request for it is under way, or what its client has sent is not heard yet.
     Withheld,
     /// Told to go; it counts under the caps until the server has closed it.
     Retiring,
@@ -158,7 +163,7 @@ pub(crate) struct Server {
     pub(crate) about: Box<ServerAbout>,
     /// When it was parked or leased last.
     pub(crate) since: u64,
-    /// Cancel requests for it that are not finished.
+    /// Cancel requests for it that are not finished, and listeners that have not heard yet what it has sent.
     pub(crate) cancels: usize,
     /// Somebody asks to cancel the client's statement, and the server is not at that yet.
     pub(crate) cancel_due: Option<CancelTicket>,
@@ -190,6 +195,8 @@ pub(crate) struct ServerAbout {
     pub(crate) opened_at: u64,
     /// When it is too old to be parked again; 0 for never.
     pub(crate) expires_at: u64,
+    /// Which client it works for, as listeners are told.
+    pub(crate) backend: Backend,
     /// Its place under the caps.
     pub(crate) permit: Permit,
     pub(crate) family: Arc<Family>,

@@ -20,7 +20,7 @@ const WHOLE_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Outcome {
     taken: usize,
-    ready: bool,
+    ready: Ready,
     /// What is to be done beside passing it on.
     also: Option<Also>,
     /// The client was perhaps not read, because of the replies that were owed, and now it may be.
@@ -28,6 +28,16 @@ struct Outcome {
     /// The client goes when all is answered.
     leaves: bool,
     desync: Option<&'static str>,
+}
+
+/// Whether the server has answered everything it was asked so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Ready {
+    #[default]
+    No,
+    Yes,
+    /// The client is not told that yet.
+    Unsaid,
 }
 
 /// What is to be done because of what a server has said.
@@ -148,9 +158,9 @@ impl Worker {
         if let Some(also) = outcome.also {
             self.follow_up(also, client, index);
         }
-        if outcome.ready && outcome.taken == data.len() {
+        if outcome.ready != Ready::No && outcome.taken == data.len() {
             self.after_ready(client, index);
-        } else if outcome.ready {
+        } else if outcome.ready != Ready::No {
             self.mark_amid(index, true);
             self.after_ready(client, index);
             self.mark_amid(index, false);
@@ -159,6 +169,9 @@ impl Worker {
                 self.again.push_back(Again::Client(client));
             }
             self.answered_in_part(client);
+        }
+        if outcome.ready == Ready::Unsaid {
+            self.await_itself(client);
         }
         if outcome.leaves {
             self.leave_if_answered(client);
@@ -241,6 +254,7 @@ impl Worker {
             self.keep(client_index);
             self.rest_client(client_index);
         }
+        self.listener_pauses(client_index);
         let Some(client) = self.clients.get(client_index) else { return };
         // Replies have come: a pipeline that had to stop may go on.
         if client.readable || !client.held.is_empty() {
@@ -295,7 +309,9 @@ impl Worker {
     fn answered(&mut self, index: usize, purpose: Purpose) {
         match purpose {
             Purpose::Rollback | Purpose::Reset => self.hand_in(index),
-            Purpose::Check | Purpose::Replay | Purpose::Sequences => self.park(index),
+            Purpose::Check | Purpose::Replay | Purpose::Sequences | Purpose::Unlisten => {
+                self.park(index);
+            }
         }
     }
 
@@ -323,6 +339,7 @@ impl Worker {
             }
             _ => self.again.push_back(Again::Client(index)),
         }
+        self.notify_soon(index);
     }
 }
 
@@ -374,7 +391,8 @@ fn judge_burst(
         outcome.taken = end;
         match reply {
             Reply::Next => {}
-            Reply::Ready => outcome.ready = true,
+            Reply::Ready => outcome.ready = Ready::Yes,
+            Reply::ReadyUnsaid => outcome.ready = Ready::Unsaid,
             Reply::Prepared => outcome.also = Some(Also::Prepared),
             Reply::Replayed => outcome.also = Some(Also::Replayed),
             Reply::Ask => outcome.also = Some(Also::Ask),

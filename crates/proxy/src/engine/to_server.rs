@@ -50,6 +50,8 @@ enum Burst {
     Refuse(SqlState, &'static str),
     /// The server was sent something that it will refuse and end.
     LeftToServer,
+    /// A frame waits for the listener.
+    Listen,
 }
 
 impl Worker {
@@ -107,8 +109,9 @@ impl Worker {
             Burst::BadLength => self.refuse_silently(index, BAD_LENGTH),
             Burst::Refuse(code, message) => self.refuse(index, &Report::fatal(code, message)),
             Burst::LeftToServer => self.await_refusal(index),
+            Burst::Listen => self.ask_listener(index, server_index),
         }
-        if end == Burst::Taken {
+        if matches!(end, Burst::Taken | Burst::Listen) {
             return taken;
         }
         self.note_last(index, data.get(taken..).unwrap_or_default());
@@ -208,7 +211,12 @@ fn judge_burst(
         let frame = Frame { tag: header.tag, body: bytes.get(HEADER..).unwrap_or_default(), bytes };
         match client.session.on_client(&mut server.session, frame, taken, ways, around) {
             Step::Next => taken = taken.saturating_add(header.len),
+            Step::Notify => {
+                server.about.backend.mark();
+                taken = taken.saturating_add(header.len);
+            }
             Step::Wait => return (taken, Burst::Taken),
+            Step::Listen => return (taken, Burst::Listen),
             Step::Terminate if server.session.reads_copy() => {
                 return (taken, broken(header.tag, server, taken, ways));
             }

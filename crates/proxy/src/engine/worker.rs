@@ -47,6 +47,8 @@ pub(super) enum Again {
     Queue(usize),
     /// More may be kept for clients than the loop's share.
     Relieve,
+    /// Notifications are kept for a client.
+    Notify(usize),
 }
 
 /// One event loop.
@@ -262,6 +264,9 @@ impl Worker {
                     self.guard_client(index, |worker| worker.refuse_waiting(index));
                 }
                 Some(Again::Queue(pool)) => self.guard(|worker| worker.serve_queue(pool)),
+                Some(Again::Notify(index)) => {
+                    self.guard_client(index, |worker| worker.give_notifications(index));
+                }
                 Some(Again::Relieve) => self.guard(Self::relieve),
                 None => return,
             }

@@ -312,7 +312,7 @@ impl Shell {
             let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes };
             let session = &mut server.session;
             match client.session.on_client(session, frame, taken, &mut ways, &mut self.world) {
-                Step::Next => taken += header.len,
+                Step::Next | Step::Notify => taken += header.len,
                 Step::Wait => {
                     assert!(server.session.is_full(), "it waits for a reply");
                     break;
@@ -362,7 +362,9 @@ impl Shell {
                 Reply::Ready => ready = true,
                 Reply::Replayed => replayed = true,
                 Reply::ReplayFailed => return self.replay_failed(index, held),
-                other @ Reply::Desync(_) => panic!("{other:?} at {:?}", char::from(header.tag)),
+                other @ (Reply::Desync(_) | Reply::ReadyUnsaid) => {
+                    panic!("{other:?} at {:?}", char::from(header.tag))
+                }
             }
         }
         let to_client = match out.finish() {

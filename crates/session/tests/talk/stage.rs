@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use trunkline_session::{
-    Alone, ClientSession, HiddenState, LeaseStart, Long, Outgoing, Parcel, PinReason, PoolMode,
-    Purpose, Reply, Scope, ServerSession, SessionLimits, SettingSet, Step, Surroundings, TxStatus,
-    Unleased, Ways, unleased,
+    Alone, Channel, ClientSession, HiddenState, LeaseStart, Long, Outgoing, Parcel, PinReason,
+    PoolMode, Purpose, Reply, Scope, ServerSession, SessionLimits, SettingSet, Step, Surroundings,
+    TxStatus, Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, Frames, Reported, frame::HEADER, frame::peek};
 
@@ -117,6 +117,7 @@ impl Stage {
                 self.leave();
                 line.to_owned()
             }
+            "listener" => self.listener_answers(line, rest == "grants"),
             "lose" => {
                 self.server = None;
                 self.client().lose_server();
@@ -153,6 +154,9 @@ impl Stage {
                 TxStatus::Failed => "failed",
             }
             .to_owned(),
+            "unneeded" => listed(&self.client().take_unneeded()),
+            "channels" => self.client().channel_count().to_string(),
+            "listening" => yes(statements.expect("a lease").listens()).to_owned(),
             "names" => self.client().name_count().to_string(),
             "pins" => {
                 let pins: Vec<_> = self.client().pins().iter().map(PinReason::as_str).collect();
@@ -328,8 +332,12 @@ impl Stage {
             };
             match step {
                 Step::Next => {}
-                Step::Wait => {
+                Step::Notify => self.outcomes.push("it may send a notification".to_owned()),
+                Step::Wait | Step::Listen => {
                     assert!(server.is_full(), "it waits for a reply");
+                    if let Some(channels) = client.take_ask() {
+                        self.outcomes.push(format!("asks the listener for {}", listed(&channels)));
+                    }
                     self.outcomes.push("the rest waits".to_owned());
                     self.held = data[at..].to_vec();
                     break;
@@ -359,6 +367,15 @@ impl Stage {
             let held = std::mem::take(&mut self.held);
             self.client_says(&held);
         }
+    }
+
+    /// The listener has answered the client.
+    fn listener_answers(&mut self, line: &str, granted: bool) -> String {
+        self.client().listener_answers(granted);
+        let name = self.server.clone().expect("a lease");
+        self.servers.get_mut(&name).expect("the server").go_on_without_listener();
+        self.client_goes_on();
+        line.to_owned()
     }
 
     fn client_says_long(&mut self, first: usize, data: &[u8]) {
@@ -429,6 +446,7 @@ impl Stage {
             at = range.end;
             match client.on_server(&mut server, header.tag, body, range, &mut out) {
                 Reply::Next | Reply::Ready | Reply::Prepared | Reply::ReadBack => {}
+                Reply::ReadyUnsaid => self.outcomes.push("Z(I) waits for the listener".to_owned()),
                 Reply::Ask => {
                     let mut question = BytesMut::new();
                     server.put_question(&mut question);
@@ -454,6 +472,7 @@ impl Stage {
         let purpose = match words[1].as_str() {
             "rollback" => Purpose::Rollback,
             "reset" => Purpose::Reset,
+            "unlisten" => Purpose::Unlisten,
             _ => Purpose::Check,
         };
         let mut out = BytesMut::new();
@@ -507,6 +526,11 @@ fn reported(parameters: &[(&str, &str)]) -> Arc<Reported> {
         reported.set(name.as_bytes(), value.as_bytes()).expect("they are few");
     }
     Arc::new(reported)
+}
+
+fn listed(channels: &[Channel]) -> String {
+    let names: Vec<_> = channels.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 fn yes(answer: bool) -> &'static str {

@@ -15,6 +15,9 @@ group! {
         /// a message, then who has not read for longest (closed without a word), then for whom most is held. Clients that
         /// are not logged in yet may make it hold an eighth as much beside that.
         pub held_total: usize = 256 << 20 => Kind::Size { min: 16 << 20, max: 1 << 40 }, Live, "\"1GiB\"";
+        /// Bytes of notifications that are kept for one client that does not read them, or has a transaction open, while it
+        /// shares server connections. Where that is passed, it is closed with SQLSTATE 53400.
+        pub notifications: usize = 1 << 20 => Kind::Size { min: 16 << 10, max: 1 << 30 }, Live, "\"8MiB\"";
         /// Largest message that is passed on. PostgreSQL's own limit is just below 1GiB.
         pub max_message: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 30 }, Live, "\"64MiB\"";
         /// Named prepared statements of one client that any server connection can be given. A client that prepares
