@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use trunkline_proxy::{
-    Handle, NodeId, NodeReport, Readiness,
+    Handle, ListenersReport, NodeId, NodeReport, Readiness,
     engine::report::{LoopReport, StatementsReport},
 };
 use trunkline_settings::Settings;
@@ -30,6 +30,9 @@ pub trait Pooler: Clone + Send + Sync + 'static {
 
     /// The named prepared statements of all clients.
     fn statements(&self) -> StatementsReport;
+
+    /// The listeners for clients that share servers.
+    fn listeners(&self) -> ListenersReport;
 
     /// Panics caught beside the worker loops.
     fn panics(&self) -> u64;
@@ -83,6 +86,10 @@ impl Pooler for Handle {
 
     fn statements(&self) -> StatementsReport {
         Self::statements(self)
+    }
+
+    fn listeners(&self) -> ListenersReport {
+        Self::listeners(self)
     }
 
     fn panics(&self) -> u64 {

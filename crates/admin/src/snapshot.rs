@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::timeout;
 use trunkline_proxy::{
-    NodeId, NodeReport, Readiness,
+    ListenersReport, NodeId, NodeReport, Readiness,
     engine::report::{ClientReport, LoopReport, PoolStats, ServerReport, StatementsReport},
 };
 use trunkline_settings::{Settings, WILDCARD};
@@ -61,6 +61,7 @@ pub(crate) struct Snapshot {
     pub(crate) clients_taken: usize,
     pub(crate) clients_limit: usize,
     pub(crate) statements: StatementsReport,
+    pub(crate) listeners: ListenersReport,
     /// Panics caught beside the loops.
     pub(crate) panics_beside: u64,
     pub(crate) started: SystemTime,
@@ -94,6 +95,7 @@ impl Snapshot {
             clients_taken,
             clients_limit,
             statements: pooler.statements(),
+            listeners: pooler.listeners(),
             panics_beside: pooler.panics(),
             started: pooler.started_at(),
             now: SystemTime::now(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use trunkline_proxy::{
-    NodeId, NodeReport, Readiness,
+    ListenerReport, ListenersReport, NodeId, NodeReport, Readiness,
     engine::report::{
         ClientReport, LoopReport, PoolReport, PoolStats, ServerReport, StatementsReport,
     },
@@ -207,6 +207,21 @@ impl Pooler for Puppet {
 
     fn statements(&self) -> StatementsReport {
         StatementsReport { count: 3, bytes: 2048, limit: 1 << 20, refused: 5 }
+    }
+
+    fn listeners(&self) -> ListenersReport {
+        let listener = ListenerReport {
+            database: "shop".to_owned(),
+            encoding: "UTF8".to_owned(),
+            connected_us: Some(7_000_000),
+            clients: 2,
+            channels: 3,
+            reconnects: 1,
+            heard: 40,
+            told: 80,
+            error: None,
+        };
+        ListenersReport { each: vec![listener], told: 90, reconnects: 4 }
     }
 
     fn panics(&self) -> u64 {

@@ -6,6 +6,7 @@
 mod clients;
 mod config;
 mod databases;
+mod listeners;
 mod lists;
 mod nodes;
 mod pins;
@@ -86,6 +87,8 @@ views! {
     Pins = "PINS", pins::COLUMNS, pins::rows;
     /// Functions because of which servers were asked what their clients have there.
     Readbacks = "READBACKS", readbacks::COLUMNS, readbacks::rows;
+    /// Connections that listen for clients.
+    Listeners = "LISTENERS", listeners::COLUMNS, listeners::rows;
     /// Every setting.
     Config = "CONFIG", config::COLUMNS, config::rows;
     /// Whether clients are served.

@@ -130,6 +130,14 @@ async fn clients_and_servers_name_each_other() {
 }
 
 #[tokio::test]
+async fn listeners_tell_for_whom_they_listen_and_what_they_have_heard() {
+    let rows = shown(View::Listeners, &Puppet::new()).await;
+    let found = pick(&rows[0], ["database", "state", "age", "clients", "channels", "last_error"]);
+    assert_eq!(found, ["shop", "connected", "7", "2", "3", "NULL"]);
+    assert_eq!(pick(&rows[0], ["heard", "told", "reconnects"]), ["40", "80", "1"]);
+}
+
+#[tokio::test]
 async fn a_client_on_this_machine_has_its_process_and_no_port() {
     let puppet = Puppet::new();
     puppet.with(|strings| {

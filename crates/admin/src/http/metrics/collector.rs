@@ -131,6 +131,7 @@ impl Collector {
         let about = name("held_refused", "Clients and statements refused because it was more");
         one(out, &about, &ConstCounter::new(held.refused))?;
         self.statements(out)?;
+        self.listeners(out)?;
         one(out, &name("panics", "Panics caught"), &ConstCounter::new(snapshot.panics()))
     }
 
@@ -144,6 +145,19 @@ impl Collector {
         gauge(out, &about, whole(statements.limit))?;
         let about = name("statements_refused", "Messages refused because it would have been more");
         one(out, &about, &ConstCounter::new(statements.refused))
+    }
+
+    fn listeners(&self, out: Out<'_, '_>) -> fmt::Result {
+        let listeners = &self.snapshot.listeners;
+        let up = listeners.each.iter().filter(|it| it.connected_us.is_some()).count();
+        let about = name("listeners", "Connections that listen for clients which share servers");
+        gauge(out, &about, whole(up))?;
+        let clients = listeners.each.iter().map(|it| it.clients).sum();
+        gauge(out, &name("listening_clients", "Clients for which they do"), whole(clients))?;
+        let about = name("notifications", "Times a client was told a notification by one");
+        one(out, &about, &ConstCounter::new(listeners.told))?;
+        let about = name("listener_reconnects", "Times a lost one was made again");
+        one(out, &about, &ConstCounter::new(listeners.reconnects))
     }
 
     fn nodes(&self, out: Out<'_, '_>) -> fmt::Result {

@@ -47,6 +47,10 @@ async fn a_scrape_is_openmetrics_and_tells_what_the_loops_told() {
         ["statements", "statement_bytes", "statement_limit_bytes", "statements_refused_total"]
             .map(|name| value(&samples, &format!("trunkline_{name}"), &[]));
     assert_eq!(statements, [3.0, 2048.0, 1_048_576.0, 5.0]);
+    let listeners =
+        ["listeners", "listening_clients", "notifications_total", "listener_reconnects_total"]
+            .map(|name| value(&samples, &format!("trunkline_{name}"), &[]));
+    assert_eq!(listeners, [1.0, 2.0, 90.0, 4.0]);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     assert_eq!(value(&samples, "trunkline_build_info", &version), 1.0);
 }
