@@ -283,8 +283,8 @@ async def hears_notifications():
     async with connected() as listener, connected() as speaker:
         heard = asyncio.Queue()
 
-        def hear(_connection, _server, _channel, payload):
-            heard.put_nowait(payload)
+        def hear(_connection, server, _channel, payload):
+            heard.put_nowait((server, payload))
 
         await listener.add_listener("asyncpg_channel", hear)
         for _ in range(2):
@@ -292,7 +292,8 @@ async def hears_notifications():
                 await speaker.execute("SELECT pg_notify('asyncpg_channel', 'from afar')")
         await listener.execute("NOTIFY asyncpg_channel, 'my own'")
         seen = [await asyncio.wait_for(heard.get(), PATIENCE_SECONDS) for _ in range(3)]
-        expect(seen, ["from afar", "from afar", "my own"])
+        other, own = speaker.get_server_pid(), listener.get_server_pid()
+        expect(seen, [(other, "from afar"), (other, "from afar"), (own, "my own")])
         await listener.remove_listener("asyncpg_channel", hear)
 
 

@@ -487,8 +487,10 @@ def hears_notifications():
             with elsewhere(speaker):
                 speaker.execute("SELECT pg_notify('psycopg_channel', %s)", ["from afar"])
         listener.execute("NOTIFY psycopg_channel, 'my own'")
-        heard = [n.payload for n in listener.notifies(timeout=PATIENCE_SECONDS, stop_after=3)]
-        expect(heard, ["from afar", "from afar", "my own"])
+        heard = list(listener.notifies(timeout=PATIENCE_SECONDS, stop_after=3))
+        expect([n.payload for n in heard], ["from afar", "from afar", "my own"])
+        other, own = speaker.info.backend_pid, listener.info.backend_pid
+        expect([n.pid for n in heard], [other, other, own])
         listener.execute("UNLISTEN *")
         speaker.execute("NOTIFY psycopg_channel")
         expect(list(listener.notifies(timeout=0.3)), [])
