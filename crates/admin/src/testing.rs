@@ -9,7 +9,8 @@ use std::{
 use trunkline_proxy::{
     ListenerReport, ListenersReport, NodeId, NodeReport, Readiness,
     engine::report::{
-        ClientReport, LoopReport, PoolReport, PoolStats, ServerReport, StatementsReport,
+        ClientReport, FunctionStats, LoopReport, PoolReport, PoolStats, ServerReport,
+        StatementsReport,
     },
     net::Peer,
 };
@@ -20,7 +21,7 @@ use crate::pooler::Pooler;
 /// An idle pool.
 pub(crate) fn pool_report(family: u32, database: &str, user: &str) -> PoolReport {
     PoolReport {
-        functions: Vec::new(),
+        functions: vec![("set_tenant".to_owned(), FunctionStats { read_backs: 3, found: 1 })],
         family,
         database: database.into(),
         user: user.into(),
