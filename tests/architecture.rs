@@ -40,8 +40,8 @@ const PURE: [&str; 5] = [
 const WORLDLY: [&str; 8] =
     ["tokio", "mio", "rustls", "tokio-rustls", "rand", "deadpool", "socket2", "tracing"];
 
-/// The ordinary dependencies of each crate of the workspace.
-fn dependencies() -> BTreeMap<String, Vec<String>> {
+/// What cargo knows of the crates of the workspace.
+fn packages() -> Vec<serde_json::Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -51,8 +51,12 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
     let packages = metadata.get("packages").and_then(serde_json::Value::as_array);
-    packages
-        .expect("a list of packages")
+    packages.expect("a list of packages").clone()
+}
+
+/// The ordinary dependencies of each crate of the workspace.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    packages()
         .iter()
         .map(|package| {
             let names = package["dependencies"].as_array().expect("a list of dependencies");
@@ -81,6 +85,20 @@ fn crates_depend_only_in_the_allowed_directions() {
     }
     for name in known {
         assert!(dependencies.contains_key(name), "{name} is gone from the workspace");
+    }
+}
+
+#[test]
+fn bugs_are_planted_in_tests_only() {
+    for package in packages() {
+        let features = package["features"].as_object().expect("features by name");
+        let default = features.get("default").map(ToString::to_string).unwrap_or_default();
+        assert!(!default.contains("planted"), "{} has planted bugs", package["name"]);
+        let dependencies = package["dependencies"].as_array().expect("a list of dependencies");
+        for dependency in dependencies.iter().filter(|dependency| dependency["kind"].is_null()) {
+            let asked = dependency["features"].to_string();
+            assert!(!asked.contains("planted"), "{} asks for planted bugs", package["name"]);
+        }
     }
 }
 

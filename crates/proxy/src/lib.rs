@@ -22,6 +22,8 @@ mod life;
 mod listening;
 pub mod net;
 mod panics;
+#[cfg(feature = "planted")]
+mod planted;
 pub(crate) mod pool;
 mod pooler;
 pub mod seats;

@@ -15,6 +15,7 @@ use crate::{
     names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
+    planted::planted,
     recent::RecentParses,
     replay::Replay,
     scope::Scope,
@@ -146,6 +147,9 @@ pub struct ClientSession {
     pub(crate) scope: Arc<Scope>,
     /// The text of a long message that is streaming by.
     pub(crate) follow: Option<Box<Follow>>,
+    /// The bug that a test has planted.
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<crate::planted::Bug>,
 }
 
 /// How a lease begins.
@@ -185,7 +189,15 @@ impl ClientSession {
             limits,
             scope,
             follow: None,
+            #[cfg(feature = "planted")]
+            planted: None,
         }
+    }
+
+    /// Makes it behave wrongly.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: Option<crate::planted::Bug>) {
+        self.planted = bug;
     }
 
     /// Before the first lease: the value of a setting of its startup packet turns out to be another one.
@@ -246,6 +258,7 @@ impl ClientSession {
     /// Whether the server may go back to the pool now.
     #[inline]
     pub fn may_release(&self, server: &ServerSession) -> bool {
+        planted!(self, EarlyRelease, return self.shares_servers() && server.owed.is_empty());
         self.shares_servers() && server.at_rest() && !self.unnamed_holds(server)
     }
 
@@ -271,6 +284,7 @@ impl ClientSession {
                 let shared = Arc::clone(&server.applied);
                 self.settings.unify(&shared);
             } else {
+                planted!(self, SkippedReplay, return LeaseStart::Ready);
                 let replay = Replay::between(&server.applied, wanted);
                 server.applied = Arc::clone(wanted);
                 server.replaying = (if replay.uncertain { replay.names } else { Vec::new() }, 0);

@@ -20,6 +20,7 @@ use crate::{
     name,
     outgoing::Outgoing,
     pin::PinReason,
+    planted::planted,
     replay::Replay,
     server::{ServerSession, TxStatus},
     setting::{Folds, SettingSet},
@@ -85,6 +86,7 @@ impl ClientSession {
 
     /// What tells statements apart beside their texts and types: the pool, and the settings.
     pub(crate) fn environment(&self, settings: &SettingSet, folds: Folds) -> Box<[u8]> {
+        planted!(self, SharedKey, return Box::new(self.scope.number.to_be_bytes()));
         [&self.scope.number.to_be_bytes()[..], settings.environment_for(folds)].concat().into()
     }
 

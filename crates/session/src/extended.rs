@@ -19,6 +19,7 @@ use crate::{
     name,
     outgoing::Outgoing,
     overfull,
+    planted::planted,
     queue::Kind,
     server::{Intake, ServerSession},
     setting::{Folds, SettingSet},
@@ -269,6 +270,7 @@ impl ClientSession {
                 server.owed.push(Owed::CloseUnnamed);
                 ways.server.forward(range);
             } else if let Some((name, statement)) = self.names.remove(name::of_protocol(name)) {
+                planted!(self, LostClose, self.names.insert(name.clone(), Arc::clone(&statement)));
                 if server.owes_client_nothing() {
                     backend::close_complete(ways.client);
                 } else {

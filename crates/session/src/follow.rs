@@ -9,6 +9,7 @@ use crate::{
     effect::{Change, Effects, Transaction},
     expect::{Ours, Owed},
     pin::PinReason,
+    planted::planted,
     server::ServerSession,
     statement::RESERVED_PREFIX,
 };
@@ -93,6 +94,7 @@ impl ClientSession {
                 }
             }
             Change::Reset(name) => {
+                planted!(self, WrongReset, return);
                 server.base_lost |= self.settings.base().get(name).is_some();
                 self.settings.reset(name);
             }
@@ -114,7 +116,10 @@ impl ClientSession {
                 self.settings.set_unknown();
             }
             Change::SetBound { .. } => self.pins.add(PinReason::ComputedSetting),
-            Change::Pin(reason) => self.pins.add(*reason),
+            Change::Pin(reason) => {
+                planted!(self, MissedPin, return);
+                self.pins.add(*reason);
+            }
             Change::Unpin(reason) => self.pins.remove(*reason),
         }
     }

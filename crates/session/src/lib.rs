@@ -41,6 +41,7 @@ mod outgoing;
 mod overfull;
 mod parse;
 mod pin;
+mod planted;
 mod queue;
 mod readback;
 mod recent;
@@ -70,6 +71,8 @@ pub use long::Long;
 pub use look::{HiddenState, ReadBack};
 pub use outgoing::{Outgoing, Parcel};
 pub use pin::{PinReason, Pins};
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use recent::RecentParses;
 pub use replay::Replay;
 pub use report::error_code;

@@ -54,10 +54,15 @@ impl Worker {
             return None;
         }
         let held = Rest::from(&login.early[..]);
+        let scope = Arc::clone(&family.scope);
+        #[cfg_attr(not(feature = "planted"), expect(unused_mut, reason = "changed by tests only"))]
+        let mut session = ClientSession::new(mode, base, scope, limits);
+        #[cfg(feature = "planted")]
+        session.plant(crate::planted::bug());
         entry.insert(Client {
             link,
             state: ClientState::Welcoming,
-            session: ClientSession::new(mode, base, Arc::clone(&family.scope), limits),
+            session,
             pool,
             held,
             stream: Stream::default(),
