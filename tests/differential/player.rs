@@ -1,0 +1,77 @@
+//! A client that plays a script step by step, directly or through Trunkline.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use trunkline_testkit::peer::{RawClient, say};
+
+use crate::script::Step;
+use crate::stage::{PASSWORD, USER};
+use crate::transcript::{Answer, Reader};
+
+/// Where a script is played.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Of PostgreSQL or of Trunkline.
+    pub address: SocketAddr,
+    /// A copy of the template.
+    pub database: String,
+    /// The first OID that a table of a script may have.
+    pub fresh_oid: u32,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Player {
+    client: RawClient,
+    reader: Reader,
+    /// The process number that it was told.
+    pub pid: u32,
+    /// What it was told at its login.
+    pub parameters: String,
+}
+
+impl Player {
+    /// Logs in with these startup parameters.
+    pub async fn enter(place: &Place, startup: &[(&str, &str)]) -> Result<Self> {
+        let mut client = RawClient::tcp(place.address).await?;
+        let own = [("user", USER), ("database", place.database.as_str())];
+        let all = [&own, startup].concat();
+        let welcome = client.login_with(say::PROTOCOL_3_0, &all, PASSWORD).await?;
+        Ok(Self {
+            client,
+            reader: Reader::new(place.fresh_oid),
+            pid: welcome.pid,
+            parameters: format!("{:?}", welcome.parameters),
+        })
+    }
+
+    /// Plays a step, and waits for as many notifications as there must be by then.
+    pub async fn play(&mut self, step: &Step, notified: usize) -> Result<Answer> {
+        let mut answer = Answer::default();
+        self.play_into(step, notified, &mut answer)
+            .await
+            .with_context(|| format!("after\n{}", answer.lines()))?;
+        Ok(answer)
+    }
+
+    async fn play_into(&mut self, step: &Step, notified: usize, answer: &mut Answer) -> Result<()> {
+        self.client.send(step.words.bytes()).await?;
+        let mut ready = 0;
+        while ready < step.words.ready() {
+            let frame = self.client.read().await?;
+            ready += usize::from(frame.tag == b'Z');
+            self.reader.take(frame, answer)?;
+        }
+        while self.reader.notified.len() < notified {
+            let frame = self.client.read().await.context("a notification should come")?;
+            self.reader.take(frame, answer)?;
+        }
+        Ok(())
+    }
+
+    /// The notifications that have come.
+    pub fn notified(&self) -> &[String] {
+        &self.reader.notified
+    }
+}
