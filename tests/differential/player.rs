@@ -46,17 +46,26 @@ impl Player {
         })
     }
 
-    /// Plays a step, and waits for as many notifications as there must be by then.
-    pub async fn play(&mut self, step: &Step, notified: usize) -> Result<Answer> {
+    /// Plays a step.
+    pub async fn play(&mut self, step: &Step) -> Result<Answer> {
+        self.say(step).await?;
+        self.hear(step, 0).await
+    }
+
+    /// Says a step.
+    pub async fn say(&mut self, step: &Step) -> Result<()> {
+        self.client.send(step.words.bytes()).await
+    }
+
+    /// Hears the answer to a step, and as many notifications as there must be by then.
+    pub async fn hear(&mut self, step: &Step, notified: usize) -> Result<Answer> {
         let mut answer = Answer::default();
-        self.play_into(step, notified, &mut answer)
-            .await
-            .with_context(|| format!("after\n{}", answer.lines()))?;
+        let heard = self.hear_into(step, notified, &mut answer).await;
+        heard.with_context(|| format!("after\n{}", answer.lines()))?;
         Ok(answer)
     }
 
-    async fn play_into(&mut self, step: &Step, notified: usize, answer: &mut Answer) -> Result<()> {
-        self.client.send(step.words.bytes()).await?;
+    async fn hear_into(&mut self, step: &Step, notified: usize, answer: &mut Answer) -> Result<()> {
         let mut ready = 0;
         while ready < step.words.ready() {
             let frame = self.client.read().await?;

@@ -94,8 +94,7 @@ async fn record(place: &Place, seed: u64, number: usize, startup: Startup) -> Re
     let mut draft = Draft::new(Dice::new(seed, WRITING, number), number % CLIENTS);
     let mut steps = Vec::new();
     while let Some(step) = draft.next() {
-        let answer =
-            player.play(&step, 0).await.map_err(|error| error.context(step.to_string()))?;
+        let answer = player.play(&step).await.map_err(|error| error.context(step.to_string()))?;
         draft.answered(&step, &answer);
         steps.push(Played { step, answer, notified: player.notified().len() });
     }

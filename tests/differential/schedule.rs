@@ -1,9 +1,10 @@
 //! The clients of a batch on few servers: a seed decides who says the next step, each time that a client was told
 //! `ReadyForQuery`.
 //!
-//! One step is under way at a time, so a run can be repeated. A client that is in a transaction, or whose state keeps
-//! its server, holds one of the servers; one is always left for the others, so that no step ever waits for a client
-//! that would have to be asked for its next.
+//! Mostly one step is under way at a time, so that a run can be repeated; sometimes there are more than servers, so that
+//! some wait for the server of another. A client that is in a transaction, or whose state keeps its server, holds one of
+//! them; one is always left for the others, so that no step ever waits for a client that would have to be asked for its
+//! next.
 
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::RawClient;
@@ -21,6 +22,12 @@ const HOLDERS_MAX: usize = SERVERS - 1;
 /// After about so many steps another number of clients may hold servers, because a pool that has several free ones
 /// gives the same one again and again.
 const TIDE_STEPS: usize = 25;
+
+/// How many times in a hundred several clients say a step at once.
+const CROWDED: usize = 20;
+
+/// So many more than one, at most.
+const CROWD_MAX: usize = 8;
 
 /// Dice are for the order of the clients.
 const ORDER: u64 = 3;
@@ -96,10 +103,8 @@ impl<'a> Crowd<'a> {
     pub async fn play(mut self, until_first: bool) -> Result<Outcome> {
         let enough = |crowd: &Self| until_first && !crowd.outcome.differences.is_empty();
         while !self.seats.is_empty() && !self.stuck && !enough(&self) {
-            let place = self.choose();
-            if self.step(place).await? {
-                self.seats.swap_remove(place);
-            }
+            let round = self.round();
+            self.step(round).await?;
         }
         Ok(self.outcome)
     }
@@ -127,15 +132,54 @@ impl<'a> Crowd<'a> {
         all.filter(|(_, seat)| seat.holds()).map(|(place, _)| place).collect()
     }
 
-    /// Plays a client's next step; true if it was the last, or has got another answer.
-    async fn step(&mut self, place: usize) -> Result<bool> {
+    /// Those that say their next step now: mostly one, sometimes several, of which all but the first will not hold a
+    /// server behind it.
+    fn round(&mut self) -> Vec<usize> {
+        let mut round = vec![self.choose()];
+        if self.dice.percent(CROWDED) {
+            for _ in 0..=self.dice.below(CROWD_MAX) {
+                let any = self.dice.below(self.seats.len());
+                let may =
+                    self.seats.get(any).is_some_and(|seat| !seat.holds() && !seat.will_hold());
+                if may && !round.contains(&any) {
+                    round.push(any);
+                }
+            }
+        }
+        round
+    }
+
+    /// Plays the next steps of these clients, and lets those go that are done.
+    async fn step(&mut self, mut round: Vec<usize>) -> Result<()> {
+        for place in &round {
+            let seat = self.seats.get_mut(*place).expect("a client");
+            if let Some(played) = seat.recording.played.get(seat.next) {
+                seat.player.say(&played.step).await?;
+            }
+        }
+        let mut done = Vec::new();
+        for place in round.drain(..) {
+            if self.hear(place).await? {
+                done.push(place);
+            }
+        }
+        // From behind, so that the places of the others stay what they are.
+        done.sort_unstable_by(|one, other| other.cmp(one));
+        for place in done {
+            self.seats.swap_remove(place);
+        }
+        Ok(())
+    }
+
+    /// Hears the answer to a client's step; true if it was the last, or has got another one.
+    async fn hear(&mut self, place: usize) -> Result<bool> {
         let seat = self.seats.get_mut(place).expect("a client");
         let Some(played) = seat.recording.played.get(seat.next) else { return Ok(true) };
-        let found = seat.player.play(&played.step, played.notified).await;
+        let found = seat.player.hear(&played.step, played.notified).await;
         let difference = compare(seat.recording, seat.next, &found, seat.player.notified());
         if let Some(difference) = difference {
             self.outcome.differences.push(difference);
-            self.stuck = found.is_err();
+            self.stuck |= found.is_err();
             return Ok(true);
         }
         let Ok(answer) = found else { return Ok(true) };
