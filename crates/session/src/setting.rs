@@ -106,10 +106,7 @@ impl SettingSet {
 
     /// Sets `name`.
     pub fn set(&mut self, name: &[u8], value: Value) {
-        // PostgreSQL: SET SESSION AUTHORIZATION sets the role back to none.
-        if name == b"session_authorization" {
-            self.remove(b"role");
-        }
+        self.leave_role(name);
         match self.place(name) {
             Ok(place) => {
                 if let Some(entry) = self.entries.get_mut(place) {
@@ -126,10 +123,18 @@ impl SettingSet {
 
     /// Takes `name` back to its default.
     pub fn remove(&mut self, name: &[u8]) {
+        self.leave_role(name);
         if let Ok(place) = self.place(name) {
             self.entries.remove(place);
             self.reported = self.reported.saturating_sub(usize::from(is_reported(name)));
             self.note_environment(name);
+        }
+    }
+
+    /// PostgreSQL: a change of the session's user, and its RESET, sets the role back to none.
+    fn leave_role(&mut self, changed: &[u8]) {
+        if changed == b"session_authorization" {
+            self.remove(b"role");
         }
     }
 
@@ -247,5 +252,12 @@ pub(crate) mod tests {
         let mut one = set(&[("role", "a")]);
         one.set(b"session_authorization", Value::Written(b"b".as_slice().into()));
         assert_eq!(one.environment(), set(&[("session_authorization", "b")]).environment());
+    }
+
+    #[test]
+    fn the_role_goes_with_a_session_authorization_that_is_taken_back() {
+        let mut one = set(&[("role", "a"), ("work_mem", "b")]);
+        one.remove(b"session_authorization");
+        assert_eq!(one, set(&[("work_mem", "b")]));
     }
 }
