@@ -100,8 +100,14 @@ impl Stage {
     }
 }
 
+/// A server that makes the schema of its temporary tables for the first time makes all others analyse their prepared
+/// statements anew, and that at any time. So these schemas are there.
+const SCHEMAS_SQL: &str = "SET allow_system_table_mods = on;\
+    DO $$ BEGIN FOR n IN 0..400 LOOP \
+        EXECUTE format('CREATE SCHEMA pg_temp_%1$s; CREATE SCHEMA pg_toast_temp_%1$s', n); END LOOP; END $$;";
+
 fn template_sql() -> String {
-    let mut sql = TEMPLATE_SQL.to_owned();
+    let mut sql = [TEMPLATE_SQL, SCHEMAS_SQL].concat();
     for slot in 0..CLIENTS {
         sql.extend([format!(
             "CREATE TABLE public.own_{slot:02} (id int PRIMARY KEY, note text);\

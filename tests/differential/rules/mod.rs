@@ -16,6 +16,7 @@ pub mod prepares;
 pub mod reads;
 pub mod sequences;
 pub mod settings;
+pub mod several;
 pub mod statements;
 pub mod tables;
 pub mod temporary;
@@ -100,13 +101,14 @@ pub const END: &Rule = &transactions::END;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let files: [&'static [Rule]; 14] = [
+    let files: [&'static [Rule]; 15] = [
         transactions::RULES,
         settings::RULES,
         reads::RULES,
         tables::RULES,
         statements::RULES,
         pipelines::RULES,
+        several::RULES,
         prepares::RULES,
         cursors::RULES,
         temporary::RULES,

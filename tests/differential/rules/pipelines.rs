@@ -3,7 +3,7 @@
 //! Known limit: names in SQL texts (`EXECUTE`, `DEALLOCATE`) are not looked for behind messages without a Sync.
 
 use super::statements::{name, text};
-use super::{Rule, When, rule, tables};
+use super::{Rule, When, rule, settings, tables};
 use crate::draft::Draft;
 use crate::script::Words;
 
@@ -39,7 +39,7 @@ fn pieces(mut words: Words, draft: &mut Draft) -> Words {
 
 fn piece(words: Words, draft: &mut Draft) -> Words {
     let slot = draft.slot;
-    match draft.dice.below(15) {
+    match draft.dice.below(17) {
         0 | 1 => words.run("SELECT pg_backend_pid() AS server, $1::int AS one", &[Some("1")]),
         2 => words.run(format!("SET work_mem = '{}kB'", 4_000 + slot), &[]),
         3 => words.run("SET TimeZone = 'Asia/Tokyo'", &[]),
@@ -68,6 +68,13 @@ fn piece(words: Words, draft: &mut Draft) -> Words {
             words.run(sql, &[Some("2")])
         }
         13 => words.run(*draft.dice.pick(&[&"SAVEPOINT one", &"ROLLBACK TO one", &"COMMIT"]), &[]),
+        14 => {
+            let set = settings::set(draft);
+            words.run(set, &[])
+        }
+        15 => {
+            words.run(*draft.dice.pick(&[&"RESET ALL", &"RESET TimeZone", &"SET ROLE friend"]), &[])
+        }
         _ => {
             let name = name(draft);
             words.describe_statement(name)

@@ -38,7 +38,10 @@ pub const RULES: &[Rule] = &[
     }),
     rule("reset all", 4, When::Always, |_| Words::query("RESET ALL")),
     rule("discard all", 4, When::Always, |_| Words::query("DISCARD ALL")),
-    rule("discard plans", 2, When::Always, |_| Words::query("DISCARD PLANS")),
+    // Known limit: it has all statements analysed anew, under the settings of that moment.
+    rule("discard plans", 3, When::Always, |_| {
+        Words::queries(&["DISCARD PLANS", "DEALLOCATE ALL"])
+    }),
     rule("set_config", 8, When::Always, |draft| {
         let (name, value) = setting(draft);
         let value = value.trim_matches('\'').to_owned();
@@ -91,6 +94,19 @@ pub const RULES: &[Rule] = &[
         ]))
     }),
 ];
+
+/// Sets something, mostly of the session.
+pub fn set(draft: &mut Draft) -> String {
+    let (name, value) = setting(draft);
+    let verb = draft.dice.pick(&["SET", "SET", "SET", "SET LOCAL"]);
+    format!("{verb} {name} TO {value}")
+}
+
+/// Takes something back.
+pub fn reset(draft: &mut Draft) -> String {
+    let name = setting(draft).0;
+    format!("RESET {name}")
+}
 
 /// A setting, and a value as it is written. Numbers tell the client.
 fn setting(draft: &mut Draft) -> (&'static str, String) {

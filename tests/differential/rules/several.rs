@@ -22,7 +22,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn piece(draft: &mut Draft) -> String {
-    match draft.dice.below(18) {
+    match draft.dice.below(17) {
         0..=3 => settings::set(draft),
         4 => settings::reset(draft),
         5 => "BEGIN".to_owned(),
@@ -35,7 +35,6 @@ fn piece(draft: &mut Draft) -> String {
         12 => "RESET ALL".to_owned(),
         13 => format!("INSERT INTO {} VALUES (3, 'among others')", tables::table(draft)),
         14 => format!("SET app.tenant TO 'one of several {}'", draft.slot),
-        15 => "DISCARD PLANS".to_owned(),
         _ => "SELECT pg_backend_pid() AS server, current_setting('work_mem')".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! Transactions and savepoints.
 
-use super::{Rule, When, rule};
+use super::{Rule, When, reads, rule, settings};
 use crate::draft::Draft;
 use crate::script::Words;
 
@@ -17,12 +17,17 @@ pub const RULES: &[Rule] = &[
     rule("chain", 4, When::InBlock, |draft| {
         Words::query(draft.dice.pick(&["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"]))
     }),
-    rule("savepoint", 14, When::InBlock, |draft| {
-        Words::query(format!("SAVEPOINT {}", savepoint(draft)))
+    rule("savepoint", 16, When::Open, |draft| {
+        let name = savepoint(draft);
+        let set = settings::set(draft);
+        draft.then(&SET, Words::query(set));
+        draft.then(&BACK, Words::query(format!("ROLLBACK TO {name}")));
+        let shown = reads::settings(draft);
+        draft.then(&reads::SETTINGS, shown);
+        Words::query(format!("SAVEPOINT {name}"))
     }),
-    rule("rollback to", 14, When::InBlock, |draft| {
-        Words::query(format!("ROLLBACK TO {}", savepoint(draft)))
-    }),
+    SET,
+    BACK,
     rule("release", 6, When::InBlock, |draft| {
         Words::query(format!("RELEASE {}", savepoint(draft)))
     }),
@@ -36,6 +41,14 @@ pub const RULES: &[Rule] = &[
 
 pub const END: Rule = rule("end", 0, When::InBlock, |draft| {
     Words::query(draft.dice.pick(&["COMMIT", "ROLLBACK", "END", "ABORT"]))
+});
+
+const SET: Rule =
+    rule("set behind a savepoint", 3, When::InBlock, |draft| Words::query(settings::set(draft)));
+
+const BACK: Rule = rule("rollback to", 5, When::InBlock, |draft| {
+    let name = savepoint(draft);
+    Words::query(format!("ROLLBACK TO {name}"))
 });
 
 fn savepoint(draft: &mut Draft) -> &'static str {
