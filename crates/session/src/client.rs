@@ -252,6 +252,7 @@ impl ClientSession {
     /// Whether it gives its server back between transactions.
     #[inline]
     pub fn shares_servers(&self) -> bool {
+        planted!(self, MissedPin, return !self.pins.has(PinReason::Unread));
         self.mode != PoolMode::Session && self.pins.is_empty()
     }
 

@@ -116,10 +116,7 @@ impl ClientSession {
                 self.settings.set_unknown();
             }
             Change::SetBound { .. } => self.pins.add(PinReason::ComputedSetting),
-            Change::Pin(reason) => {
-                planted!(self, MissedPin, return);
-                self.pins.add(*reason);
-            }
+            Change::Pin(reason) => self.pins.add(*reason),
             Change::Unpin(reason) => self.pins.remove(*reason),
         }
     }
