@@ -18,7 +18,7 @@ const STATEMENTS_SPAN: usize = 20;
 const DUE: usize = 50;
 
 /// In a failed transaction: how many times in a hundred the next step ends it.
-const ENDS_FAILED: usize = 26;
+const ENDS_FAILED: usize = 20;
 
 /// How many times in a hundred a script ends within its transaction.
 const VANISHES: usize = 10;
