@@ -146,7 +146,8 @@ pub(crate) fn is_same(known: &Value, told: &[u8]) -> bool {
                 let plain = |byte: &u8| !matches!(byte, b'\'' | b'"' | b'\\');
                 inner.iter().all(plain) && inner == told
             }
-            word => word == told,
+            // An unquoted word is folded, as in `SET ROLE NONE`.
+            word => word == told || word.to_ascii_lowercase() == told,
         },
     }
 }
@@ -163,6 +164,8 @@ mod tests {
             ("'utc'", "UTC", false),
             (r#""bob""#, "bob", true),
             ("on", "on", true),
+            ("NONE", "none", true),
+            ("none", "NONE", false),
             ("a, b", "a, b", true),
             ("'it''s'", "it''s", false),
             (r"'a\b'", r"a\b", false),
