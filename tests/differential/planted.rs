@@ -56,6 +56,7 @@ async fn find(
     bug: Bug,
 ) -> Result<Option<(usize, String)>> {
     let trunkline = stage.trunkline(&[(VARIABLE, bug.name())]).await?;
+    trunkline.expect_leaks();
     for number in 0..SCRIPTS_MAX / CLIENTS {
         let batch = recorded.batch(stage, seed, number).await?;
         let outcome = play(stage, &trunkline, batch, seed, true).await?;
