@@ -46,6 +46,10 @@ pub struct Draft {
     pub status: char,
     /// Whether the script may leave behind what keeps its server.
     pub may_pin: bool,
+    /// Whether it makes temporary tables. If not, it prepares statements with constants that depend on settings. Known
+    /// limit: the first temporary table of a session has all its statements analysed anew, under the settings of that
+    /// moment.
+    pub makes_tables: bool,
     /// What has been done with the sequence.
     pub sequence: Sequence,
     /// Statements so far.
@@ -61,11 +65,13 @@ impl Draft {
     pub fn new(mut dice: Dice, slot: usize) -> Self {
         let wanted = STATEMENTS_MIN + dice.below(STATEMENTS_SPAN);
         let may_pin = dice.percent(PINS);
+        let makes_tables = dice.percent(MAKES_TABLES);
         Self {
             dice,
             slot,
             status: 'I',
             may_pin,
+            makes_tables,
             sequence: Sequence::Untouched,
             written: 0,
             wanted,
@@ -122,7 +128,8 @@ impl Draft {
             When::Open => self.status == 'T',
             When::NotFailed => self.status != 'E',
         };
-        now && (self.may_pin || rule.keeps != Keeps::Mostly)
+        let tables = self.makes_tables || !rules::temporary::makes(rule);
+        now && tables && (self.may_pin || rule.keeps != Keeps::Mostly)
     }
 
     fn write(&mut self, rule: &'static Rule) -> Step {
@@ -130,6 +137,9 @@ impl Draft {
         Step { rule: rule.name, words, may_pin: rule.keeps != Keeps::Never }
     }
 }
+
+/// How many scripts in a hundred may make temporary tables.
+const MAKES_TABLES: usize = 35;
 
 /// How many scripts in a hundred may leave behind what keeps their servers.
 const PINS: usize = 20;

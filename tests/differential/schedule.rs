@@ -85,7 +85,7 @@ impl<'a> Crowd<'a> {
     pub async fn enter(place: &Place, batch: &'a Batch, seed: u64) -> Result<Self> {
         let console = RawClient::logged_in(place.address, USER, PASSWORD, "trunkline").await?;
         let mut outcome = Outcome::default();
-        use_a_sequence(place).await?;
+        wear_in(place).await?;
         let mut seats = Vec::new();
         for recording in &batch.recordings {
             let player = Player::enter(place, recording.startup).await?;
@@ -230,9 +230,22 @@ impl<'a> Seat<'a> {
     }
 }
 
-/// Known limit: the first `currval` of a pool discards what others have left on its server, the client's own `nextval`
-/// included. From then on servers are discarded before they go to another client.
-async fn use_a_sequence(place: &Place) -> Result<()> {
-    let mut client = RawClient::logged_in(place.address, USER, PASSWORD, &place.database).await?;
-    client.query("SELECT lastval()").await.map(drop)
+/// What a server does once in its life, or in that of its pool, is done before the scripts.
+///
+/// Known limits: the first `currval` of a pool discards what others have left on its server, the client's own `nextval`
+/// included; from then on servers are discarded before they go to another client. The first temporary table on a server
+/// has all statements there analysed anew.
+async fn wear_in(place: &Place) -> Result<()> {
+    let mut clients = Vec::new();
+    for _ in 0..SERVERS {
+        let mut client =
+            RawClient::logged_in(place.address, USER, PASSWORD, &place.database).await?;
+        client.query("BEGIN; CREATE TEMP TABLE first () ON COMMIT DROP").await?;
+        clients.push(client);
+    }
+    for mut client in clients {
+        client.query("COMMIT").await?;
+        client.query("SELECT lastval()").await?;
+    }
+    Ok(())
 }

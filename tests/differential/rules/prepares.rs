@@ -12,7 +12,9 @@ pub const RULES: &[Rule] = &[
         draft.then(&BIND, Words::default().run_named(name, &[Some("5")]).sync());
         let text = match draft.dice.below(4) {
             0 => format!("SELECT $1 + {slot} AS sum"),
-            1 => "SELECT '2024-07-01 12:00'::timestamptz::text AS moment, $1".to_owned(),
+            1 if !draft.makes_tables => {
+                "SELECT '2024-07-01 12:00'::timestamptz::text AS moment, $1".to_owned()
+            }
             2 => "SELECT place, $1 FROM place".to_owned(),
             _ => format!("SELECT pg_backend_pid() AS server, $1 * {slot} AS product"),
         };

@@ -106,7 +106,7 @@ pub fn text(draft: &mut Draft) -> String {
     match draft.dice.below(12) {
         0 | 1 => format!("SELECT $1::int + {slot} AS sum"),
         2 => "SELECT pg_backend_pid() AS server, $1::int * 2 AS product".to_owned(),
-        3..=5 => CONSTANTS.to_owned(),
+        3..=5 if !draft.makes_tables => CONSTANTS.to_owned(),
         6 => format!("SELECT count(*) FROM {table} WHERE id <= $1"),
         7 => format!("INSERT INTO {table} VALUES ($1, 'prepared') RETURNING id"),
         8 => "SELECT place, $1::int AS number FROM place".to_owned(),

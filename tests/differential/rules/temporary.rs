@@ -4,7 +4,7 @@ use super::{Rule, When, pinning, rule};
 use crate::script::Words;
 
 pub const RULES: &[Rule] = &[
-    pinning("temporary table", 26, When::Always, |draft| {
+    pinning(KEPT, 40, When::Always, |draft| {
         let slot = draft.slot;
         draft.then(&INSERT, Words::query(format!("INSERT INTO scratch VALUES (7, 'of {slot}')")));
         draft.then(&SELECT, Words::query("SELECT * FROM scratch ORDER BY id"));
@@ -15,7 +15,7 @@ pub const RULES: &[Rule] = &[
             &format!("SELECT {slot} AS id, 'selected'::text AS note INTO TEMP scratch"),
         ]))
     }),
-    rule("temporary table until commit", 9, When::Open, |draft| {
+    rule(BRIEF, 24, When::Open, |draft| {
         draft.then(&INSERT, Words::query("INSERT INTO brief VALUES (1), (2)"));
         draft.then(&SELECT, Words::query("SELECT count(*) FROM brief"));
         Words::query("CREATE TEMP TABLE brief (id int) ON COMMIT DROP")
@@ -30,6 +30,14 @@ pub const RULES: &[Rule] = &[
         ]))
     }),
 ];
+
+const KEPT: &str = "temporary table";
+const BRIEF: &str = "temporary table until commit";
+
+/// Whether a rule makes a temporary table.
+pub fn makes(rule: &Rule) -> bool {
+    matches!(rule.name, KEPT | BRIEF)
+}
 
 const INSERT: Rule = rule("insert into the temporary table", 5, When::Always, |draft| {
     let (slot, id) = (draft.slot, draft.dice.below(4));
