@@ -30,5 +30,9 @@ group! {
         /// fails; the session goes on. Statements that servers keep after their last client are limited by
         /// `pool.max_prepared_bytes` for each server.
         pub statements_total: usize = 1 << 30 => Kind::Size { min: 64 << 10, max: 1 << 40 }, Live, "\"256MiB\"";
+        /// Replication connections at once (`replication=true` or `database`), each of which has a server connection of its
+        /// own; beyond, they are refused with SQLSTATE 53300. They count towards `general.max_clients` too, but to no
+        /// limit of server connections: PostgreSQL counts them by `max_wal_senders`. 0: none are let in.
+        pub replication: usize = 10 => Kind::count(0, MOST), Live, "4";
     }
 }
