@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use trunkline_proxy::{
-    Handle, ListenersReport, NodeId, NodeReport, Readiness,
+    Handle, ListenersReport, NodeId, NodeReport, Readiness, ReplicationReport,
     engine::report::{LoopReport, StatementsReport},
 };
 use trunkline_settings::Settings;
@@ -33,6 +33,8 @@ pub trait Pooler: Clone + Send + Sync + 'static {
 
     /// The listeners for clients that share servers.
     fn listeners(&self) -> ListenersReport;
+    /// Replication connections.
+    fn replication(&self) -> ReplicationReport;
 
     /// Panics caught beside the worker loops.
     fn panics(&self) -> u64;
@@ -90,6 +92,10 @@ impl Pooler for Handle {
 
     fn listeners(&self) -> ListenersReport {
         Self::listeners(self)
+    }
+
+    fn replication(&self) -> ReplicationReport {
+        Self::replication(self)
     }
 
     fn panics(&self) -> u64 {

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::timeout;
 use trunkline_proxy::{
-    ListenersReport, NodeId, NodeReport, Readiness,
+    ListenersReport, NodeId, NodeReport, Readiness, ReplicationReport,
     engine::report::{ClientReport, LoopReport, PoolStats, ServerReport, StatementsReport},
 };
 use trunkline_settings::{Settings, WILDCARD};
@@ -62,6 +62,7 @@ pub(crate) struct Snapshot {
     pub(crate) clients_limit: usize,
     pub(crate) statements: StatementsReport,
     pub(crate) listeners: ListenersReport,
+    pub(crate) replication: ReplicationReport,
     /// Panics caught beside the loops.
     pub(crate) panics_beside: u64,
     pub(crate) started: SystemTime,
@@ -96,6 +97,7 @@ impl Snapshot {
             clients_limit,
             statements: pooler.statements(),
             listeners: pooler.listeners(),
+            replication: pooler.replication(),
             panics_beside: pooler.panics(),
             started: pooler.started_at(),
             now: SystemTime::now(),

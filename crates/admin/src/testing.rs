@@ -7,11 +7,13 @@ use std::{
 };
 
 use trunkline_proxy::{
-    ListenerReport, ListenersReport, NodeId, NodeReport, Readiness,
+    ListenerReport, ListenersReport, NodeId, NodeReport, Readiness, ReplicationConnection,
+    ReplicationReport,
     engine::report::{
         ClientReport, FunctionStats, LoopReport, PoolReport, PoolStats, ServerReport,
         StatementsReport,
     },
+    handover::Replication,
     net::Peer,
 };
 use trunkline_settings::{Node, Settings};
@@ -223,6 +225,31 @@ impl Pooler for Puppet {
             error: None,
         };
         ListenersReport { each: vec![listener], told: 90, reconnects: 4 }
+    }
+
+    fn replication(&self) -> ReplicationReport {
+        let connection = ReplicationConnection {
+            pid: 901,
+            user: "walter".into(),
+            database: None,
+            kind: Replication::Physical,
+            state: "streaming",
+            peer: Peer::Unix { uid: 1, gid: 1, pid: Some(77) },
+            tls: false,
+            application_name: "pg_receivewal".into(),
+            connected_us: 3_000_000,
+            server: Some((NodeId(0), 4009)),
+            received: 100,
+            sent: 1 << 33,
+        };
+        ReplicationReport {
+            connections: vec![connection],
+            limit: 10,
+            opened: 2,
+            refused: 1,
+            received: 150,
+            sent: 1 << 34,
+        }
     }
 
     fn panics(&self) -> u64 {

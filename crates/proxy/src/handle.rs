@@ -20,6 +20,7 @@ use crate::{
     listening::ListenersReport,
     panics::Panics,
     pool::Family,
+    replication::{Office, ReplicationReport},
 };
 
 /// A handle to the running pooler. Cheap to clone; nothing it does is on the query path.
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) listening: AtomicBool,
     pub(crate) frontend: Frontend,
+    pub(crate) replication: Arc<Office>,
     /// While servers were opened, and cancel requests sent.
     pub(crate) panics: Panics,
     pub(crate) reload: tokio::sync::mpsc::Sender<ReloadRequest>,
@@ -176,9 +178,17 @@ impl Handle {
         shared.listeners().map_or_else(Default::default, |hubs| hubs.report(shared.now_us()))
     }
 
-    /// Panics caught beside the loops: during logins, while servers were opened, and cancel requests sent.
+    /// Replication connections.
+    pub fn replication(&self) -> ReplicationReport {
+        self.0.replication.report()
+    }
+
+    /// Panics caught beside the loops: during logins, while servers were opened, cancel requests sent, and replication
+    /// connections served.
     pub fn panics(&self) -> u64 {
-        self.0.frontend.panics().wrapping_add(self.0.panics.count())
+        let inner = &self.0;
+        let opening = inner.panics.count().wrapping_add(inner.replication.panics());
+        inner.frontend.panics().wrapping_add(opening)
     }
 
     /// When the pooler was started.

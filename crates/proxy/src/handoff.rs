@@ -14,9 +14,10 @@ use trunkline_wire::{
 use crate::{
     engine::{Arrival, Dealer, Message, Shared},
     frontend::StartupParams,
-    handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn},
+    handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn, ReplicationLogin},
     net::AsyncSocket,
     pool::{Family, Refusal},
+    replication::Office,
     seats::{Seat, Seats},
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Switch {
     pub(crate) dealer: Dealer,
     pub(crate) consoles: mpsc::UnboundedSender<(ConsoleLogin, Seat)>,
     pub(crate) seats: Seats,
+    pub(crate) replication: Arc<Office>,
 }
 
 impl Handoff for Switch {
@@ -49,6 +51,7 @@ impl Handoff for Switch {
     fn cancel(&self, pid: i32, key: &[u8], ticket: CancelTicket) {
         // One of an operator names no loop, and one of a client no seat.
         self.seats.cancel(pid, key);
+        let Some(ticket) = self.replication.cancel(pid, key, ticket) else { return };
         if let Some((index, slot)) = Shared::place_of_pid(pid) {
             self.shared.send(index, Message::Cancel { slot, pid, key: key.into(), ticket });
         }
@@ -58,6 +61,10 @@ impl Handoff for Switch {
         if self.consoles.send((login, self.seats.take())).is_err() {
             tracing::warn!("nobody serves the admin console");
         }
+    }
+
+    fn replication(&self, login: ReplicationLogin) {
+        self.replication.receive(login);
     }
 }
 

@@ -6,18 +6,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
-use trunkline_wire::backend::{Report, error_response};
+use trunkline_wire::backend::{Report, error_response, tag};
 use trunkline_wire::frame::Frame;
 use trunkline_wire::startup::ProtocolVersion;
 use trunkline_wire::{Reported, SqlState};
 
 use crate::backend::Endpoint;
 use crate::frontend::ClientSlot;
-pub use crate::frontend::StartupParams;
-use crate::net::{Peer, Socket};
+pub use crate::frontend::{Replication, StartupParams};
+use crate::net::{Channel, Peer, Socket};
 use crate::tls::TlsCodec;
 
 /// A client that has proved who it is.
@@ -88,6 +88,15 @@ impl ErrorReport {
         let body = Frame::first(&whole).ok().flatten().map(|it| Bytes::copy_from_slice(it.body));
         let message = report.message.to_owned();
         Self { code: report.code, message, body: body.unwrap_or_default() }
+    }
+
+    /// The whole `ErrorResponse`.
+    pub(crate) fn whole(&self) -> BytesMut {
+        let mut whole = BytesMut::new();
+        whole.put_u8(tag::ERROR_RESPONSE);
+        whole.put_u32(u32::try_from(self.body.len().saturating_add(4)).unwrap_or(u32::MAX));
+        whole.extend_from_slice(&self.body);
+        whole
     }
 }
 
@@ -256,6 +265,27 @@ pub struct ConsoleLogin {
     pub slot: ClientSlot,
 }
 
+/// A login that asks for replication. `AuthenticationOk` has been written and nothing after it.
+#[derive(Debug)]
+pub struct ReplicationLogin {
+    /// The connection, decrypted.
+    pub channel: Channel,
+    /// The user it logged in as.
+    pub user: Arc<str>,
+    /// The database it asked for, by the name clients use; none for physical replication.
+    pub database: Option<Arc<str>>,
+    /// What it asked for.
+    pub kind: Replication,
+    /// The parameters of its startup packet as they came, without those of their own here.
+    pub startup: StartupParams,
+    /// The protocol agreed on.
+    pub protocol: ProtocolVersion,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Its place among `max_clients`, given back when dropped.
+    pub slot: ClientSlot,
+}
+
 /// Held as long as a cancel request is under way; who sent it is told by the end of his connection that it is not any
 /// more. libpq's `PQcancel` waits for that, so that what its program sends next is not overtaken by the cancel.
 #[derive(Debug)]
@@ -284,4 +314,7 @@ pub trait Handoff: Send + Sync + 'static {
 
     /// An operator goes to the console.
     fn console(&self, login: ConsoleLogin);
+
+    /// A replication connection is given a server of its own.
+    fn replication(&self, login: ReplicationLogin);
 }

@@ -26,6 +26,7 @@ mod panics;
 mod planted;
 pub(crate) mod pool;
 mod pooler;
+mod replication;
 pub mod seats;
 mod source;
 pub mod tls;
@@ -37,5 +38,6 @@ pub use crate::{
     life::{Ended, Signals},
     listening::{ListenerReport, ListenersReport},
     pooler::{OnSettings, Pooler, StartError},
+    replication::{ReplicationConnection, ReplicationReport},
     source::{DiskFiles, LoadError, Source},
 };

@@ -173,6 +173,7 @@ impl Pooler {
         self.frontend.drain();
         self.handle.0.closing.send_replace(true);
         self.handle.0.shared.send_all(|| Message::Drain);
+        self.handle.0.replication.drain();
         while self.frontend.clients() > 0 {
             if Instant::now() >= deadline {
                 tracing::warn!(
@@ -197,6 +198,7 @@ impl Pooler {
 
     async fn end(self, how: Ended) -> Ended {
         self.serving.close().await;
+        self.handle.0.replication.close().await;
         let engine = self.engine;
         // Joining threads blocks.
         if tokio::task::spawn_blocking(move || engine.stop()).await.is_err() {

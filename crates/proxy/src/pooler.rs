@@ -22,6 +22,7 @@ use crate::{
     listening::{Hubs, Lead, World},
     panics::Panics,
     pool::Registry,
+    replication::Office,
     seats::{Seat, Seats},
     source::{LoadError, Source},
     tls::{ServerSide, TlsConfigError},
@@ -83,12 +84,7 @@ impl Pooler {
         let settings = Arc::new(settings);
         let listeners = Listeners::bind(&settings.listen)?;
         let numbers = Arc::new(NodeNumbers::default());
-        let server_tls = Arc::new(ServerSide::new(&settings.server_tls)?);
-        let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(
-            Arc::clone(&settings),
-            server_tls,
-            &numbers,
-        )));
+        let in_force = Arc::new(ArcSwap::from_pointee(in_force(&settings, &numbers)?));
         let workers = settings.general.worker_threads(cores());
         let registry = Arc::new(Registry::new(Arc::clone(&settings), workers));
         registry.apply(&settings, &node_limits(&in_force.load()), |_| false);
@@ -102,12 +98,14 @@ impl Pooler {
         let shared = Arc::new(Shared::new(registry, opener, rand::random(), suspect));
         shared.room().set_limit(settings.limits.statements_total);
         let engine = Engine::start(Arc::clone(&shared), &settings, workers)?;
+        let (replication, traffic) = Office::open(&in_force, &ring, &shared);
         let (consoles, console_logins) = mpsc::unbounded_channel();
         let switch = Arc::new(Switch {
             shared: Arc::clone(&shared),
             dealer: Dealer::default(),
             consoles,
             seats: Seats::default(),
+            replication: Arc::clone(&replication),
         });
         let (node_sender, nodes) = watch::channel(Arc::new(Vec::new()));
         let watch = Watch::start(Observer {
@@ -116,6 +114,8 @@ impl Pooler {
             ring: Arc::clone(&ring),
             nodes: node_sender,
             lead: listen(&shared, &in_force, &ring, runtime, &panics),
+            traffic,
+            replication: Arc::clone(&replication),
             suspects,
         });
         let frontend = Frontend::new(&settings, switch, ring, Some(watch.password_source()))?;
@@ -130,6 +130,7 @@ impl Pooler {
             closing: watch::Sender::new(false),
             listening: AtomicBool::new(true),
             frontend: frontend.clone(),
+            replication,
             panics,
             reload,
             ending,
@@ -206,6 +207,7 @@ impl Pooler {
             }
         }
         inner.shared.registry.apply(running, &limits, |user| reload.is_removed(user));
+        inner.replication.follow(&reload);
         inner.shared.room().set_limit(running.limits.statements_total);
         inner.shared.send_all(|| Message::Settings(Arc::clone(running)));
         self.watch.reloaded();
@@ -225,6 +227,11 @@ fn listen(
     let world = World { in_force, ring, lead, runtime, panics };
     shared.set_listeners(Arc::new(Hubs::new(world, shared)));
     sender
+}
+
+fn in_force(settings: &Arc<Settings>, numbers: &NodeNumbers) -> Result<InForce, TlsConfigError> {
+    let server_tls = Arc::new(ServerSide::new(&settings.server_tls)?);
+    Ok(InForce::new(Arc::clone(settings), server_tls, numbers))
 }
 
 fn node_limits(in_force: &InForce) -> Vec<(NodeId, usize)> {

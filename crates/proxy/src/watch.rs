@@ -19,6 +19,7 @@ use crate::{
     frontend::PasswordSource,
     handle::NodeReport,
     listening::Lead,
+    replication::Office,
 };
 
 /// What the watch works with and tells.
@@ -30,6 +31,9 @@ pub(crate) struct Observer {
     pub(crate) nodes: watch::Sender<Arc<Vec<NodeReport>>>,
     /// For those who listen on the primary.
     pub(crate) lead: watch::Sender<Lead>,
+    /// Where traffic goes, for those who are on no loop.
+    pub(crate) traffic: watch::Sender<Traffic>,
+    pub(crate) replication: Arc<Office>,
     /// Nodes of which a connection has broken, or to which none could be made.
     pub(crate) suspects: mpsc::Receiver<NodeId>,
 }
@@ -106,6 +110,7 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                     lead.epoch = lead.epoch.wrapping_add(u64::from(moves));
                     moves
                 });
+                observer.replication.move_on(node);
                 let (query, pools) = look_ups(&in_force, &observer.ring);
                 passwords.reload(query, pools, in_force.settings.pool.connect_timeout);
             }
@@ -149,6 +154,7 @@ fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Tra
             tracing::warn!("no node takes traffic: {}", view.verdict);
         }
     }
+    observer.traffic.send_replace(known.clone());
     observer.shared.send_all(|| Message::Traffic(known.clone()));
     observer.lead.send_if_modified(|lead| {
         let before = std::mem::replace(&mut lead.node, known.primary);

@@ -17,7 +17,7 @@ use login_support::{Authority, password, pem, target, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline_proxy::backend::{CancelTarget, Learnt, cancel, open};
-use trunkline_proxy::handover::ConsoleRights;
+use trunkline_proxy::handover::{ConsoleRights, Replication};
 use trunkline_proxy::net::{AsyncSocket, Channel};
 use trunkline_proxy::tls::ServerSide;
 use trunkline_settings::{
@@ -186,7 +186,7 @@ async fn a_certificate_logs_in_whom_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn startup_settings_arrive_and_replication_is_refused() {
+async fn startup_settings_arrive() {
     let mut parlour = Parlour::open(known());
     let options = "user=pat application_name=report options='-c work_mem=1MB --DateStyle=ISO'";
     answer(&parlour.psql("secret", options).await);
@@ -194,10 +194,36 @@ async fn startup_settings_arrive_and_replication_is_refused() {
     assert_eq!(startup.application_name.as_deref(), Some("report"));
     let others: Vec<_> = startup.others.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(others, [("work_mem", "1MB"), ("DateStyle", "ISO")]);
-    let refused = complaint(&parlour.psql("secret", "user=pat replication=database").await);
-    assert!(refused.contains("replication connections are not supported"), "{refused}");
     let refused = complaint(&parlour.psql("secret", "user=pat options='-d 5'").await);
     assert!(refused.contains("invalid command-line argument for server process: -d"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replication_goes_its_own_way_by_its_own_rules() {
+    let rules = "local replication pat trust\nlocal shop sam trust\nlocal all all reject\n";
+    let mut parlour = Parlour::open(with_rules(known(), rules));
+    let options = "user=pat replication=yes application_name=wal options='-c work_mem=1MB'";
+    complaint(&parlour.psql_local("", options).await);
+    let visit = parlour.visits.recv().await.unwrap();
+    assert_eq!((visit.replication, &*visit.database), (Some(Replication::Physical), ""));
+    assert_eq!(visit.startup.application_name.as_deref(), Some("wal"));
+    let others: Vec<_> =
+        visit.startup.others.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(others, [("options", "-c work_mem=1MB")]);
+    complaint(&parlour.psql_local("", "user=sam replication=database dbname=shop").await);
+    let visit = parlour.visits.recv().await.unwrap();
+    assert_eq!((visit.replication, &*visit.database), (Some(Replication::Logical), "shop"));
+    // The keyword is for physical replication only, and a database's name is not for that.
+    let refused =
+        complaint(&parlour.psql_local("", "user=pat replication=database dbname=shop").await);
+    assert!(refused.contains("rejects connection for host \"[local]\""), "{refused}");
+    let refused = complaint(&parlour.psql_local("", "user=sam replication=true dbname=shop").await);
+    assert!(refused.contains("no pg_hba.conf entry for replication connection"), "{refused}");
+    let refused = complaint(&parlour.psql_local("", "user=pat replication=perhaps").await);
+    assert!(
+        refused.contains("invalid value for parameter \"replication\": \"perhaps\""),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline_proxy::backend::KeyRing;
 use trunkline_proxy::frontend::{Frontend, Listeners, LookupFuture, PasswordSource};
-use trunkline_proxy::handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn};
+use trunkline_proxy::handover::{CancelTicket, ConsoleLogin, Handoff, LoggedIn, ReplicationLogin};
 use trunkline_settings::{Listen, MemoryFiles, Settings, hba};
 use trunkline_wire::startup::{ProtocolVersion, startup_message};
 
@@ -29,6 +29,8 @@ impl Handoff for Door {
     fn cancel(&self, _: i32, _: &[u8], _: CancelTicket) {}
 
     fn console(&self, _: ConsoleLogin) {}
+
+    fn replication(&self, _: ReplicationLogin) {}
 }
 
 #[derive(Debug)]

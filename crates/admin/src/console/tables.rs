@@ -12,6 +12,7 @@ mod nodes;
 mod pins;
 mod pools;
 mod readbacks;
+mod replication;
 mod servers;
 mod state;
 mod stats;
@@ -89,6 +90,8 @@ views! {
     Readbacks = "READBACKS", readbacks::COLUMNS, readbacks::rows;
     /// Connections that listen for clients.
     Listeners = "LISTENERS", listeners::COLUMNS, listeners::rows;
+    /// Replication connections.
+    Replication = "REPLICATION", replication::COLUMNS, replication::rows;
     /// Every setting.
     Config = "CONFIG", config::COLUMNS, config::rows;
     /// Whether clients are served.

@@ -32,7 +32,7 @@ pub(super) async fn authenticate(
     users: &Users,
 ) -> Result<Proven, Ended> {
     let encrypted = channel.tls().is_some();
-    let method = match config.decide(peer, encrypted, &request.database, &request.user) {
+    let method = match config.decide(peer, encrypted, request) {
         Decision::Ask(method) => raise_demand(method, config, peer),
         Decision::Refuse(message) => {
             return Err(Refusal::new(SqlState::INVALID_AUTHORIZATION, message).into());

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use trunkline_settings::hba::{Connection, Decision, Interface, Method, Rules, Transport};
 use trunkline_settings::{Settings, Tcp};
 
+use super::handshake::Request;
+use super::replication::Replication;
 use crate::net::{Keepalive, Peer, TcpOptions};
 use crate::tls::{ClientSide, TlsConfigError};
 
@@ -30,7 +32,7 @@ impl LoginConfig {
     }
 
     /// What the rules say about a client.
-    pub(super) fn decide(&self, peer: &Peer, tls: bool, database: &str, user: &str) -> Decision {
+    pub(super) fn decide(&self, peer: &Peer, tls: bool, request: &Request) -> Decision {
         let Some(rules) = &self.settings.access.rules else {
             return Decision::Ask(Method::plain(self.settings.auth.method));
         };
@@ -40,7 +42,9 @@ impl LoginConfig {
                 Transport::Tcp { address: address.ip(), interfaces: &self.interfaces }
             }
         };
-        rules.decide(&Connection { transport, tls, database, user, replication: false })
+        let replication = request.replication == Some(Replication::Physical);
+        let (database, user) = (&request.database, &request.user);
+        rules.decide(&Connection { transport, tls, database, user, replication })
     }
 }
 

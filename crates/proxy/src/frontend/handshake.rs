@@ -11,6 +11,7 @@ use trunkline_wire::startup::{self, Opening, ProtocolVersion, Startup, StartupEr
 use super::config::LoginConfig;
 use super::params::{APPLICATION_NAME, OptionsError, StartupParams};
 use super::refusal::{Ended, Refusal};
+use super::replication::{self, REPLICATION, Replication};
 use crate::net::{Channel, Peer};
 use crate::tls::ALPN;
 
@@ -29,6 +30,8 @@ pub(super) struct Request {
     pub(super) user: Arc<str>,
     pub(super) database: Arc<str>,
     pub(super) params: StartupParams,
+    /// Whether it wants a connection of its own to a server, which sends what is replicated.
+    pub(super) replication: Option<Replication>,
     /// Something in its `options` cannot be followed. It is told when it has proved who it is.
     pub(super) fault: Option<OptionsError>,
     pub(super) protocol: ProtocolVersion,
@@ -189,18 +192,18 @@ fn understand(packet: &Startup<'_>) -> Result<Request, Ended> {
     })?;
     let user = text(user)?;
     let database = packet.database().map_or(Ok(user), text)?;
-    if let Some(replication) = packet.param(b"replication") {
-        check_replication(text(replication)?)?;
-    }
+    let asked = packet.params().filter(|(name, _)| *name == REPLICATION);
+    let asked = asked.map(|(_, value)| text(value)).collect::<Result<Vec<_>, Ended>>()?;
+    let replication = replication::asked_for(asked.into_iter())?;
     let named = |name: &[u8]| name.eq_ignore_ascii_case(APPLICATION_NAME.as_bytes());
     let params = packet
         .params()
-        .filter(|(name, _)| {
-            !matches!(*name, b"user" | b"database" | b"replication") && !named(name)
-        })
+        .filter(|(name, _)| !matches!(*name, b"user" | b"database" | REPLICATION) && !named(name))
         .map(|(name, value)| Ok((text(name)?, text(value)?)))
         .collect::<Result<Vec<_>, Ended>>()?;
     let (mut params, fault) = match StartupParams::new(params.iter().copied()) {
+        // The server looks at them itself.
+        _ if replication.is_some() => (StartupParams::verbatim(&params), None),
         Ok(params) => (params, None),
         Err(fault) => (StartupParams::default(), Some(fault)),
     };
@@ -208,7 +211,7 @@ fn understand(packet: &Startup<'_>) -> Result<Request, Ended> {
         params.set_application_name(name);
     }
     let (user, database) = (Arc::from(user), Arc::from(database));
-    Ok(Request { user, database, params, fault, protocol, preface })
+    Ok(Request { user, database, params, replication, fault, protocol, preface })
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Ended> {
@@ -216,23 +219,4 @@ fn text(bytes: &[u8]) -> Result<&str, Ended> {
         let message = "invalid byte sequence for encoding \"UTF8\" in startup packet";
         Refusal::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message).into()
     })
-}
-
-/// A replication connection is a conversation of its own kind, which is not passed on. PostgreSQL reads the
-/// value as a boolean, unless it is `database`.
-fn check_replication(value: &str) -> Result<(), Ended> {
-    const NO: [&str; 5] = ["0", "false", "off", "no", "n"];
-    const YES: [&str; 7] = ["1", "true", "on", "yes", "y", "t", "database"];
-    if NO.iter().any(|no| value.eq_ignore_ascii_case(no)) || value.eq_ignore_ascii_case("f") {
-        return Ok(());
-    }
-    if YES.iter().any(|yes| value.eq_ignore_ascii_case(yes)) {
-        let message = "replication connections are not supported by Trunkline";
-        let hint = "Connect to the server itself.";
-        return Err(Refusal::new(SqlState::FEATURE_NOT_SUPPORTED, message).with_hint(hint).into());
-    }
-    let message = format!("invalid value for parameter \"replication\": \"{value}\"");
-    Err(Refusal::new(SqlState::INVALID_PARAMETER_VALUE, message)
-        .with_hint("Valid values are: \"false\", 0, \"true\", 1, \"database\".")
-        .into())
 }

@@ -17,8 +17,9 @@ use super::exchange::Proof;
 use super::handshake::{Greeting, Request, greet};
 use super::params::OptionsError;
 use super::refusal::{Ended, Refusal};
+use super::replication::Replication;
 use super::slots::{ClientSlot, SlotsFull};
-use crate::handover::{CancelTicket, ConsoleLogin, ConsoleRights, LoggedIn};
+use crate::handover::{CancelTicket, ConsoleLogin, ConsoleRights, LoggedIn, ReplicationLogin};
 use crate::net::{AsyncSocket, Channel, Peer};
 use crate::tls::TlsCodec;
 
@@ -46,6 +47,9 @@ pub(super) async fn login(socket: AsyncSocket, shared: Arc<Shared>, config: Arc<
         }
         Ok(Done::Console { request, rights, slot }) => {
             attempt.hand_over_console(request, rights, slot);
+        }
+        Ok(Done::Replication { request, kind, method, slot }) => {
+            attempt.hand_over_replication(request, kind, method, slot);
         }
         Err(Ended::Silently(reason)) => tracing::debug!(client = %peer, %reason, "no login"),
         Err(Ended::WithoutTls(reason)) => attempt.log_handshake(&reason),
@@ -81,6 +85,12 @@ enum Done {
     Console {
         request: Request,
         rights: ConsoleRights,
+        slot: ClientSlot,
+    },
+    Replication {
+        request: Request,
+        kind: Replication,
+        method: &'static str,
         slot: ClientSlot,
     },
 }
@@ -119,6 +129,9 @@ impl Attempt {
     /// Whether there is such a database for this user, and a place for the client.
     fn admit(&self, request: Request, proven: &Proven) -> Result<Done, Ended> {
         let settings = &*self.config.settings;
+        if let Some(kind) = request.replication {
+            return self.admit_replication(request, kind, proven);
+        }
         if settings.is_console(&request.database) {
             let rights = console_rights(settings, &request.user)?;
             let slots = &self.shared;
@@ -130,14 +143,30 @@ impl Attempt {
             let slot = slot.map_err(|full| too_many(full, &request.user))?;
             return Ok(Done::Console { request, rights, slot });
         }
-        let Some(policy) = settings.pool_for(&request.database, &request.user) else {
-            let message = format!("database \"{}\" does not exist", request.database);
-            return Err(Refusal::new(SqlState::INVALID_CATALOG_NAME, message).into());
-        };
-        let limit = Some(policy.max_user_clients).filter(|limit| *limit > 0);
-        let slot = self.shared.clients.take(&request.user, limit);
-        let slot = slot.map_err(|full| too_many(full, &request.user))?;
+        let policy = settings.pool_for(&request.database, &request.user);
+        let policy = policy.ok_or_else(|| no_database(&request.database))?;
+        let slot = self.take_slot(&request.user, policy.max_user_clients)?;
         Ok(Done::Client { request, method: proven.method, slot })
+    }
+
+    /// The same for a replication connection.
+    fn admit_replication(
+        &self,
+        request: Request,
+        kind: Replication,
+        proven: &Proven,
+    ) -> Result<Done, Ended> {
+        let database = (kind == Replication::Logical).then_some(&*request.database);
+        let policy = self.config.settings.replication_for(database, &request.user);
+        let policy = policy.ok_or_else(|| no_database(&request.database))?;
+        let slot = self.take_slot(&request.user, policy.max_user_clients)?;
+        Ok(Done::Replication { request, kind, method: proven.method, slot })
+    }
+
+    /// A place for a client of a user who may have so many; 0 for any number.
+    fn take_slot(&self, user: &Arc<str>, limit: usize) -> Result<ClientSlot, Refusal> {
+        let slot = self.shared.clients.take(user, Some(limit).filter(|limit| *limit > 0));
+        slot.map_err(|full| too_many(full, user))
     }
 
     /// Whether the user was removed from the settings since the login began.
@@ -150,7 +179,9 @@ impl Attempt {
     /// Keeps what the login has shown for logging in to servers. A login to the console shows the same, but
     /// is for someone who may have no business there.
     fn remember(&self, done: &Done, proof: Proof) {
-        let Done::Client { request, .. } = done else { return };
+        let (Done::Client { request, .. } | Done::Replication { request, .. }) = done else {
+            return;
+        };
         match proof {
             Proof::Nothing => {}
             Proof::Key(key, verifier) => self.shared.ring.learn_key(&request.user, key, verifier),
@@ -173,15 +204,42 @@ impl Attempt {
         });
     }
 
-    fn hand_over_client(self, request: Request, method: &'static str, slot: ClientSlot) {
+    fn hand_over_replication(
+        mut self,
+        request: Request,
+        kind: Replication,
+        method: &'static str,
+        slot: ClientSlot,
+    ) {
+        self.log_login(&request, method);
+        // Its buffers are bounded, and so is the number of such connections.
+        self.channel.release();
+        self.shared.handoff.replication(ReplicationLogin {
+            channel: self.channel,
+            user: request.user,
+            database: (kind == Replication::Logical).then_some(request.database),
+            kind,
+            startup: request.params,
+            protocol: request.protocol,
+            peer: self.peer,
+            slot,
+        });
+    }
+
+    fn log_login(&self, request: &Request, method: &'static str) {
         if self.config.settings.log.connections {
             let tls = self.channel.tls().and_then(TlsCodec::version);
             tracing::info!(
                 client = %self.peer, user = %request.user, database = %request.database, method,
                 tls = tls.and_then(|version| version.as_str()).unwrap_or("off"),
+                replication = request.replication.map(Replication::as_str),
                 "login",
             );
         }
+    }
+
+    fn hand_over_client(self, request: Request, method: &'static str, slot: ClientSlot) {
+        self.log_login(&request, method);
         match self.channel.into_parts() {
             Ok(parts) => self.shared.handoff.logged_in(LoggedIn {
                 socket: parts.socket,
@@ -258,6 +316,11 @@ fn misled(fault: &OptionsError) -> Refusal {
     }
 }
 
+fn no_database(name: &str) -> Refusal {
+    let message = format!("database \"{name}\" does not exist");
+    Refusal::new(SqlState::INVALID_CATALOG_NAME, message)
+}
+
 fn too_many(full: SlotsFull, user: &str) -> Refusal {
     let message = match full {
         SlotsFull::Clients => full.to_string(),
@@ -282,6 +345,7 @@ mod tests {
         fn logged_in(&self, _: LoggedIn) {}
         fn cancel(&self, _: i32, _: &[u8], _: CancelTicket) {}
         fn console(&self, _: ConsoleLogin) {}
+        fn replication(&self, _: ReplicationLogin) {}
     }
 
     #[tokio::test]

@@ -66,6 +66,12 @@ impl StartupParams {
         Ok(sorted)
     }
 
+    /// The parameters as they came, for a server that nobody else uses.
+    pub(super) fn verbatim(params: &[(&str, &str)]) -> Self {
+        let others = params.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Self { others: others.collect(), ..Self::default() }
+    }
+
     /// Whether the client asks for nothing.
     pub fn is_empty(&self) -> bool {
         self.application_name.is_none() && self.client_encoding.is_none() && self.others.is_empty()

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use trunkline_proxy::backend::KeyRing;
 use trunkline_proxy::frontend::{Frontend, Listeners, PasswordSource, Serving};
 use trunkline_proxy::handover::{
-    CancelTicket, ConsoleLogin, ConsoleRights, Handoff, LoggedIn, StartupParams,
+    CancelTicket, ConsoleLogin, ConsoleRights, Handoff, LoggedIn, Replication, ReplicationLogin,
+    StartupParams,
 };
 use trunkline_proxy::net::{AsyncSocket, Channel};
 use trunkline_settings::{Listen, Settings, SocketDir, User, UserPassword, hba};
@@ -37,6 +38,7 @@ pub struct Visit {
     pub method: &'static str,
     pub encrypted: bool,
     pub startup: StartupParams,
+    pub replication: Option<Replication>,
 }
 
 pub struct Parlour {
@@ -64,6 +66,7 @@ impl Handoff for Host {
             method: client.method,
             encrypted: client.tls.is_some(),
             startup: client.startup.clone(),
+            replication: None,
         };
         let answer = format!("{}@{}", client.user, client.database);
         self.visits.send(visit).ok();
@@ -73,6 +76,19 @@ impl Handoff for Host {
             converse(channel, &answer).await.ok();
             drop(client.slot);
         });
+    }
+
+    /// Closed when it has been seen.
+    fn replication(&self, login: ReplicationLogin) {
+        let visit = Visit {
+            user: login.user.to_string(),
+            database: login.database.as_deref().unwrap_or_default().to_owned(),
+            method: "",
+            encrypted: login.channel.tls().is_some(),
+            startup: login.startup,
+            replication: Some(login.kind),
+        };
+        self.visits.send(visit).ok();
     }
 
     fn cancel(&self, pid: i32, key: &[u8], _: CancelTicket) {

@@ -132,6 +132,7 @@ impl Collector {
         one(out, &about, &ConstCounter::new(held.refused))?;
         self.statements(out)?;
         self.listeners(out)?;
+        self.replication(out)?;
         one(out, &name("panics", "Panics caught"), &ConstCounter::new(snapshot.panics()))
     }
 
@@ -158,6 +159,21 @@ impl Collector {
         one(out, &about, &ConstCounter::new(listeners.told))?;
         let about = name("listener_reconnects", "Times a lost one was made again");
         one(out, &about, &ConstCounter::new(listeners.reconnects))
+    }
+
+    fn replication(&self, out: Out<'_, '_>) -> fmt::Result {
+        let replication = &self.snapshot.replication;
+        let about = name("replication_connections", "Replication connections");
+        gauge(out, &about, whole(replication.connections.len()))?;
+        let about = name("replication_limit", "How many of them there may be");
+        gauge(out, &about, whole(replication.limit))?;
+        let mut counter = |about: Name<'_>, count: u64| one(out, &about, &ConstCounter::new(count));
+        counter(name("replication_logins", "Replication connections let in"), replication.opened)?;
+        let about =
+            name("replication_refused", "Those refused because there were as many as may be");
+        counter(about, replication.refused)?;
+        counter(bytes("replication_received", "Received from them"), replication.received)?;
+        counter(bytes("replication_sent", "Sent to them"), replication.sent)
     }
 
     fn nodes(&self, out: Out<'_, '_>) -> fmt::Result {
