@@ -114,3 +114,91 @@ async fn a_client_that_has_stopped_sending_is_served_when_its_turn_comes() -> Re
     assert_eq!(tags(&client.expect_closed().await?), "TDCZTDCZ");
     Ok(())
 }
+
+/// Servers of the pool that a crowd dies on, and how often it does.
+const SERVERS: usize = 20;
+const TIMES: usize = 10;
+
+/// Connections that may be opened beside those of the pool: a handful.
+const LOST_MAX: usize = 3;
+
+/// What clients are amid when they die, and the state of their servers then.
+const AMID: [(&str, &str); 5] = [
+    ("an idle transaction", "idle in transaction"),
+    ("a failed transaction", "idle in transaction (aborted)"),
+    ("a statement", "active"),
+    ("COPY data", "active"),
+    ("a pipeline", "active"),
+];
+
+/// Brings a client to what it dies amid. Each has written in a transaction, and has left something in its session.
+async fn begin(client: &mut RawClient, what: &str) -> Result<()> {
+    run(client, "BEGIN; INSERT INTO kept VALUES (1)").await?;
+    match what {
+        "a failed transaction" => {
+            client.query("SELECT 1/0").await?;
+        }
+        "a statement" => {
+            let sql = "CREATE TEMP TABLE own (i int); SET work_mem = '7MB'; SELECT pg_sleep(3600)";
+            client.send(&say::query(sql)).await?;
+        }
+        "COPY data" => {
+            client.send(&say::query("COPY kept FROM STDIN")).await?;
+            client.expect(b'G').await?;
+            client.send(&say::copy_data(b"1\n2\n")).await?;
+        }
+        "a pipeline" => {
+            let insert = [
+                say::parse("own", "INSERT INTO kept VALUES (1)", &[]),
+                say::bind("", "own", &[]),
+                say::execute("", 0),
+                say::flush(),
+            ];
+            client.send(&insert.concat()).await?;
+            client.read_until(b'C').await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Connections to servers that Trunkline has opened for its clients.
+async fn opened(scene: &Scene<'_>) -> Result<u64> {
+    let metrics = scene.trunkline.get("/metrics").await?.body;
+    let line = metrics.lines().find(|line| line.starts_with("trunkline_servers_opened_total{"));
+    Ok(line.and_then(|line| line.rsplit(' ').next()).unwrap_or("none").parse()?)
+}
+
+#[tokio::test]
+async fn two_hundred_clients_killed_in_transactions_cost_a_handful_of_servers() -> Result<()> {
+    let scene = Scene::calm("killed", &format!("[pool]\nsize = {SERVERS}")).await?;
+    let mut setup = scene.raw().await?;
+    run(&mut setup, "CREATE TABLE kept (i int)").await?;
+    for time in 0..TIMES {
+        let mut clients = scene.crowd(SERVERS).await?;
+        for (client, (what, _)) in clients.iter_mut().zip(AMID.iter().cycle()) {
+            begin(client, what).await?;
+        }
+        for state in ["idle in transaction", "idle in transaction (aborted)", "active"] {
+            let kinds = AMID.iter().filter(|(_, its)| *its == state).count();
+            scene.in_state(state, kinds * SERVERS / AMID.len()).await?;
+        }
+        for client in clients {
+            // One that only closes cannot be told from one that still listens until the server has long been silent.
+            if time == 0 { drop(client) } else { client.reset()? }
+        }
+        scene.in_state("idle", SERVERS).await?;
+    }
+    let opened = usize::try_from(opened(&scene).await?)?;
+    ensure(opened <= SERVERS + LOST_MAX, format!("{opened} connections were opened"))?;
+    // Whoever comes next finds nothing of them.
+    let mut all = scene.crowd(SERVERS).await?;
+    for client in &mut all {
+        run(client, "BEGIN").await?;
+        assert_eq!(one(client, "SELECT count(*) FROM kept").await?, "0");
+        assert_eq!(one(client, "SHOW work_mem").await?, "4MB");
+        assert_eq!(one(client, "SELECT to_regclass('pg_temp.own') IS NULL").await?, "t");
+        assert_eq!(one(client, "SELECT count(*) FROM pg_prepared_statements").await?, "0");
+    }
+    Ok(())
+}

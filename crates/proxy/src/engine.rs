@@ -4,6 +4,7 @@
 //! pure session machine judge the frames where they lie, and writes the whole burst on with one call. Everything that
 //! may block or takes long (logins, opening servers, DNS, key derivation) happens elsewhere and arrives as a message.
 
+mod adrift;
 mod alone;
 mod arrival;
 mod attempt;

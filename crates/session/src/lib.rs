@@ -50,6 +50,7 @@ mod report;
 mod restore;
 mod room;
 mod run;
+mod salvage;
 mod scope;
 mod sequence;
 mod server;

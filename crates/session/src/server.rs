@@ -14,6 +14,7 @@ use crate::{
     naming::Naming,
     queue::Queue,
     readback::{Findings, Told},
+    salvage::Salvage,
     sequence::SequenceState,
     setting::SettingSet,
     statement::ServerStatements,
@@ -134,6 +135,8 @@ pub struct ServerSession {
     pub(crate) read_back: Option<Box<ReadBack>>,
     /// Who it has logged in as.
     pub(crate) login: Box<[u8]>,
+    /// Its client has gone amid something, and it is being brought to rest.
+    pub(crate) salvage: Option<Salvage>,
 }
 
 impl ServerSession {
@@ -169,6 +172,7 @@ impl ServerSession {
             findings: None,
             is_audited: false,
             read_back: None,
+            salvage: None,
         }
     }
 
@@ -357,6 +361,9 @@ impl ServerSession {
     /// Takes a frame while no client holds the connection: only replies to queries of ours and asynchronous messages
     /// may come.
     pub fn on_alone(&mut self, tag: u8, body: &[u8]) -> Alone {
+        if self.is_adrift() {
+            return self.on_adrift(tag, body);
+        }
         match self.on_told(tag, body) {
             Told::More => return Alone::Nothing,
             Told::All => return Alone::Surveyed,

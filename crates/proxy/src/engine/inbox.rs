@@ -133,8 +133,15 @@ impl Worker {
         if !certain {
             server.about.expires_at = self.now;
         }
-        if server.cancels == 0 && server.state == ServerState::Withheld {
-            self.guard_server(index, |worker| worker.park(index));
+        if server.cancels > 0 {
+            return;
+        }
+        match server.state {
+            ServerState::Withheld => self.guard_server(index, |worker| worker.park(index)),
+            ServerState::Housekeeping if server.session.is_adrift() => {
+                self.guard_server(index, |worker| worker.salvage(index));
+            }
+            _ => {}
         }
     }
 

@@ -226,8 +226,7 @@ impl Worker {
             return;
         }
         let clean = server.session.at_rest() && !pinned && mode != PoolMode::Session;
-        let half = mid_message || server.stream.remaining > 0 || !server.held.is_empty();
-        if half || server.session.is_ending() {
+        if mid_message || server.session.is_ending() {
             self.cancel_and_retire(server_index);
         } else if clean {
             self.hand_in(server_index);
@@ -240,6 +239,8 @@ impl Worker {
             }
         } else if server.session.needs_only_rollback() && !pinned && mode != PoolMode::Session {
             self.housekeep(server_index, Purpose::Rollback, b"ROLLBACK");
+        } else if server.session.may_be_salvaged() && mode != PoolMode::Session {
+            self.set_adrift(server_index);
         } else {
             self.cancel_and_retire(server_index);
         }
