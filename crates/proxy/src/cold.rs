@@ -7,14 +7,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use trunkline_settings::Settings;
-use trunkline_wire::startup::ProtocolVersion;
+use trunkline_wire::{SqlState, startup::ProtocolVersion};
 
 use crate::{
     backend::{self, CancelTarget, KeyRing, Names, NodeAddress, OpenTarget},
     cluster::NodeId,
     engine::{CancelAt, Cancelling, GiveUp, Opener, Opening},
     frontend::StartupParams,
-    handover::{Away, OpenError},
+    handover::{Away, NewServer, OpenError},
     net::TcpOptions,
     panics::Panics,
     pool::Family,
@@ -120,6 +120,7 @@ impl ColdOpener {
             ring: Arc::clone(&self.ring),
             startup: StartupParams {
                 others: family.startup.others.clone(),
+                idle_session_timeout: Some("0".into()),
                 ..StartupParams::default()
             },
             tls: Arc::clone(&in_force.server_tls),
@@ -131,12 +132,24 @@ impl ColdOpener {
     }
 }
 
+/// Opens a connection that is to be shared.
+async fn open(mut target: OpenTarget) -> Result<NewServer, OpenError> {
+    match backend::open(&target).await {
+        // A server before version 14 has no limit of idleness.
+        Err(OpenError::Final(report)) if report.code == SqlState::UNDEFINED_OBJECT => {
+            target.startup.idle_session_timeout = None;
+            backend::open(&target).await
+        }
+        outcome => outcome,
+    }
+}
+
 impl Opener for ColdOpener {
     fn open(&self, family: Arc<Family>, node: NodeId, opening: Opening) -> GiveUp {
         let (target, panics) = (self.target(&family, node), self.panics.clone());
         let task = self.runtime.spawn(async move {
             let opened = match target {
-                Ok(target) => panics.contain(backend::open(&target)).await,
+                Ok(target) => panics.contain(open(target)).await,
                 Err(error) => Some(Err(error)),
             };
             opening.ended(opened.unwrap_or(Err(OpenError::Broken)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
-use trunkline_session::SettingSet;
+use trunkline_session::{IDLE_SESSION_TIMEOUT, SettingSet};
 use trunkline_sql::Value;
 use trunkline_wire::{
     SqlState,
@@ -76,6 +76,9 @@ fn base_settings(startup: &StartupParams, family: &Family) -> Arc<SettingSet> {
     };
     if let Some(name) = &startup.application_name {
         add("application_name", name);
+    }
+    if let Some(limit) = &startup.idle_session_timeout {
+        add(IDLE_SESSION_TIMEOUT, limit);
     }
     let known = family.welcome.load();
     let usual = known.as_ref().and_then(|reported| reported.get(b"client_encoding"));

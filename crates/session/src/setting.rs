@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use trunkline_sql::{Value, settings};
 
+use crate::idle::{IDLE_SESSION_TIMEOUT, IdleLimit};
+
 /// At most this many distinct settings are followed per session; a session that sets more is pinned, so that an
 /// endless stream of made-up `app.x` names cannot grow memory.
 pub(crate) const SETTINGS_MAX: usize = 256;
@@ -32,6 +34,8 @@ pub struct SettingSet {
     environment: Box<[u8]>,
     /// The part of that which matters to statements without constants.
     names: Box<[u8]>,
+    /// How long the session may be idle.
+    idle_limit: IdleLimit,
 }
 
 /// What a text takes from the settings when it is parsed.
@@ -170,7 +174,16 @@ impl SettingSet {
         set
     }
 
+    /// How long the session may be idle.
+    #[inline]
+    pub(crate) fn idle_limit(&self) -> IdleLimit {
+        self.idle_limit
+    }
+
     fn note_environment(&mut self, changed: &[u8]) {
+        if changed == IDLE_SESSION_TIMEOUT.as_bytes() {
+            self.idle_limit = IdleLimit::of(self.get(changed));
+        }
         if !settings::is_parse_environment(changed) {
             return;
         }

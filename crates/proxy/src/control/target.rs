@@ -33,6 +33,7 @@ pub fn control_target(
         application_name: Some(APPLICATION_NAME.into()),
         long_name: None,
         odd_name: None,
+        idle_session_timeout: None,
         client_encoding: Some("UTF8".into()),
         others: vec![set("search_path", "pg_catalog"), set("statement_timeout", &patience)],
     };

@@ -166,7 +166,7 @@ impl Worker {
         client.state = ClientState::Idle;
         self.send_reply(index);
         self.again.push_back(Again::Client(index));
-        self.arm_client(index);
+        self.arm_client_that_has_a_limit(index);
         self.rest_client(index);
     }
 }

@@ -31,7 +31,8 @@ impl Worker {
         self.arm_client_that_has_a_limit(index);
     }
 
-    fn arm_client_that_has_a_limit(&mut self, index: usize) {
+    /// The same for one that may have a limit of its own.
+    pub(super) fn arm_client_that_has_a_limit(&mut self, index: usize) {
         let Some((due, _)) = self.client_deadline(index) else { return };
         let Some(client) = self.clients.get_mut(index) else { return };
         if client.armed != 0 && client.armed <= due {
@@ -50,7 +51,7 @@ impl Worker {
         client.armed = 0;
         match self.client_deadline(index) {
             Some((due, why)) if due <= self.now => self.client_expired(index, why),
-            Some(_) => self.arm_client(index),
+            Some(_) => self.arm_client_that_has_a_limit(index),
             None => {}
         }
     }
@@ -66,7 +67,13 @@ impl Worker {
             ClientState::Closing => {
                 Some((client.since.saturating_add(FAREWELL_US), Expiry::Farewell))
             }
-            ClientState::Idle => after(client.active_at, limits.client_idle, Expiry::Idle),
+            ClientState::Idle => {
+                // A statement that took long was no idleness.
+                let since = client.active_at.max(client.since);
+                let own = after(since, client.session.idle_limit(), Expiry::OwnIdle);
+                let ours = after(since, limits.client_idle, Expiry::Idle);
+                own.into_iter().chain(ours).min_by_key(|(due, _)| *due)
+            }
             ClientState::Leased(server) => {
                 let server = self.servers.get(server)?;
                 let whole =
@@ -107,6 +114,11 @@ impl Worker {
             Expiry::Idle => (
                 SqlState::IDLE_SESSION_TIMEOUT,
                 "terminating connection due to idle-session timeout (timeouts.client_idle)",
+            ),
+            // As PostgreSQL.
+            Expiry::OwnIdle => (
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to idle-session timeout",
             ),
             Expiry::IdleInTransaction => (
                 SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
@@ -234,6 +246,8 @@ enum Expiry {
     Farewell,
     Linger,
     Idle,
+    /// The limit is the client's own.
+    OwnIdle,
     IdleInTransaction,
     Query,
     /// A statement goes on although it was cancelled.

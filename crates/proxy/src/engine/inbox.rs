@@ -157,7 +157,7 @@ impl Worker {
                 if let Some(client) = worker.clients.get_mut(index) {
                     client.armed = 0;
                 }
-                worker.arm_client(index);
+                worker.arm_client_that_has_a_limit(index);
             });
         }
         self.recheck();

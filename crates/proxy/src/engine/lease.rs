@@ -178,6 +178,8 @@ impl Worker {
         };
         client.session.end_lease(&mut server.session);
         client.state = ClientState::Idle;
+        client.since = self.now;
+        let limited = client.session.limits_idleness();
         let (kept, pool_index) = (client.kept, client.pool);
         let listens = client.listening.is_some();
         let notifies = server.about.backend.is_marked();
@@ -185,6 +187,9 @@ impl Worker {
             self.again.push_back(Again::Client(client_index));
         } else if !self.times.untimed || client.leaving.is_some() {
             self.arm_client(client_index);
+        }
+        if limited {
+            self.arm_client_that_has_a_limit(client_index);
         }
         if kept {
             self.keep_no_longer(client_index);

@@ -34,6 +34,13 @@ impl Worker {
             self.housekeep(index, Purpose::Unlisten, b"UNLISTEN *");
             return;
         }
+        if server.session.limits_idleness() && (pool.waiters.is_empty() || pool.family.is_paused())
+        {
+            // It would end itself.
+            let text = server.session.lift_idle_limit();
+            self.housekeep(index, Purpose::Replay, text);
+            return;
+        }
         server.state = ServerState::Idle;
         server.since = self.now;
         if pool.family.is_paused() {

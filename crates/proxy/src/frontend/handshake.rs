@@ -21,7 +21,7 @@ pub(super) enum Greeting {
     /// To cancel a statement. There is no answer.
     Cancel { pid: i32, key: Box<[u8]> },
     /// To log in.
-    Login(Request),
+    Login(Box<Request>),
 }
 
 /// A startup packet that has been understood.
@@ -99,7 +99,7 @@ async fn read_opening(channel: &mut Channel) -> Result<Asked, Ended> {
         Opening::Cancel(cancel) => {
             Asked::Session(Greeting::Cancel { pid: cancel.pid, key: cancel.key.into() })
         }
-        Opening::Startup(packet) => Asked::Session(Greeting::Login(understand(&packet)?)),
+        Opening::Startup(packet) => Asked::Session(Greeting::Login(understand(&packet)?.into())),
     };
     received.advance(taken);
     Ok(asked)

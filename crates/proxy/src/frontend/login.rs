@@ -105,7 +105,7 @@ impl Attempt {
                 dealt_with.await;
                 return Ok(Done::Cancelled);
             }
-            Greeting::Login(request) => request,
+            Greeting::Login(request) => *request,
         };
         self.asked = Some((Arc::clone(&request.user), Arc::clone(&request.database)));
         if self.shared.is_draining() {

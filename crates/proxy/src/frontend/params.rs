@@ -4,6 +4,7 @@
 
 use std::mem;
 
+use trunkline_session::{IDLE_SESSION_TIMEOUT, idle_limit};
 use trunkline_wire::startup::MAX_NAME;
 
 /// The settings a client starts with, in the order they are to be applied.
@@ -23,6 +24,9 @@ pub struct StartupParams {
     /// `client_encoding`, when it is UTF8, whatever the server's own encoding is. Whether there is any
     /// other one, what it is called, and whether it can be converted, is for a server to say.
     pub client_encoding: Option<Box<str>>,
+    /// `idle_session_timeout`, if it can be told what it means. A client's is kept here; a server that is to be shared has
+    /// none, since it would end itself while nobody uses it.
+    pub idle_session_timeout: Option<Box<str>>,
     /// Every other setting: name as the client spelled it, and value. A name occurs once (settings are
     /// known by name without regard to case); in the order of the first mention.
     pub others: Vec<(Box<str>, Box<str>)>,
@@ -74,7 +78,10 @@ impl StartupParams {
 
     /// Whether the client asks for nothing.
     pub fn is_empty(&self) -> bool {
-        self.application_name.is_none() && self.client_encoding.is_none() && self.others.is_empty()
+        self.application_name.is_none()
+            && self.client_encoding.is_none()
+            && self.idle_session_timeout.is_none()
+            && self.others.is_empty()
     }
 
     /// Every setting with its value: the two that stand apart first.
@@ -82,6 +89,7 @@ impl StartupParams {
         let apart = [
             ("application_name", self.application_name.as_deref()),
             ("client_encoding", self.client_encoding.as_deref()),
+            (IDLE_SESSION_TIMEOUT, self.idle_session_timeout.as_deref()),
         ];
         let apart = apart.into_iter().filter_map(|(name, value)| Some((name, value?)));
         apart.chain(self.others.iter().map(|(name, value)| (&**name, &**value)))
@@ -96,6 +104,15 @@ impl StartupParams {
             let usual = is_utf8(value);
             self.client_encoding = usual.then(|| UTF8.into());
             if usual {
+                self.others.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                return;
+            }
+        }
+        if name.eq_ignore_ascii_case(IDLE_SESSION_TIMEOUT) {
+            // What cannot be told is for the server to refuse, or to keep.
+            let told = idle_limit(value).is_some();
+            self.idle_session_timeout = told.then(|| value.into());
+            if told {
                 self.others.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
                 return;
             }
@@ -333,6 +350,18 @@ mod tests {
         assert_eq!(found.long_name.as_deref(), Some(long.as_str()));
         let found = params(&[("application_name", &long), ("application_name", &kept)]).unwrap();
         assert_eq!(found.long_name, None);
+    }
+
+    #[test]
+    fn a_limit_of_idleness_stands_apart_if_it_can_be_told() {
+        let found = params(&[("options", "-c idle_session_timeout=5s"), ("work_mem", "1MB")]);
+        let found = found.unwrap();
+        assert_eq!(found.idle_session_timeout.as_deref(), Some("5s"));
+        assert_eq!(others(&found), [("work_mem", "1MB")]);
+        let found = params(&[("idle_session_timeout", "5s"), ("Idle_Session_Timeout", "no")]);
+        let found = found.unwrap();
+        assert_eq!(found.idle_session_timeout, None);
+        assert_eq!(others(&found), [("Idle_Session_Timeout", "no")]);
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! Timeouts that a client sets for its own session: they hold for it, and for no server that nobody uses.
+
+mod common;
+
+use common::{DATABASE, Scene, backend, ended_with, ensure, one, refused, run, words};
+use trunkline_testkit::Result;
+use trunkline_testkit::peer::{RawClient, say};
+
+/// What PostgreSQL says.
+const IDLE: &str = "terminating connection due to idle-session timeout";
+
+/// Waits until the client is told that it was idle for too long.
+async fn idles_out(client: &mut RawClient) -> Result<()> {
+    let told = words(&ended_with(client, "57P05").await?);
+    ensure(told.lines().next() == Some(IDLE), told)
+}
+
+#[tokio::test]
+async fn idle_session_timeout_ends_the_client_and_not_the_server() -> Result<()> {
+    let scene = Scene::calm("idling", "[pool]\nsize = 1").await?;
+    let mut client = scene.raw().await?;
+    let server = backend(&mut client).await?;
+    run(&mut client, "SET idle_session_timeout = '300ms'").await?;
+    assert_eq!(one(&mut client, "SHOW idle_session_timeout").await?, "300ms");
+    idles_out(&mut client).await?;
+    let mut next = scene.raw().await?;
+    assert_eq!(one(&mut next, "SHOW idle_session_timeout").await?, "0");
+    assert_eq!(backend(&mut next).await?, server);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_limit_that_is_taken_back_or_rolled_back_ends_nobody() -> Result<()> {
+    let scene = Scene::calm("taken", "[pool]\nsize = 1").await?;
+    let (mut reset, mut rolled, mut clock) =
+        (scene.raw().await?, scene.raw().await?, scene.raw().await?);
+    run(&mut reset, "SET idle_session_timeout = '100ms'; RESET idle_session_timeout").await?;
+    run(&mut rolled, "BEGIN; SET idle_session_timeout = '100ms'; ROLLBACK").await?;
+    let server = backend(&mut reset).await?;
+    run(&mut clock, "SELECT set_config('idle_session_timeout', '1s', false)").await?;
+    idles_out(&mut clock).await?;
+    for client in [&mut reset, &mut rolled] {
+        assert_eq!(one(client, "SHOW idle_session_timeout").await?, "0");
+        assert_eq!(backend(client).await?, server);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_limit_of_the_startup_packet_is_the_clients_own() -> Result<()> {
+    let scene = Scene::calm("starting", "[pool]\nsize = 1").await?;
+    let options = [("options", "-c idle_session_timeout=1s")];
+    let mut client = scene.raw_with(&options).await?;
+    let server = backend(&mut client).await?;
+    run(&mut client, "SET idle_session_timeout = '1h'; RESET ALL").await?;
+    assert_eq!(one(&mut client, "SHOW idle_session_timeout").await?, "1s");
+    idles_out(&mut client).await?;
+    // Never having said a word.
+    idles_out(&mut scene.raw_with(&options).await?).await?;
+    let mut next = scene.raw().await?;
+    assert_eq!(one(&mut next, "SHOW idle_session_timeout").await?, "0");
+    assert_eq!(backend(&mut next).await?, server);
+    let wrong = [("options", "-c idle_session_timeout=soon")];
+    refused(scene.raw_with(&wrong).await, "22023")
+}
+
+#[tokio::test]
+async fn a_limit_of_the_role_ends_no_server_that_nobody_uses() -> Result<()> {
+    let scene = Scene::calm("roled", "[pool]\nsize = 1").await?;
+    scene.node.execute(DATABASE, "ALTER ROLE roled SET idle_session_timeout = '100ms'").await?;
+    let mut client = scene.raw().await?;
+    let server = backend(&mut client).await?;
+    let mut clock = scene.raw().await?;
+    run(&mut clock, "SET idle_session_timeout = '1s'").await?;
+    idles_out(&mut clock).await?;
+    assert_eq!(backend(&mut client).await?, server);
+    run(&mut client, "DISCARD ALL").await?;
+    let mut clock = scene.raw().await?;
+    run(&mut clock, "SET idle_session_timeout = '1s'").await?;
+    idles_out(&mut clock).await?;
+    assert_eq!(backend(&mut client).await?, server);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_its_server_is_told_by_it() -> Result<()> {
+    let scene = Scene::calm("keeping", "[pool]\nsize = 2").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TEMP TABLE own (i int)").await?;
+    run(&mut client, "SET idle_session_timeout = '300ms'").await?;
+    idles_out(&mut client).await?;
+    let mut next = scene.raw().await?;
+    assert_eq!(one(&mut next, "SELECT to_regclass('pg_temp.own') IS NULL").await?, "t");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_long_is_no_idleness() -> Result<()> {
+    let scene = Scene::calm("working", "[pool]\nsize = 1").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "SET idle_session_timeout = '3s'").await?;
+    run(&mut client, "SELECT pg_sleep(4)").await?;
+    assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+    idles_out(&mut client).await
+}
+
+#[tokio::test]
+async fn idle_in_transaction_session_timeout_is_the_servers_own() -> Result<()> {
+    let scene = Scene::calm("open", "[pool]\nsize = 1").await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "SET idle_in_transaction_session_timeout = '300ms'").await?;
+    let mut other = scene.raw().await?;
+    // It is nobody else's.
+    assert_eq!(one(&mut other, "SHOW idle_in_transaction_session_timeout").await?, "0");
+    let sql = "BEGIN; CREATE TABLE undone (i int)";
+    run(&mut client, sql).await?;
+    assert_eq!(one(&mut client, "SHOW idle_in_transaction_session_timeout").await?, "300ms");
+    let told = words(&ended_with(&mut client, "25P03").await?);
+    ensure(told.contains("idle-in-transaction timeout"), told)?;
+    assert_eq!(one(&mut other, "SELECT to_regclass('undone') IS NULL").await?, "t");
+    Ok(())
+}
+
+/// PostgreSQL has it since version 17.
+#[tokio::test]
+async fn transaction_timeout_is_the_servers_own() -> Result<()> {
+    let scene = Scene::calm("lasting", "[pool]\nsize = 1").await?;
+    let mut client = scene.raw().await?;
+    let known = "SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'";
+    if one(&mut client, known).await? == "0" {
+        return Ok(());
+    }
+    run(&mut client, "SET transaction_timeout = '500ms'").await?;
+    client.send(&say::query("BEGIN; SELECT pg_sleep(3600)")).await?;
+    let told = words(&ended_with(&mut client, "25P04").await?);
+    ensure(told.contains("transaction timeout"), told)?;
+    let mut other = scene.raw().await?;
+    assert_eq!(one(&mut other, "SHOW transaction_timeout").await?, "0");
+    Ok(())
+}
