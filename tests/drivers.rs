@@ -113,16 +113,32 @@ async fn asyncpg_works() -> Result<()> {
 }
 
 #[tokio::test]
+async fn sqlalchemy_works() -> Result<()> {
+    prove("SQLAlchemy", |place| python(place, "sqlalchemy_checks.py")).await
+}
+
+#[tokio::test]
+async fn django_works() -> Result<()> {
+    prove("Django", |place| python(place, "django_checks.py")).await
+}
+
+fn node(place: &Place, package: &str, script: &str) -> Result<Command> {
+    let directory = root().join("tests/drivers/node");
+    installed(directory.join("node_modules").join(package))?;
+    let mut command = place.command("node");
+    // It warns of functions that its next version will not have.
+    command.arg("--no-deprecation").arg(directory.join(script));
+    Ok(command)
+}
+
+#[tokio::test]
 async fn node_postgres_works() -> Result<()> {
-    prove("node-postgres", |place| {
-        let directory = root().join("tests/drivers/node");
-        installed(directory.join("node_modules/pg"))?;
-        let mut command = place.command("node");
-        // It warns of functions that its next version will not have.
-        command.arg("--no-deprecation").arg(directory.join("checks.js"));
-        Ok(command)
-    })
-    .await
+    prove("node-postgres", |place| node(place, "pg", "checks.js")).await
+}
+
+#[tokio::test]
+async fn postgres_js_works() -> Result<()> {
+    prove("postgres.js", |place| node(place, "postgres", "postgresjs.js")).await
 }
 
 #[tokio::test]
