@@ -4,6 +4,8 @@
 //! The checks of a driver are written in its own language, in `tests/drivers`; `scripts/test-deps`
 //! installs the drivers.
 
+#[path = "drivers/rust/pgx.rs"]
+mod pgx;
 #[path = "drivers/rust/program.rs"]
 mod program;
 #[path = "drivers/rust/tokio_driver.rs"]
@@ -160,5 +162,13 @@ async fn tokio_postgres_works() -> Result<()> {
     let mut lines = String::new();
     let outcome = tokio_driver::check_all(&stage.place(), &mut lines).await;
     show("tokio-postgres", &lines);
+    outcome.map_err(|error| error.context(stage.trunkline.log_tail()))
+}
+
+/// The driver is Go's: its messages are said by the kit.
+#[tokio::test]
+async fn pipelines_as_of_pgx_work() -> Result<()> {
+    let stage = Stage::set().await?;
+    let outcome = pgx::check_all(&stage.place()).await;
     outcome.map_err(|error| error.context(stage.trunkline.log_tail()))
 }

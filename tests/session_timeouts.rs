@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{DATABASE, Scene, backend, ended_with, ensure, one, refused, run, words};
+use common::{DATABASE, PASSWORD, Scene, backend, ended_with, ensure, one, refused, run, words};
 use trunkline_testkit::Result;
-use trunkline_testkit::peer::{RawClient, say};
+use trunkline_testkit::peer::{RawClient, Talk, answer, say};
 
 /// What PostgreSQL says.
 const IDLE: &str = "terminating connection due to idle-session timeout";
@@ -137,4 +137,26 @@ async fn transaction_timeout_is_the_servers_own() -> Result<()> {
     let mut other = scene.raw().await?;
     assert_eq!(one(&mut other, "SHOW transaction_timeout").await?, "0");
     Ok(())
+}
+
+/// PostgreSQL 13 and poolers do.
+#[tokio::test]
+async fn a_server_that_knows_of_no_limit_of_idleness_is_opened_without_one() -> Result<()> {
+    let (mut peer, trunkline) = common::scripted("[pool]\nsize = 1").await?;
+    let client = trunkline.raw("alice", PASSWORD, DATABASE);
+    let retried = async {
+        let mut refused = peer.accept_unanswered().await?;
+        assert_eq!(refused.startup().parameter("idle_session_timeout"), "0");
+        let message = "unrecognized configuration parameter \"idle_session_timeout\"";
+        refused.send(&answer::error("FATAL", "42704", message)).await?;
+        drop(refused);
+        let talk = peer.accept().await?;
+        assert_eq!(talk.startup().parameter("idle_session_timeout"), "");
+        Ok::<Talk, trunkline_testkit::Error>(talk)
+    };
+    let (client, server) = tokio::join!(client, retried);
+    let (mut client, mut server) = (client?, server?);
+    client.send(&say::query("SELECT 1")).await?;
+    server.answer_query("SELECT 1", &["a"], &[&[Some("1")]]).await?;
+    client.read_until(b'Z').await.map(drop)
 }
