@@ -12,6 +12,7 @@ use crate::{
     expect::{Named, Ours, Owed, Purpose},
     long::Follow,
     look::{HiddenState, Suspicion},
+    made::Made,
     names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
@@ -126,6 +127,8 @@ pub struct ClientSession {
     pub(crate) meant: Option<Box<Named>>,
     /// The statements that live under the client's own names on the server to which they pin it.
     pub(crate) there: BTreeSet<Box<[u8]>>,
+    /// Those of them that SQL has prepared.
+    pub(crate) made: Option<Box<Made>>,
     pub(crate) unnamed: Unnamed,
     /// What statements take back, in session mode.
     pub(crate) taking: Taking,
@@ -175,6 +178,7 @@ impl ClientSession {
             settings: SettingsTrack::new(base),
             names: Names::default(),
             there: BTreeSet::new(),
+            made: None,
             meant: None,
             number: 0,
             unnamed: Unnamed::None,
@@ -218,6 +222,7 @@ impl ClientSession {
         if server.status != TxStatus::Idle || self.errored {
             self.settings.rollback();
         }
+        server.takeover.clear();
         self.end_lease(server);
         server.go_on();
         server.go_on_without_listener();
@@ -332,6 +337,7 @@ impl ClientSession {
     pub fn lose_server(&mut self) {
         self.forget_looks();
         self.there.clear();
+        self.made = None;
         self.taking = Taking::default();
         self.portals.clear();
         self.settings.rollback();

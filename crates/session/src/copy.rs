@@ -61,16 +61,17 @@ impl ServerSession {
     /// Whether a question must be put to it as soon as the client is between two messages; see
     /// [`Self::put_question`].
     pub fn has_question(&self) -> bool {
-        self.amid_copy.question == Question::Due
+        self.amid_copy.question == Question::Due || !self.takeover.is_empty()
     }
 
     /// Writes the question that is due, if one is. The client must be between two messages.
     pub fn put_question(&mut self, out: &mut BytesMut) {
-        if self.has_question() {
+        if self.amid_copy.question == Question::Due {
             self.amid_copy.question = Question::Asked;
             self.hold(Why::CopySyncs);
             write_question(out);
         }
+        self.put_takeover(out);
     }
 
     fn owe_answer(&mut self, question: Question) {

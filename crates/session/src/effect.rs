@@ -6,7 +6,13 @@ use trunkline_sql::{
     Deallocate, Discard, Effect, Opaque, Parameter, Pin, PinKind, Scan, Value, settings,
 };
 
-use crate::{facts::Reach, name, pin::PinReason};
+use crate::{
+    execute::{Mention, Renamed},
+    facts::Reach,
+    made::Making,
+    name,
+    pin::PinReason,
+};
 
 /// What one completed statement changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +52,16 @@ pub enum Change {
     DiscardAll,
     /// `DEALLOCATE ALL`, `DISCARD PLANS` leaves names alone and is not one.
     DeallocateAll,
-    /// `DEALLOCATE name` of a statement made by the protocol.
+    /// `DEALLOCATE name`.
     Deallocate(Box<[u8]>),
-    /// `EXECUTE` of this name, which may be that of a statement made by the protocol.
-    Mention(Box<[u8]>),
-    /// `PREPARE` of this name, which lives on the server from then on.
-    Prepare(Box<[u8]>),
+    /// `EXECUTE` of a statement, however it was made.
+    Mention(Box<Mention>),
+    /// `PREPARE` of a statement.
+    Prepare(Arc<Making>),
+    /// The text was sent with a name of ours in place of the client's.
+    Renamed(Box<Renamed>),
+    /// A table or the like is made, changed or dropped.
+    CatalogChange,
     /// `LISTEN`.
     Listen(Box<[u8]>),
     /// `UNLISTEN`.
@@ -185,7 +195,9 @@ impl Effects {
         match self {
             Self::None => true,
             Self::Transaction(_) => false,
-            Self::Many(changes) => changes.iter().all(|(_, change)| *change == Change::Notify),
+            Self::Many(changes) => changes
+                .iter()
+                .all(|(_, change)| matches!(change, Change::Notify | Change::CatalogChange)),
         }
     }
 
@@ -315,6 +327,19 @@ impl Effects {
         }
     }
 
+    /// Whether this name of a prepared statement is taken or given up.
+    pub(crate) fn changes_name(&self, name: &[u8]) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => changes.iter().any(|(_, change)| match change {
+                Change::Prepare(making) => *making.name == *name,
+                Change::Deallocate(gone) => **gone == *name,
+                Change::DeallocateAll | Change::DiscardAll => true,
+                _ => false,
+            }),
+        }
+    }
+
     /// Whether prepared statements go, so that what follows must wait until it is known whether they have gone.
     pub fn forgets_statements(&self) -> bool {
         match self {
@@ -352,11 +377,14 @@ fn change_of(effect: &Effect) -> Option<Change> {
         | Effect::CloseCursor(_)
         | Effect::CloseAllCursors => Some(Change::Look(Look::Taken)),
         Effect::Prepare(prepare) => {
-            Some(Change::Prepare(name::of_sql(prepare.name.as_bytes()).into()))
+            Some(Change::Prepare(Making::named(name::of_sql(prepare.name.as_bytes()))))
         }
-        Effect::Execute(execute) => {
-            Some(Change::Mention(name::of_sql(execute.name.as_bytes()).into()))
-        }
+        Effect::Execute(execute) => Some(Change::Mention(Box::new(Mention {
+            name: name::of_sql(execute.name.as_bytes()).into(),
+            at: execute.name_at,
+            planned_only: execute.planned_only,
+            arguments: execute.arguments.clone(),
+        }))),
         Effect::Deallocate(Deallocate::All) => Some(Change::DeallocateAll),
         Effect::Deallocate(Deallocate::Name { name, .. }) => {
             Some(Change::Deallocate(name::of_sql(name.as_bytes()).into()))
@@ -366,6 +394,7 @@ fn change_of(effect: &Effect) -> Option<Change> {
         Effect::UnlistenAll => Some(Change::UnlistenAll),
         Effect::Notify => Some(Change::Notify),
         Effect::Pin(pin) => pin_of(pin),
+        Effect::Ddl => Some(Change::CatalogChange),
         Effect::SequenceRead => Some(Change::Pin(PinReason::Sequence)),
         Effect::Opaque(opaque) => Some(Change::Look(Look::Hidden(match opaque {
             Opaque::Function(name) => Hidden::Function(name.as_bytes().into()),

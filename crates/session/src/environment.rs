@@ -73,21 +73,23 @@ impl ClientSession {
         if effects.is_none() {
             return;
         }
-        let unsettles = effects.touches_environment()
+        let unsettles = effects.forgets_statements()
+            || effects.touches_environment()
             || effects.changes_names()
             || (effects.ends_transaction() && self.settings.is_open());
         if unsettles {
             server.unsettled.add_settings();
-        }
-        if unsettles || effects.forgets_statements() {
             server.forgetting = when;
         }
     }
 
-    /// What tells statements apart beside their texts and types: the pool, and the settings.
+    /// What tells statements apart beside their texts and types: the pool, how often its catalog has changed, and the
+    /// settings.
     pub(crate) fn environment(&self, settings: &SettingSet, folds: Folds) -> Box<[u8]> {
-        planted!(self, SharedKey, return Box::new(self.scope.number.to_be_bytes()));
-        [&self.scope.number.to_be_bytes()[..], settings.environment_for(folds)].concat().into()
+        let (number, changes) = (self.scope.number, self.scope.facts().catalog().changes());
+        let scope = [number.to_be_bytes(), changes.to_be_bytes()].concat();
+        planted!(self, SharedKey, return scope.into());
+        [&scope, settings.environment_for(folds)].concat().into()
     }
 
     /// The statement that this client means by a name, as it may be used now. If that is another than before, the
@@ -122,11 +124,11 @@ impl ClientSession {
         if name.is_empty() {
             let effects = self.unnamed.effects();
             let waits = server.awaits_unnamed()
-                || server.awaits_names_of(&effects)
+                || server.awaits_names_of(&effects, out)
                 || self.gives_unnamed_ahead(server, out);
             return if waits { Meaning::Undecided } else { Meaning::NotOurs };
         }
-        if server.awaits_name(name::of_protocol(name)) {
+        if server.awaits_name_of_both(name::of_protocol(name), out) {
             return Meaning::Undecided;
         }
         let statement = match self.meaning(name, server, around) {
@@ -142,14 +144,19 @@ impl ClientSession {
         }
         if course == Course::Undecided
             || server.awaits_name(&statement.name)
-            || server.awaits_names_of(&statement.effects)
+            || server.awaits_names_of(&statement.effects, out)
         {
-            if let Some(meant) = self.meant.take() {
-                self.names.insert(meant.name, meant.statement);
-            }
+            self.mean_as_before();
             return Meaning::Undecided;
         }
         Meaning::Ours(statement)
+    }
+
+    /// The message for which a name was looked up is not sent: it means what it meant before.
+    pub(crate) fn mean_as_before(&mut self) {
+        if let Some(meant) = self.meant.take() {
+            self.names.insert(meant.name, meant.statement);
+        }
     }
 
     /// What a name means if all that is under way succeeds.
@@ -160,7 +167,13 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Meaning {
         let known = self.names.get(name::of_protocol(name));
-        let Some(statement) = known.map(Arc::clone) else { return Meaning::NotOurs };
+        let Some(mut statement) = known.map(Arc::clone) else { return Meaning::NotOurs };
+        if statement.is_draft() {
+            let Some(made) = self.statement_of_draft(name, around) else {
+                return Meaning::Overfull;
+            };
+            statement = made;
+        }
         let settled = !server.unsettled.has_settings() && !self.settings.is_unknown();
         if settled && statement.is_of(self.settings.seen()) {
             return Meaning::Ours(statement);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{client::Unnamed, effect::Effects, statement::Statement, taking::Renamed};
+use crate::{
+    client::Unnamed, effect::Effects, made::Takeover, statement::Statement, taking::Renamed,
+};
 
 /// With this many replies owed, nothing more is read from the client until some have come. PostgreSQL sends its output
 /// at the latest when its 8 KiB buffer is full (pqcomm.c), and no reply is shorter than 5 bytes, so 2,000 replies
@@ -98,6 +100,10 @@ pub(crate) enum Ours {
     Close(Arc<Statement>),
     /// `CloseComplete` of an unnamed statement that is not this client's.
     CloseUnnamed,
+    /// The description of a statement that SQL has prepared.
+    TakeOver(Box<Takeover>),
+    /// `CloseComplete` of a statement that was adopted, or lent for longer than a text.
+    CloseTaken(Box<[u8]>),
     /// `CloseComplete` of something the server tables do not list.
     CloseOther,
     /// `BindComplete` of a statement of ours.

@@ -54,9 +54,9 @@ impl ClientSession {
                 return Step::Next;
             }
             Meaning::NotOurs if bind.statement.is_empty() => {
+                self.lend_to_unnamed(server, ways.server, around);
                 let effects = self.give_unnamed(server, ways.server);
                 self.note_text_of_unnamed(&effects, server);
-                self.lend_to_message(&effects, server, ways.server, around);
                 self.before_bind(&effects, server, ways.server);
                 ways.server.forward(range);
                 effects
@@ -68,7 +68,7 @@ impl ClientSession {
                 } else {
                     frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
                 }
-                Effects::None
+                self.effects_there(bind.statement)
             }
         };
         self.note_portal(bind.portal, effects.bound(bind.rest));
@@ -87,10 +87,12 @@ impl ClientSession {
     ) {
         let meant = self.meant.take();
         server.intake = Intake::Unsynced;
-        self.give(&statement, server, ways.server);
-        if !statement.effects.is_none() {
+        if statement.effects.is_none() {
+            self.give(&statement, server, ways.server);
+        } else {
             self.note_text(&statement.text, &statement.effects, server);
             self.lend_to_message(&statement.effects, server, ways.server, around);
+            self.give(&statement, server, ways.server);
             self.before_bind(&statement.effects, server, ways.server);
         }
         let to_server = ways.server.insert();
@@ -178,14 +180,16 @@ impl ClientSession {
                 Meaning::Undecided => return Step::Wait,
                 Meaning::Overfull => return overfull::refuse_message(server, ways, around),
                 Meaning::Ours(statement) => {
+                    let meant = self.meant.take();
+                    self.lend_to_message(&statement.effects, server, ways.server, around);
+                    self.meant = meant;
                     self.give(&statement, server, ways.server);
                     self.owe_meant(server);
-                    self.lend_to_message(&statement.effects, server, ways.server, around);
                     frontend::describe(ways.server.insert(), frontend::STATEMENT, &statement.name);
                 }
                 Meaning::NotOurs if name.is_empty() => {
-                    let effects = self.give_unnamed(server, ways.server);
-                    self.lend_to_message(&effects, server, ways.server, around);
+                    self.lend_to_unnamed(server, ways.server, around);
+                    self.give_unnamed(server, ways.server);
                     ways.server.forward(range);
                 }
                 Meaning::NotOurs => {
@@ -220,9 +224,10 @@ impl ClientSession {
                 })
                 .map_or(Effects::None, |(_, effects)| effects.clone())
         };
-        if server.awaits_names_of(&effects) {
+        if server.awaits_names_of(&effects, ways.server) {
             return Step::Wait;
         }
+        let effects = self.with_meanings(effects);
         if !effects.is_none() && self.awaits_listener(&effects, server) {
             return Step::Listen;
         }
@@ -234,7 +239,8 @@ impl ClientSession {
         }
         self.note_looks(&effects);
         self.await_outcome(&effects, server, Forgetting::Unsynced);
-        self.lend_to_message(&effects, server, ways.server, around);
+        self.lend_to_execute(&effects, server, ways.server, around);
+        self.expect_made(&effects, server, around);
         ways.server.forward(range);
         let step = self.step_of(&effects, server);
         match effects {
@@ -259,7 +265,9 @@ impl ClientSession {
         if let Ok(Close { kind: frontend::STATEMENT, name }) = close
             && self.mode != PoolMode::Session
         {
-            if server.awaits_name(name::of_protocol(name)) {
+            if server.awaits_name_of_both(name::of_protocol(name), ways.server)
+                || server.takes_lent_back(name::of_protocol(name), ways.server)
+            {
                 return Step::Wait;
             }
             server.intake = Intake::Unsynced;

@@ -10,6 +10,8 @@ use std::{
 
 use trunkline_sql::Keyword;
 
+use crate::catalog::Catalog;
+
 /// Names, in lower case where SQL takes them so.
 pub(crate) type NameSet = BTreeSet<Box<[u8]>>;
 
@@ -79,9 +81,16 @@ pub struct SharedFacts {
     reach: AtomicU8,
     /// A server could not tell in time.
     given_up: AtomicBool,
+    catalog: Catalog,
 }
 
 impl SharedFacts {
+    /// How often its catalog has changed.
+    #[inline]
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// The latest.
     pub(crate) fn latest(&self) -> Arc<Facts> {
         Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner))

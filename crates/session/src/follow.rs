@@ -59,16 +59,15 @@ impl ClientSession {
             // Of what it is looked for was noted when it was sent: it may leave something behind even if it fails.
             Change::Begin
             | Change::Mention(_)
+            | Change::Renamed(_)
             | Change::Restore { .. }
             | Change::Look(_)
             | Change::Notify => {}
             Change::Listen(_) | Change::Unlisten(_) | Change::UnlistenAll => {
                 self.change_channels(server, change);
             }
-            Change::Prepare(name) => {
-                self.pins.add(PinReason::SqlPrepare);
-                self.there.insert(name.clone());
-            }
+            Change::Prepare(making) => self.note_made(making),
+            Change::CatalogChange => self.note_catalog_change(),
             Change::SetLocal(name, value) => self.settings.set_local(name, value.as_ref()),
             Change::Commit => self.end_transaction(Transaction::Commit, tag),
             Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
@@ -123,7 +122,10 @@ impl ClientSession {
 
     fn deallocate(&mut self, server: &mut ServerSession, name: &[u8]) {
         self.names.remove(name);
-        if self.there.remove(name) {
+        let left = self.forget_made(name);
+        // What was lent to be given up is gone.
+        server.decoys.retain(|lent| **lent != *name);
+        if self.there.remove(name) || left {
             self.unpin_from_there();
         }
         if name.starts_with(RESERVED_PREFIX) {
@@ -133,7 +135,7 @@ impl ClientSession {
 
     /// Statements that live on the server under the client's own names keep it there, as long as there is one.
     pub(crate) fn unpin_from_there(&mut self) {
-        if self.there.is_empty() {
+        if self.there.is_empty() && !self.has_left() {
             self.pins.remove(PinReason::SqlPrepare);
             self.pins.remove(PinReason::TooManyStatements);
         }
@@ -142,6 +144,8 @@ impl ClientSession {
     fn forget_statements(&mut self, server: &mut ServerSession) {
         self.names.clear();
         self.there.clear();
+        self.forget_all_made();
+        server.decoys.clear();
         self.unpin_from_there();
         server.statements.clear();
         let mut unnamed = false;

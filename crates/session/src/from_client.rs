@@ -12,6 +12,7 @@ use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
     copy::on_early_copy,
     effect::Effects,
+    execute::Renaming,
     expect::{Ours, Owed},
     facts::Reach,
     hidden::hides,
@@ -114,12 +115,16 @@ impl ClientSession {
     fn send_query(
         &mut self,
         text: &[u8],
-        (effects, mut restoring): (Effects, Option<Restoring>),
+        (mut effects, mut restoring): (Effects, Option<Restoring>),
         server: &mut ServerSession,
         range: Range<usize>,
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
+        if server.awaits_names_of(&effects, ways.server) {
+            return Step::Wait;
+        }
+        effects = self.with_meanings(effects);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
@@ -130,14 +135,26 @@ impl ClientSession {
             return Step::Listen;
         }
         let step = self.step_of(&effects, server);
-        let lent = if effects.names_statements() {
-            match self.lend_to_query(text, &effects, server, ways.server, around) {
-                Some(lent) => lent,
-                None => return Step::Wait,
+        self.expect_made(&effects, server, around);
+        let mut lent = Vec::new();
+        if effects.names_statements() {
+            let renaming = match &restoring {
+                None => self.rename(text, &effects, server, ways.server, around),
+                Some(_) => Renaming::No,
+            };
+            match renaming {
+                Renaming::Wait => return Step::Wait,
+                Renaming::Done(text, marked) => {
+                    (restoring, effects) = (Some(Restoring::Text(text)), marked);
+                }
+                Renaming::No => {
+                    match self.lend_to_query(text, &effects, server, ways.server, around) {
+                        Some(names) => lent = names,
+                        None => return Step::Wait,
+                    }
+                }
             }
-        } else {
-            Vec::new()
-        };
+        }
         self.remember_unnamed(server);
         self.note_text(text, &effects, server);
         self.note_looks(&effects);
@@ -178,7 +195,7 @@ impl ClientSession {
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) -> bool {
-        if server.awaits_names_of(effects) || self.before_query(effects, server, out) {
+        if self.before_query(effects, server, out) {
             return true;
         }
         if matches!(restoring, Some(Restoring::Messages(_))) {
@@ -200,8 +217,11 @@ impl ClientSession {
             reach => Effects::reaching(&scan, reach),
         };
         match &effects {
-            Effects::Many(changes) if hides(changes) => self.uncovered(changes, Some(text)),
-            _ => effects,
+            Effects::None | Effects::Transaction(_) => effects,
+            Effects::Many(changes) => {
+                let uncovered = hides(changes).then(|| self.uncovered(changes, Some(text)));
+                self.with_bodies(uncovered.unwrap_or(effects), &scan, text, server)
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     report::{ERROR_WHOLE_MAX, copy_of, error_code, is_fatal, say_why, write_error},
     restore, sequence,
     server::{Intake, ServerSession, TxStatus},
+    statement::Statement,
 };
 
 /// What the shell does after a frame of the server.
@@ -24,6 +25,9 @@ pub enum Reply {
     Ready,
     /// The same, and the client is to be told of this `ReadyForQuery` when the listener has heard what was sent by now.
     ReadyUnsaid,
+    /// The same, and the server must be put a [question](ServerSession::put_question) as soon as the client is between
+    /// two messages.
+    ReadyToAsk,
     /// Something of ours that stands before the client's statement, other than a replay, is answered.
     Prepared,
     /// The replay has succeeded: if it was awaited, the client's frames may follow.
@@ -47,7 +51,8 @@ pub const JUDGE_PREFIX: usize = 64;
 /// others are short and are judged whole.
 #[inline]
 pub const fn may_stream(tag: u8, len: usize) -> bool {
-    matches!(tag, b'D' | b'd' | b'T' | b't' | b'V' | b'N') || (tag == b'E' && len > ERROR_WHOLE_MAX)
+    matches!(tag, b'D' | b'd' | b'T' | b'V' | b'N')
+        || (matches!(tag, b'E' | b't') && len > ERROR_WHOLE_MAX)
 }
 
 impl ClientSession {
@@ -70,12 +75,20 @@ impl ClientSession {
             }
         }
         match tag {
-            b'D' | b'd' | b't' | b'V' | b'H' | b'c' | b'N' => pass(server, range, out),
+            b'D' | b'd' | b'V' | b'H' | b'c' | b'N' => pass(server, range, out),
+            b't' => {
+                server.owed.note_types(body);
+                pass(server, range, out)
+            }
             b'T' | b'n' => {
                 if let Some(Owed::DescribeStatement | Owed::DescribePortal) = server.owed.front() {
                     server.owed.pop();
                     out.forward(range);
                     settle(server);
+                    return Reply::Next;
+                }
+                if let Some(Owed::Ours(Ours::TakeOver(_))) = server.owed.front() {
+                    self.take_over(server);
                     return Reply::Next;
                 }
                 pass(server, range, out)
@@ -203,7 +216,7 @@ impl ClientSession {
                 }
             }
             (_, Some(Owed::Doubtful)) => return self.on_doubtful(server, tag, b"", range, out),
-            _ => return Self::on_extended_of_ours(server, tag),
+            _ => return self.on_extended_of_ours(server, tag),
         }
         out.forward(range);
         settle(server);
@@ -211,7 +224,7 @@ impl ClientSession {
     }
 
     /// A completion that is not for the client.
-    fn on_extended_of_ours(server: &mut ServerSession, tag: u8) -> Reply {
+    fn on_extended_of_ours(&mut self, server: &mut ServerSession, tag: u8) -> Reply {
         match (tag, server.owed.front()) {
             (b'1', Some(Owed::Ours(Ours::Decoy)))
             | (b'2', Some(Owed::Ours(Ours::Bind)))
@@ -220,6 +233,10 @@ impl ClientSession {
             }
             (b'1', Some(Owed::Ours(Ours::Parse(_)))) | (b'3', Some(Owed::Ours(Ours::Close(_)))) => {
                 server.end_naming_in_front();
+            }
+            (b'3', Some(Owed::Ours(Ours::CloseTaken(_)))) => {
+                server.end_naming_in_front();
+                self.unpin_from_there();
             }
             (b'1', Some(Owed::Ours(Ours::ParseUnnamed(key)))) => {
                 let key = *key;
@@ -274,17 +291,29 @@ impl ClientSession {
                 server.ours_error = copy_of(retold.as_deref().unwrap_or(body));
                 return Reply::Next;
             }
+            Some(Owed::Ours(Ours::TakeOver(_) | Ours::CloseTaken(_))) => {
+                self.discard(server);
+                return Reply::Next;
+            }
             Some(Owed::Doubtful) => {
                 self.errored = true;
                 return self.on_doubtful(server, b'E', body, range, out);
             }
-            Some(Owed::Query(..) | Owed::Function | Owed::Sync) => {
+            Some(Owed::Query(effects, _)) => {
+                let stale = self.stale_executed(effects, body);
                 reply = server.fail_copy(body, false);
+                if let Some(stale) = stale {
+                    self.prepare_anew(&stale);
+                }
             }
+            Some(Owed::Function | Owed::Sync) => reply = server.fail_copy(body, false),
             Some(entry) => {
-                retire_stale(entry, body);
+                let stale = stale_statement(entry, body);
                 reply = server.fail_copy(body, true);
                 self.discard(server);
+                if let Some(stale) = stale {
+                    self.prepare_anew(&stale);
+                }
             }
         }
         self.errored = true;
@@ -333,6 +362,9 @@ impl ClientSession {
         }
         out.forward(range);
         settle(server);
+        if self.made.is_some() && self.begin_takeover(server) {
+            return Reply::ReadyToAsk;
+        }
         Reply::Ready
     }
 
@@ -375,6 +407,8 @@ impl ClientSession {
         } else if matches!(ours, Ours::SyncAhead) {
             // The client's message goes on before the server goes to anybody else.
             Reply::Next
+        } else if self.made.is_some() && self.begin_takeover(server) {
+            Reply::ReadyToAsk
         } else {
             Reply::Ready
         };
@@ -409,10 +443,13 @@ fn command_tag(body: &[u8]) -> &[u8] {
 
 /// A server refuses a statement when its result is another since it was prepared: 0A000, "cached plan must not change
 /// result type" (plancache.c), at the Bind.
-fn retire_stale(entry: &Owed, body: &[u8]) {
-    if let Owed::Bind(Some(Bound { statement, .. })) = entry
-        && error_code(body) == Some(SqlState::FEATURE_NOT_SUPPORTED)
-    {
-        statement.retire();
+fn stale_statement(entry: &Owed, body: &[u8]) -> Option<Arc<Statement>> {
+    match entry {
+        Owed::Bind(Some(Bound { statement, .. }))
+            if error_code(body) == Some(SqlState::FEATURE_NOT_SUPPORTED) =>
+        {
+            Some(Arc::clone(statement))
+        }
+        _ => None,
     }
 }

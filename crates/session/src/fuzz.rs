@@ -263,7 +263,7 @@ impl Stage {
         match reply {
             Reply::Next | Reply::Ready | Reply::ReadyUnsaid | Reply::Prepared | Reply::ReadBack => {
             }
-            Reply::Ask => {
+            Reply::Ask | Reply::ReadyToAsk => {
                 let mut question = BytesMut::new();
                 server.put_question(&mut question);
                 whole(&question);

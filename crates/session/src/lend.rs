@@ -8,13 +8,12 @@ use trunkline_wire::frontend;
 
 use crate::{
     ahead::Course,
-    client::{ClientSession, Surroundings},
+    client::{ClientSession, Surroundings, Unnamed},
     effect::{Change, Effects},
     environment::Meaning,
     expect::{Ours, Owed},
     outgoing::Outgoing,
     overfull,
-    pin::PinReason,
     server::{Intake, ServerSession, TxStatus},
 };
 
@@ -38,11 +37,13 @@ impl ClientSession {
         {
             return Some(Vec::new());
         }
-        let missing = self.lendings(effects, &server.decoys);
+        let lent = self.lendings(effects, &[]);
         // If the query is skipped, so must be what is lent, and the Sync that ends it is the client's to send.
-        if !missing.is_empty() && server.may_skip() && server.awaits_all(out) {
+        if !lent.is_empty() && server.may_skip() && server.awaits_all(out) {
             return None;
         }
+        let missing = self.lendings(effects, &server.decoys);
+        self.settle_drafts(&missing, around);
         match self.course_of_lending(&missing, server) {
             Course::Undecided => return None,
             Course::Ahead => {
@@ -53,13 +54,20 @@ impl ClientSession {
             }
             Course::Along => self.lend(&missing, server, out, around),
         }
-        let lent = self.lendings(effects, &[]);
         server.decoys.retain(|there| !lent.iter().any(|lending| lending.name == *there));
         for kept in lent.iter().filter(|lending| lending.loan == Loan::Kept) {
-            self.pins.add(PinReason::SqlPrepare);
-            self.there.insert(kept.name.clone());
+            self.expect_left(&kept.name);
         }
         Some(lent)
+    }
+
+    /// What they mean gets its name. One for which there is no room is refused when it is lent.
+    fn settle_drafts(&mut self, lent: &[Lending], around: &mut impl Surroundings) {
+        for Lending { name, loan } in lent {
+            if *loan > Loan::Name && self.names.get(name).is_some_and(|known| known.is_draft()) {
+                let _settled = self.statement_of_draft(name, around);
+            }
+        }
     }
 
     /// The way of what lends these names.
@@ -72,8 +80,22 @@ impl ClientSession {
         if changes { server.course() } else { Course::Along }
     }
 
-    /// Lends the names in a statement that the client binds, describes or executes. They are taken back behind the
-    /// next Sync.
+    /// Lends the names in a statement that the client executes. They are taken back behind the next Sync.
+    #[inline]
+    pub(crate) fn lend_to_execute(
+        &mut self,
+        effects: &Effects,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
+    ) {
+        if !effects.is_none() && effects.names_statements() && !self.names.is_empty() {
+            self.lend_what_it_names(effects, Loan::Name, server, out, around);
+        }
+    }
+
+    /// Lends the names of what a statement executes that the client parses, describes or binds: PostgreSQL takes from it
+    /// what the result will be.
     #[inline]
     pub(crate) fn lend_to_message(
         &mut self,
@@ -83,18 +105,36 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) {
         if !effects.is_none() && effects.names_statements() && !self.names.is_empty() {
-            self.lend_what_it_names(effects, server, out, around);
+            self.lend_what_it_names(effects, Loan::Text, server, out, around);
+        }
+    }
+
+    /// The same of the unnamed statement.
+    #[inline]
+    pub(crate) fn lend_to_unnamed(
+        &mut self,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
+    ) {
+        if let Unnamed::Kept { effects: Effects::Many(_), .. }
+        | Unnamed::OnServer { effects: Effects::Many(_), .. } = &self.unnamed
+        {
+            let effects = self.unnamed.effects();
+            self.lend_to_message(&effects, server, out, around);
         }
     }
 
     fn lend_what_it_names(
         &mut self,
         effects: &Effects,
+        least: Loan,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
     ) {
-        let lent = self.lendings(effects, &server.decoys);
+        let mut lent = self.lendings(effects, &server.decoys);
+        lent.retain(|lending| lending.loan >= least);
         self.lend(&lent, server, out, around);
         server.decoys.extend(lent.into_iter().map(|lending| lending.name));
     }
@@ -107,8 +147,9 @@ impl ClientSession {
         for (_, change) in changes.iter() {
             let (name, loan) = match change {
                 Change::Deallocate(name) => (name, Loan::Name),
-                Change::Mention(name) => (name, Loan::Text),
-                Change::Prepare(name) => {
+                Change::Mention(mention) => (&mention.name, Loan::Text),
+                Change::Prepare(making) => {
+                    let name = &making.name;
                     let named = lendings.iter().any(|known| known.name == *name);
                     (name, if forgotten || named { Loan::Kept } else { Loan::Name })
                 }
@@ -151,15 +192,26 @@ impl ClientSession {
                     server.owed.push(Owed::Ours(Ours::Decoy));
                 });
                 self.owe_meant(server);
-                if !statement.effects.leaves_nothing() {
-                    // They happen under another name, where they are not followed.
-                    self.pins.add(PinReason::HiddenState);
-                }
             } else {
                 frontend::parse(out.insert(), name, b"", b"\0\0");
                 server.owed.push(Owed::Ours(Ours::Decoy));
             }
         }
+    }
+}
+
+impl ServerSession {
+    /// Before the client closes a statement of this name: if it is lent it is taken back, once nothing is under way that
+    /// may make the server skip that. Says whether the message must wait.
+    pub(crate) fn takes_lent_back(&mut self, name: &[u8], out: &mut Outgoing<'_>) -> bool {
+        let Some(place) = self.decoys.iter().position(|lent| **lent == *name) else { return false };
+        if self.awaits_all(out) {
+            return true;
+        }
+        let lent = self.decoys.remove(place);
+        frontend::close(out.insert(), frontend::STATEMENT, &lent);
+        self.owed.push(Owed::Ours(Ours::CloseOther));
+        false
     }
 }
 
@@ -192,7 +244,7 @@ enum Loan {
     /// With the text of its statement.
     Text,
     /// The same, and it is not taken back: the text prepares it anew by SQL behind something that names or forgets it, so
-    /// it stays on the server either way.
+    /// something is left either way, to be adopted or closed.
     Kept,
 }
 

@@ -145,7 +145,7 @@ impl ClientSession {
             return wait_or_refuse(body, "statement name is too long");
         };
         let follows = !parse.name.is_empty() || self.mode == PoolMode::Session;
-        if follows && server.awaits_name(name::of_protocol(parse.name)) {
+        if follows && server.awaits_name_of_both(name::of_protocol(parse.name), ways.server) {
             return Long::Wait;
         }
         server.intake = Intake::Unsynced;
@@ -188,7 +188,7 @@ impl ClientSession {
         if self.mode == PoolMode::Session {
             // For the name it has waited before.
             let _waits = self.owe_parse_that_takes(name, Effects::None, server);
-        } else if self.is_there(counts, server) {
+        } else if self.there.contains(counts) {
             server.owed.push(Owed::ParseOther);
         } else if self.names.contains(counts) {
             send_decoy(name, server, ways);
@@ -244,7 +244,7 @@ impl ClientSession {
             let effects = if bind.statement.is_empty() && self.mode != PoolMode::Session {
                 self.give_unnamed(server, ways.server)
             } else {
-                Effects::None
+                self.effects_there(bind.statement)
             };
             let stranger = Stranger::of(bind.statement);
             if stranger.is_plain() || self.mode == PoolMode::Session {

@@ -3,7 +3,7 @@
 use trunkline_wire::Reported;
 
 /// `NAMEDATALEN` of PostgreSQL, less the terminating zero byte.
-const NAME_MAX: usize = 63;
+pub(crate) const NAME_MAX: usize = 63;
 
 /// The part of a statement's or portal's name that counts: the tables of both compare no more (`prepare.c`,
 /// `portalmem.c`). Messages show the whole name.

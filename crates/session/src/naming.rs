@@ -9,6 +9,7 @@ use crate::{
     effect::{Change, Effects},
     expect::{Ours, Owed},
     hold::{Forgetting, Why},
+    outgoing::Outgoing,
     server::ServerSession,
 };
 
@@ -95,7 +96,9 @@ impl ServerSession {
                 self.end_naming(&named.statement.name);
             }
             Owed::ParseAgain(named) | Owed::Closed(named) => self.end_naming(&named.name),
-            Owed::ParseThere(name) | Owed::CloseThere(name) => self.end_naming(name),
+            Owed::ParseThere(name)
+            | Owed::CloseThere(name)
+            | Owed::Ours(Ours::CloseTaken(name)) => self.end_naming(name),
             Owed::ParseTaking(renamed) => self.end_naming(&renamed.name),
             Owed::Ours(Ours::Parse(statement) | Ours::Close(statement)) => {
                 self.end_naming(&statement.name);
@@ -122,13 +125,26 @@ impl ServerSession {
         waits
     }
 
+    /// The same, where a statement of SQL may give or take the name.
+    pub(crate) fn awaits_name_of_both(&mut self, name: &[u8], out: &mut Outgoing<'_>) -> bool {
+        self.awaits_name(name)
+            || self.unsettled.has_settings() && self.changes_by_sql(name) && self.awaits_all(out)
+    }
+
+    fn changes_by_sql(&self, name: &[u8]) -> bool {
+        self.owed.iter().any(|owed| match owed {
+            Owed::Query(effects, _) | Owed::Execute(effects) => effects.changes_name(name),
+            _ => false,
+        })
+    }
+
     /// Whether a statement that names others must wait.
-    pub(crate) fn awaits_names_of(&mut self, effects: &Effects) -> bool {
+    pub(crate) fn awaits_names_of(&mut self, effects: &Effects, out: &mut Outgoing<'_>) -> bool {
         let Effects::Many(changes) = effects else { return false };
         changes.iter().any(|(_, change)| match change {
-            Change::Deallocate(name) | Change::Prepare(name) | Change::Mention(name) => {
-                self.awaits_name(name)
-            }
+            Change::Deallocate(name) => self.awaits_name_of_both(name, out),
+            Change::Prepare(making) => self.awaits_name_of_both(&making.name, out),
+            Change::Mention(mention) => self.awaits_name_of_both(&mention.name, out),
             _ => false,
         })
     }

@@ -9,7 +9,7 @@ use trunkline_wire::{
 
 use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
-    effect::{Change, Effects},
+    effect::Effects,
     expect::{Named, Ours, Owed},
     extended::Stranger,
     facts::Reach,
@@ -57,6 +57,12 @@ impl ClientSession {
             };
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
+            }
+            if effects.names_statements() {
+                if server.awaits_names_of(&effects, ways.server) {
+                    return Step::Wait;
+                }
+                self.lend_to_message(&effects, server, ways.server, around);
             }
             server.intake = Intake::Unsynced;
             self.remember_unnamed(server);
@@ -150,7 +156,7 @@ impl ClientSession {
         around: &mut impl Surroundings,
     ) -> Step {
         let name = name::of_protocol(parse.name);
-        if server.awaits_name(name) {
+        if server.awaits_name_of_both(name, ways.server) {
             return Step::Wait;
         }
         let intake = std::mem::replace(&mut server.intake, Intake::Unsynced);
@@ -158,7 +164,7 @@ impl ClientSession {
             refuse_duplicate(server, parse, range, ways);
             return Step::Next;
         }
-        if self.is_there(name, server) || !name::is_text(parse.name, &self.seen) {
+        if self.there.contains(name) || !name::is_text(parse.name, &self.seen) {
             // The server refuses it.
             let stranger = Stranger::of(parse.name);
             frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
@@ -173,10 +179,15 @@ impl ClientSession {
             self.parse_there(parse, &effects, server, range, ways);
             return Step::Next;
         }
-        // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared.
+        // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared. Nor is
+        // one that names others, which mean for each client what it has prepared, or one that may see what nobody else
+        // sees yet.
         let outlook = self.outlook(server);
+        let executes = effects.names_statements();
         let shared = server.status != TxStatus::Failed
             && !outlook.is_unknown()
+            && !executes
+            && !self.has_changed_catalog()
             && !self.pins.has(PinReason::Unread);
         let environment = self.environment(outlook.seen(), Folds::of(parse.text));
         drop(outlook);
@@ -190,10 +201,13 @@ impl ClientSession {
         if !statement.place().fits(self.names.step_for(name)) {
             return overfull::refuse_message(server, ways, around);
         }
-        if server.awaits_name(&statement.name) {
+        if server.awaits_name(&statement.name)
+            || executes && server.awaits_names_of(&statement.effects, ways.server)
+        {
             server.intake = intake;
             return Step::Wait;
         }
+        self.lend_to_message(&statement.effects, server, ways.server, around);
         self.names.insert(name.into(), Arc::clone(&statement));
         let named = Box::new(Named { name: name.into(), statement: Arc::clone(&statement) });
         if server.statements.touch(statement.id) {
@@ -215,9 +229,14 @@ impl ClientSession {
 
     /// Whether the client may have one more named statement that any server can be given.
     pub(crate) fn has_room(&self, parse: &Parse<'_>) -> bool {
+        self.has_room_for(0, parse.text.len().saturating_add(parse.types.len()))
+    }
+
+    /// The same of one behind so many others, if all of them weigh this much.
+    pub(crate) fn has_room_for(&self, others: usize, weight: usize) -> bool {
         let StatementLimits { count, bytes } = self.limits.client_statements;
-        let weight = parse.text.len().saturating_add(parse.types.len());
-        self.names.len() < count && self.names.bytes().saturating_add(weight) <= bytes
+        self.names.len().saturating_add(others) < count
+            && self.names.bytes().saturating_add(weight) <= bytes
     }
 
     /// Leaves a statement to the server alone, under the client's own name: the client keeps that server.
@@ -240,26 +259,10 @@ impl ClientSession {
         server.begin_naming(&name);
         server.owed.push(Owed::ParseThere(name));
         self.pins.add(PinReason::TooManyStatements);
-        if !effects.is_none() {
+        if !effects.leaves_nothing() {
             // Its executions are not followed.
             self.pins.add(PinReason::HiddenState);
         }
-    }
-
-    /// Whether the name is that of a statement on the server itself, or will be.
-    pub(crate) fn is_there(&self, name: &[u8], server: &ServerSession) -> bool {
-        let prepares = |effects: &Effects| match effects {
-            Effects::Many(changes) => changes.iter().any(
-                |(_, change)| matches!(change, Change::Prepare(prepared) if **prepared == *name),
-            ),
-            _ => false,
-        };
-        self.there.contains(name)
-            || server.unsettled.has_settings()
-                && server.owed.iter().any(|owed| match owed {
-                    Owed::Query(effects, _) | Owed::Execute(effects) => prepares(effects),
-                    _ => false,
-                })
     }
 }
 

@@ -14,7 +14,7 @@ pub enum PinReason {
     Listen,
     /// `LOAD`.
     Load,
-    /// `PREPARE` as SQL.
+    /// `PREPARE` as SQL, until the transaction is over; and what cannot be had on another server then.
     SqlPrepare,
     /// `DO`, `CALL`, or a function that is not known to leave the session alone.
     HiddenState,

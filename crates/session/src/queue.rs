@@ -156,6 +156,13 @@ impl Queue {
         }
     }
 
+    /// The server has told the types of the statement that is to be adopted.
+    pub(crate) fn note_types(&mut self, body: &[u8]) {
+        if let Some(Owed::Ours(Ours::TakeOver(takeover))) = self.heavy.front_mut() {
+            takeover.note_types(body);
+        }
+    }
+
     /// What the unnamed statements were before the first change of them that may be undone.
     pub(crate) fn before_mut(&mut self) -> Option<&mut (Unnamed, u64)> {
         self.heavy.iter_mut().find_map(|owed| match owed {

@@ -5,6 +5,7 @@ use trunkline_wire::SqlState;
 
 use crate::{
     client::{ClientSession, PoolMode},
+    effect::{Change, Effects},
     expect::{Bound, Owed},
     name, overfull,
     statement::RESERVED_PREFIX,
@@ -105,6 +106,13 @@ impl ClientSession {
             let named = own.find(|(name, _)| name::tail(name) == *tail).or(first);
             if let Some((theirs, _)) = named {
                 told = replaced(&told, &quoted(&statement.name), &quoted(theirs));
+            }
+        }
+        if let Some(Owed::Query(Effects::Many(changes), _)) = front {
+            for (_, change) in changes.iter() {
+                if let Change::Renamed(renamed) = change {
+                    told = replaced(&told, &quoted(&renamed.ours), &quoted(&renamed.name));
+                }
             }
         }
         (told != body).then_some(told)

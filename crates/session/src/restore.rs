@@ -230,7 +230,7 @@ pub(crate) fn may_take_back(text: &[u8]) -> bool {
 
 /// The number of characters, as PostgreSQL counts the place of an error. In encodings other than UTF-8 a character
 /// counts as its bytes.
-fn characters(text: &[u8], utf8: bool) -> usize {
+pub(crate) fn characters(text: &[u8], utf8: bool) -> usize {
     if utf8 { text.iter().filter(|byte| **byte & 0xC0 != 0x80).count() } else { text.len() }
 }
 
@@ -248,11 +248,18 @@ pub(crate) fn with_own_place(front: Option<&Owed>, body: &[u8]) -> Option<Vec<u8
     }
     let (_, place) = Fields::of(body).find(|(field, _)| *field == b'P')?;
     let place: usize = std::str::from_utf8(place).ok()?.parse().ok()?;
-    let inserted = changes.iter().filter_map(|(_, change)| match change {
-        Change::Restore { at, length } if *at < place => Some(*length),
-        _ => None,
-    });
-    let own = place.saturating_sub(inserted.sum());
+    let (mut more, mut less) = (0_usize, 0_usize);
+    for (_, change) in changes.iter() {
+        match change {
+            Change::Restore { at, length } if *at < place => more = more.saturating_add(*length),
+            Change::Renamed(renamed) if renamed.stands_before(place) => {
+                more = more.saturating_add(renamed.ours.len());
+                less = less.saturating_add(renamed.length);
+            }
+            _ => {}
+        }
+    }
+    let own = place.saturating_add(less).saturating_sub(more);
     if own == place {
         return None;
     }

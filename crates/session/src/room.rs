@@ -106,7 +106,7 @@ impl Place {
     }
 
     /// Where it is.
-    pub(crate) fn room(&self) -> &StatementRoom {
+    pub(crate) fn room(&self) -> &Arc<StatementRoom> {
         &self.room
     }
 

@@ -98,7 +98,15 @@ impl ClientSession {
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) {
-        if effects.is_none() || !effects.reads_sequences() {
+        if effects.is_none() {
+            return;
+        }
+        let reads = if effects.names_statements() {
+            self.with_meanings(effects.clone()).reads_sequences()
+        } else {
+            effects.reads_sequences()
+        };
+        if !reads {
             return;
         }
         self.scope.note_sequence_read();

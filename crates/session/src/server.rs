@@ -11,6 +11,7 @@ use crate::{
     expect::{Ours, Owed, Purpose},
     hold::{Forgetting, Hold, Unsettled, Why},
     look::ReadBack,
+    made::Question,
     naming::Naming,
     queue::Queue,
     readback::{Findings, Told},
@@ -137,6 +138,8 @@ pub struct ServerSession {
     pub(crate) login: Box<[u8]>,
     /// Its client has gone amid something, and it is being brought to rest.
     pub(crate) salvage: Option<Salvage>,
+    /// What SQL has prepared and is to be adopted.
+    pub(crate) takeover: Vec<Question>,
 }
 
 impl ServerSession {
@@ -173,6 +176,7 @@ impl ServerSession {
             is_audited: false,
             read_back: None,
             salvage: None,
+            takeover: Vec::new(),
         }
     }
 
@@ -281,6 +285,7 @@ impl ServerSession {
     pub fn ask(&mut self, purpose: Purpose, text: &[u8], out: &mut BytesMut) {
         if purpose == Purpose::Reset {
             self.statements.clear();
+            self.takeover.clear();
             self.sequences.clear();
             self.applied = SettingSet::empty();
         }

@@ -25,8 +25,8 @@ const SWEEP_STEP: usize = 1024;
 /// the place of one that is gone already.
 const STATEMENT_BYTES: usize = 512;
 
-/// The number of the pool takes so many bytes of an environment.
-const SCOPE_BYTES: usize = size_of::<u32>();
+/// The number of the pool and that of the changes of its catalog take so many bytes of an environment.
+pub(crate) const SCOPE_BYTES: usize = 2 * size_of::<u32>();
 
 /// A prepared statement: what it says and under which settings it was parsed.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Statement {
     pub text: Box<[u8]>,
     /// The parameter types of the Parse message, as on the wire (count and OIDs).
     pub types: Box<[u8]>,
-    /// The number of the pool, and the settings that PostgreSQL folds in at Parse; see
+    /// The number of the pool, that of the changes of its catalog, and the settings that PostgreSQL folds in at Parse; see
     /// [`crate::setting::SettingSet::environment`].
     pub environment: Box<[u8]>,
     /// What executing it leaves behind in the session.
@@ -118,6 +118,33 @@ impl Statement {
         &self.place
     }
 
+    /// One without a name, which no server has.
+    pub(crate) fn nameless(
+        (text, types, environment): (&[u8], &[u8], &[u8]),
+        effects: Effects,
+        shared: bool,
+        room: &Arc<StatementRoom>,
+    ) -> Self {
+        // What it leaves behind is read from its text and can be about as long.
+        let effects_len = if effects.is_none() { 0 } else { text.len() };
+        let parts = [text.len(), types.len(), environment.len(), effects_len, STATEMENT_BYTES];
+        let weight = parts.into_iter().fold(0, usize::saturating_add);
+        Self {
+            id: 0,
+            bind_names: Box::default(),
+            name: Box::default(),
+            text: text.into(),
+            types: types.into(),
+            environment: environment.into(),
+            effects,
+            folds: Folds::of(text),
+            shared,
+            accepted: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            place: Place::new(room, weight),
+        }
+    }
+
     fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
         *self.text == *text && *self.types == *types && *self.environment == *environment
     }
@@ -185,31 +212,24 @@ impl StatementStore {
 
     fn make(
         &mut self,
-        (text, types, environment): (&[u8], &[u8], &[u8]),
+        parts: (&[u8], &[u8], &[u8]),
         effects: Effects,
         shared: bool,
     ) -> Arc<Statement> {
         self.last_id = self.last_id.wrapping_add(1);
         let mut name = RESERVED_PREFIX.to_vec();
         name.extend_from_slice(self.last_id.to_string().as_bytes());
-        // What it leaves behind is read from its text and can be about as long.
-        let effects_len = if effects.is_none() { 0 } else { text.len() };
-        let parts = [text.len(), types.len(), environment.len(), effects_len, STATEMENT_BYTES];
-        let weight = parts.into_iter().fold(0, usize::saturating_add);
         Arc::new(Statement {
             id: self.last_id,
             bind_names: [b"\0", name.as_slice(), b"\0"].concat().into(),
             name: name.into(),
-            text: text.into(),
-            types: types.into(),
-            environment: environment.into(),
-            effects,
-            folds: Folds::of(text),
-            shared,
-            accepted: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
-            place: Place::new(&self.room, weight),
+            ..Statement::nameless(parts, effects, shared, &self.room)
         })
+    }
+
+    /// The memory that they take, to be counted by others.
+    pub(crate) fn shared_room(&self) -> Arc<StatementRoom> {
+        Arc::clone(&self.room)
     }
 
     /// Forgets the places of statements that no client and no server holds any more.

@@ -70,9 +70,11 @@ impl ClientSession {
             Owed::ParseAgain(named) => {
                 self.names.remove(&named.name);
             }
-            Owed::Closed(named)
-            | Owed::Meant(named)
-            | Owed::Bind(Some(Bound { meant: Some(named), .. })) => {
+            Owed::Closed(named) => self.names.insert(named.name, named.statement),
+            // Behind a Sync it may have been given up since.
+            Owed::Meant(named) | Owed::Bind(Some(Bound { meant: Some(named), .. }))
+                if self.names.contains(&named.name) =>
+            {
                 self.names.insert(named.name, named.statement);
             }
             Owed::ParseThere(name) => {
@@ -80,9 +82,7 @@ impl ClientSession {
                 self.unpin_from_there();
             }
             Owed::ParseTaking(renamed) => self.taking.undo(*renamed),
-            Owed::CloseThere(name) => {
-                self.there.insert(name);
-            }
+            Owed::CloseThere(name) => self.stays_there(name),
             Owed::ParseUnnamed => {
                 self.unnamed = Unnamed::None;
                 // Whatever the server holds now is not known to be anybody's.
@@ -97,6 +97,8 @@ impl ClientSession {
                 server.unnamed = UNNAMED_UNKNOWN;
             }
             Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
+            Owed::Ours(Ours::TakeOver(takeover)) => self.leave_there(&takeover),
+            Owed::Ours(Ours::CloseTaken(name)) => self.leave_open(&name),
             _ => {}
         }
     }

@@ -135,12 +135,27 @@ fn prepared() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["s", "t", "sql_a", "sql_b"]).prop_map(str::to_owned)
 }
 
+/// What SQL prepares.
+fn made() -> impl Strategy<Value = Sql> {
+    let body = prop_oneof![
+        3 => (0_usize..4).prop_map(Sql::Rows),
+        3 => Just(Sql::Folded),
+        2 => (setting(), value()).prop_map(|(name, value)| Sql::SetConfig(name, value)),
+        1 => Just(Sql::Fails),
+        1 => Just(Sql::Bad),
+    ];
+    (prepared(), body).prop_map(|(name, body)| Sql::Prepare(name, Box::new(body)))
+}
+
 /// What may be prepared as well as sent.
 fn sql() -> impl Strategy<Value = Sql> {
     prop_oneof![
         3 => (0_usize..4).prop_map(Sql::Rows),
         3 => Just(Sql::Folded),
-        1 => prepared().prop_map(Sql::Execute),
+        2 => prepared().prop_map(Sql::Execute),
+        1 => made(),
+        1 => prepared().prop_map(Sql::Deallocate),
+        1 => Just(Sql::DeallocateAll),
         1 => setting().prop_map(Sql::SetLocalDefault),
         1 => Just(Sql::Set { name: "app.x".to_owned(), value: "frail".to_owned(), local: false }),
         2 => Just(Sql::Begin),
@@ -169,11 +184,10 @@ fn simple() -> impl Strategy<Value = Sql> {
     prop_oneof![
         12 => sql(),
         1 => Just(Sql::DiscardAll),
-        1 => Just(Sql::DeallocateAll),
         1 => label().prop_map(|name| Sql::Temp(format!("temp_{name}"))),
         1 => label().prop_map(|name| Sql::FromTemp(format!("temp_{name}"))),
-        1 => prepared().prop_map(Sql::Prepare),
-        1 => prepared().prop_map(Sql::Execute),
+        2 => made(),
+        2 => prepared().prop_map(Sql::Execute),
         1 => prepared().prop_map(Sql::Deallocate),
     ]
 }
@@ -191,7 +205,7 @@ fn query() -> impl Strategy<Value = Say> {
     (all, padding()).prop_map(|(mut all, padding): (Vec<Sql>, _)| {
         // What a text names is not there for it when the text is known at its end only, or may begin a COPY.
         let names =
-            |sql: &Sql| matches!(sql, Sql::Execute(_) | Sql::Deallocate(_) | Sql::Prepare(_));
+            |sql: &Sql| matches!(sql, Sql::Execute(_) | Sql::Deallocate(_) | Sql::Prepare(..));
         if !all.iter().any(names) {
             return Say::Query { all, padding };
         }
@@ -402,6 +416,50 @@ fn taking_back() -> impl Strategy<Value = Vec<Say>> {
     prop_oneof![4 => prop::collection::vec(message, 1..8), 1 => Just(show)]
 }
 
+/// Statements of both kinds under few names, prepared, used and given up in either way.
+fn naming() -> impl Strategy<Value = Vec<Say>> {
+    let name = || 1_usize..3;
+    let own = || name().prop_map(|name| STATEMENTS[name].to_owned());
+    let sql = prop_oneof![
+        4 => made(),
+        2 => (own(), (1_usize..4)).prop_map(|(name, rows)| Sql::Prepare(name, Box::new(Sql::Rows(rows)))),
+        4 => own().prop_map(Sql::Execute),
+        2 => prepared().prop_map(Sql::Execute),
+        2 => own().prop_map(Sql::Deallocate),
+        1 => Just(Sql::DeallocateAll),
+        1 => Just(Sql::Fails),
+        2 => prop::sample::select(vec![Sql::Begin, Sql::Commit, Sql::Rollback]),
+        1 => (setting(), value())
+            .prop_map(|(name, value)| Sql::Set { name, value, local: false }),
+        1 => Just(Sql::Folded),
+    ];
+    let execute = || Say::Execute { portal: 0, most: 0 };
+    let by_message = move |sql| {
+        vec![
+            Say::Parse { name: 0, sql, padding: 0 },
+            Say::Bind { portal: 0, name: 0, padding: 0 },
+            execute(),
+        ]
+    };
+    let message = prop_oneof![
+        4 => prop::collection::vec(sql.clone(), 1..4).prop_map(|mut all| {
+            // Names in a text that is known at its end only are not found.
+            while all.iter().map(|sql| sql.text().len() + 2).sum::<usize>() > LONG / 2 && all.len() > 1 {
+                all.pop();
+            }
+            vec![Say::Query { all, padding: 0 }]
+        }),
+        3 => sql.clone().prop_map(by_message),
+        2 => (name(), sql).prop_map(|(name, sql)| vec![Say::Parse { name, sql, padding: 0 }]),
+        4 => name()
+            .prop_map(move |name| vec![Say::Bind { portal: 0, name, padding: 0 }, execute()]),
+        2 => name().prop_map(|name| vec![Say::Describe { kind: frontend::STATEMENT, name }]),
+        2 => name().prop_map(|name| vec![Say::Close { kind: frontend::STATEMENT, name }]),
+        4 => Just(vec![Say::Sync]),
+    ];
+    prop::collection::vec(message, 1..5).prop_map(|all| all.concat())
+}
+
 fn op(burst: impl Strategy<Value = Vec<Say>>) -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..CLIENTS, burst, prop::bool::weighted(0.7), 0_usize..400)
@@ -473,6 +531,14 @@ proptest! {
         ops in prop::collection::vec(op(folding()), 1..60)
     ) {
         play(PoolMode::Transaction, &ops);
+    }
+
+    #[test]
+    fn statements_of_sql_and_of_the_protocol_share_their_names(
+        mode in prop_oneof![9 => Just(PoolMode::Transaction), 1 => Just(PoolMode::Statement)],
+        ops in prop::collection::vec(op(naming()), 1..60)
+    ) {
+        play(mode, &ops);
     }
 
     #[test]

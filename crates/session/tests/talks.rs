@@ -53,6 +53,7 @@ macro_rules! talks {
 
 talks! {
     alone
+    catalog
     copy
     duplicate
     environment
@@ -74,5 +75,6 @@ talks! {
     server
     settings
     simple_query
+    sql_prepare
     unnamed
 }

@@ -12,6 +12,8 @@ pub(crate) struct Text<'a> {
     pub(crate) bytes: &'a [u8],
     /// Place of the first byte in the whole text.
     pub(crate) start: usize,
+    /// Where the statement ends in the whole text, whether or not it was cut.
+    pub(crate) end: usize,
     /// Whether the statement goes on where the bytes end.
     pub(crate) cut: bool,
     pub(crate) rules: Rules,

@@ -256,8 +256,8 @@ pub struct Prepare {
     pub name_at: Span,
     /// What is inside the parentheses behind the name, if there are any.
     pub types_at: Option<Span>,
-    /// Where the body begins; it ends with the statement.
-    pub body_start: usize,
+    /// The body: up to the end of the statement.
+    pub body_at: Span,
 }
 
 /// The parts of `EXECUTE name (…)`.
@@ -269,6 +269,8 @@ pub struct Execute {
     pub name_at: Span,
     /// Only planned, not run: inside `EXPLAIN` without `ANALYZE`.
     pub planned_only: bool,
+    /// What stands in the parentheses behind the name. Those that are no strings are not kept.
+    pub arguments: Box<[Option<Value>]>,
 }
 
 /// What `DEALLOCATE` forgets.

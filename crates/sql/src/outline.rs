@@ -8,7 +8,13 @@ use crate::lexer::{Kind, Rules};
 pub fn outline(text: &[u8], rules: Rules, most: usize) -> String {
     // Each byte that is shown has at least one in the text; constants are not looked for any further.
     let bytes = text.get(..most.saturating_mul(16)).unwrap_or(text);
-    let mut cursor = Cursor::new(Text { bytes, start: 0, cut: bytes.len() < text.len(), rules });
+    let mut cursor = Cursor::new(Text {
+        bytes,
+        start: 0,
+        end: text.len(),
+        cut: bytes.len() < text.len(),
+        rules,
+    });
     let (mut shown, mut end) = (Vec::new(), 0);
     while let Some(token) = cursor.take() {
         if token.start > end && !shown.is_empty() {

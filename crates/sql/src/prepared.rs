@@ -1,8 +1,14 @@
 //! SQL-level prepared statements, with the places of their names, so that the text can be rewritten.
 
 use crate::cursor::Cursor;
-use crate::effect::{Deallocate, Effect, Execute, Prepare, Span};
+use crate::effect::{Deallocate, Effect, Execute, Prepare, Span, Value};
+use crate::lexer::Kind;
+use crate::literal;
+use crate::set_config::read_constant;
 use crate::statement::Sink;
+
+/// So many arguments of an `EXECUTE` are kept; those behind them are not known.
+const ARGUMENTS_KEPT: usize = 256;
 
 /// `PREPARE name [(types)] AS body`, `PREPARE TRANSACTION 'id'`.
 pub(crate) fn read_prepare(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) -> Option<()> {
@@ -21,8 +27,8 @@ pub(crate) fn read_prepare(cursor: &mut Cursor<'_>, out: &mut Sink<'_>) -> Optio
     if !cursor.eat_word(b"as") {
         return None;
     }
-    let body_start = cursor.peek()?.start;
-    out(Effect::Prepare(Prepare { name, name_at, types_at, body_start }));
+    let body_at = Span { start: cursor.peek()?.start, end: cursor.text().end };
+    out(Effect::Prepare(Prepare { name, name_at, types_at, body_at }));
     Some(())
 }
 
@@ -34,8 +40,42 @@ pub(crate) fn read_execute(
 ) -> Option<()> {
     cursor.take();
     let (name, name_at) = cursor.name()?;
-    out(Effect::Execute(Execute { name, name_at, planned_only }));
+    let mut arguments = Vec::new();
+    if cursor.at_mark(b'(') {
+        let mut inside = cursor.clone();
+        inside.take();
+        read_arguments(inside, &mut arguments);
+    }
+    out(Effect::Execute(Execute { name, name_at, planned_only, arguments: arguments.into() }));
     Some(())
+}
+
+/// What stands in parentheses, up to what closes them, or to where the text was cut.
+fn read_arguments(mut cursor: Cursor<'_>, found: &mut Vec<Option<Value>>) -> Option<()> {
+    while found.len() < ARGUMENTS_KEPT {
+        let mut ahead = cursor.clone();
+        let constant = read_constant(&mut ahead);
+        let whole = ahead.at_mark(b',') || ahead.at_mark(b')');
+        let text = constant.filter(|(token, _)| whole && is_string(token.kind));
+        let text = text.and_then(|(_, bytes)| literal::decode(bytes, cursor.rules()));
+        found.push(text.map(|text| Value::Literal(text.into())));
+        let mut brackets = 0_u32;
+        loop {
+            match cursor.take()?.kind {
+                Kind::Mark(b'(') => cursor.skip_parenthesis(),
+                Kind::Mark(b'[') => brackets = brackets.saturating_add(1),
+                Kind::Mark(b']') => brackets = brackets.saturating_sub(1),
+                Kind::Mark(b')') => return Some(()),
+                Kind::Mark(b',') if brackets == 0 => break,
+                _ => {}
+            }
+        }
+    }
+    Some(())
+}
+
+fn is_string(kind: Kind) -> bool {
+    matches!(kind, Kind::Text | Kind::Dollar)
 }
 
 /// `DEALLOCATE [PREPARE] {name | ALL}`, where the name may be "prepare" itself.

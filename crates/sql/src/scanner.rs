@@ -158,8 +158,8 @@ impl Scanner {
             &kept
         };
         let bytes = bytes.get(..length.min(STATEMENT_KEPT)).unwrap_or(bytes);
-        let text =
-            Text { bytes, start: stream.start, cut: length > STATEMENT_KEPT, rules: self.rules };
+        let (start, end, cut) = (stream.start, stream.end, length > STATEMENT_KEPT);
+        let text = Text { bytes, start, end, cut, rules: self.rules };
         statement::read(text, stream, &mut |effect| self.add(index, effect));
         self.statement_kept = kept;
     }
@@ -258,9 +258,12 @@ fn weight(effect: &Effect) -> usize {
         | Effect::CloseCursor(name)
         | Effect::Pin(Pin::HoldCursor(name))
         | Effect::Prepare(Prepare { name, .. })
-        | Effect::Execute(Execute { name, .. })
         | Effect::Deallocate(Deallocate::Name { name, .. })
         | Effect::Opaque(Opaque::Function(name)) => name.as_bytes().len(),
+        Effect::Execute(Execute { name, arguments, .. }) => {
+            name.as_bytes().len()
+                + arguments.iter().flatten().map(|value| value.as_bytes().len()).sum::<usize>()
+        }
         _ => 0,
     }
 }

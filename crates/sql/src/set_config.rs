@@ -174,7 +174,7 @@ fn decode(token: Token, bytes: &[u8], rules: Rules) -> Option<Vec<u8>> {
 }
 
 /// A string, number or parameter, with a cast to a built-in type of text or none.
-fn read_constant<'a>(cursor: &mut Cursor<'a>) -> Option<(Token, &'a [u8])> {
+pub(crate) fn read_constant<'a>(cursor: &mut Cursor<'a>) -> Option<(Token, &'a [u8])> {
     let token = cursor.peek()?;
     if !matches!(token.kind, Kind::Text | Kind::Dollar | Kind::Number | Kind::Parameter) {
         return None;

@@ -397,6 +397,10 @@ fn judge_burst(
             Reply::Replayed => outcome.also = Some(Also::Replayed),
             Reply::Ask => outcome.also = Some(Also::Ask),
             Reply::ReadBack => outcome.also = Some(Also::ReadBack),
+            Reply::ReadyToAsk => {
+                outcome.ready = Ready::Yes;
+                outcome.also = Some(Also::Ask);
+            }
             Reply::ReplayFailed => {
                 outcome.also = Some(Also::ReplayFailed);
                 return outcome;

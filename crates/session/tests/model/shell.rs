@@ -360,6 +360,12 @@ impl Shell {
                 Reply::Ask if client.stream.0 > 0 && client.stream.1 => {}
                 Reply::Ask => server.session.put_question(&mut question),
                 Reply::Ready => ready = true,
+                Reply::ReadyToAsk => {
+                    ready = true;
+                    if client.stream.0 == 0 || !client.stream.1 {
+                        server.session.put_question(&mut question);
+                    }
+                }
                 Reply::Replayed => replayed = true,
                 Reply::ReplayFailed => return self.replay_failed(index, held),
                 other @ (Reply::Desync(_) | Reply::ReadyUnsaid) => {

@@ -41,8 +41,8 @@ pub(crate) enum Sql {
     Temp(String),
     /// `select a from <name>`.
     FromTemp(String),
-    /// SQL `prepare <name> as select 1`.
-    Prepare(String),
+    /// SQL `prepare <name> as <statement>`.
+    Prepare(String, Box<Self>),
     /// SQL `execute <name>`.
     Execute(String),
     /// SQL `deallocate <name>`.
@@ -83,7 +83,7 @@ impl Sql {
             Self::CopyOut => "copy t to stdout".into(),
             Self::Temp(name) => format!("create temp table {name} (a int)"),
             Self::FromTemp(name) => format!("select a from {name}"),
-            Self::Prepare(name) => format!("prepare {name} as select 1"),
+            Self::Prepare(name, body) => format!("prepare {name} as {}", body.text()),
             Self::Execute(name) => format!("execute {name}"),
             Self::Deallocate(name) => format!("deallocate {name}"),
             Self::Bad => "selec 1".into(),
@@ -136,7 +136,11 @@ impl Sql {
             ["copy", "frail", "from", "stdin"] => Self::CopyInFails,
             ["copy", "t", "to", "stdout"] => Self::CopyOut,
             ["create", "temp", "table", name, ..] => Self::Temp(owned(name)),
-            ["prepare", name, ..] => Self::Prepare(owned(name)),
+            ["prepare", name, "as", ..] => {
+                let body =
+                    text.split_once(" as ").map_or(Self::Bad, |(_, body)| Self::read_one(body));
+                Self::Prepare(owned(name), Box::new(body))
+            }
             ["execute", name] => Self::Execute(owned(name)),
             _ => Self::Bad,
         }

@@ -447,7 +447,7 @@ impl Stage {
             match client.on_server(&mut server, header.tag, body, range, &mut out) {
                 Reply::Next | Reply::Ready | Reply::Prepared | Reply::ReadBack => {}
                 Reply::ReadyUnsaid => self.outcomes.push("Z(I) waits for the listener".to_owned()),
-                Reply::Ask => {
+                Reply::Ask | Reply::ReadyToAsk => {
                     let mut question = BytesMut::new();
                     server.put_question(&mut question);
                     self.to_server.extend_from_slice(&question);

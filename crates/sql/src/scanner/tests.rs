@@ -1,5 +1,5 @@
 use super::*;
-use crate::effect::Value;
+use crate::effect::{Span, Value};
 use crate::scan::scan;
 
 /// What a scanner holds on to, in bytes, besides its answer.
@@ -73,7 +73,7 @@ fn a_long_body_does_not_hide_what_stands_before_it() {
     let text = format!("PREPARE p (int) AS SELECT '{}'", "x".repeat(2 * STATEMENT_KEPT));
     let found = scan(text.as_bytes(), Rules::default());
     assert!(
-        found.any(|effect| matches!(effect, Effect::Prepare(prepare) if prepare.body_start == 19))
+        found.any(|effect| matches!(effect, Effect::Prepare(prepare) if prepare.body_at == Span { start: 19, end: text.len() }))
     );
     let text = format!("PREPARE p ({}) AS SELECT 1", "int,".repeat(STATEMENT_KEPT));
     let found = scan(text.as_bytes(), Rules::default());

@@ -4,11 +4,11 @@ PREPARE prepare p at [p] as [SELECT 1]
 
 PREPARE p (int, text) AS SELECT $1, $2
 ----
-PREPARE prepare p at [p] (int, text) as [SELECT $]
+PREPARE prepare p at [p] (int, text) as [SELECT $1, $2]
 
 prepare "My Plan"(numeric(10,2)) as insert into t values ($1)
 ----
-PREPARE prepare My Plan at ["My Plan"] (numeric(10,2)) as [insert i]
+PREPARE prepare My Plan at ["My Plan"] (numeric(10,2)) as [insert into t values ($1)]
 
 PREPARE/**/p/**/AS/**/SELECT 1
 ----
@@ -20,7 +20,7 @@ PREPARE prepare transaction at [transaction] as [SELECT 1]
 
 PREPARE transaction (int) AS SELECT $1
 ----
-PREPARE prepare transaction at [transaction] (int) as [SELECT $]
+PREPARE prepare transaction at [transaction] (int) as [SELECT $1]
 
 PREPARE TRANSACTION 'x'
 ----
@@ -28,7 +28,7 @@ PREPARE PrepareTransaction
 
 PREPARE p AS DELETE FROM t; EXECUTE p
 ----
-PREPARE prepare p at [p] as [DELETE F]
+PREPARE prepare p at [p] as [DELETE FROM t]
 EXECUTE execute p at [p]
 
 PREPARE p
@@ -49,19 +49,23 @@ EXECUTE execute p at [p]
 
 EXECUTE p(1, 'x')
 ----
-EXECUTE execute p at [p]
+EXECUTE execute p at [p] (?, literal [x])
+
+EXECUTE p($2, array[1, 2], 'it''s'::text, f(1, 'a'), 'a' || 'b', null, $$x$$)
+----
+EXECUTE execute p at [p] (?, ?, literal [it's], ?, ?, ?, literal [x]) | opaque Function("f")
 
 execute "My Plan" (now())
 ----
-EXECUTE execute My Plan at ["My Plan"]
+EXECUTE execute My Plan at ["My Plan"] (?)
 
 EXECUTE p(nextval('s'))
 ----
-EXECUTE execute p at [p] | SequenceWrite
+EXECUTE execute p at [p] (?) | SequenceWrite
 
 EXECUTE p(my_function(1))
 ----
-EXECUTE execute p at [p] | opaque Function("my_function")
+EXECUTE execute p at [p] (?) | opaque Function("my_function")
 
 EXPLAIN EXECUTE p
 ----
@@ -69,7 +73,7 @@ EXPLAIN plan execute p at [p]
 
 EXPLAIN ANALYZE EXECUTE p(1)
 ----
-EXPLAIN execute p at [p]
+EXPLAIN execute p at [p] (?)
 
 EXPLAIN (ANALYZE false) EXECUTE p
 ----
@@ -77,7 +81,7 @@ EXPLAIN plan execute p at [p]
 
 EXPLAIN (ANALYZE) EXECUTE "P q"(1)
 ----
-EXPLAIN execute P q at ["P q"]
+EXPLAIN execute P q at ["P q"] (?)
 
 EXPLAIN VERBOSE EXECUTE p
 ----
@@ -93,11 +97,11 @@ EXPLAIN execute p at [p]
 
 CREATE TABLE t AS EXECUTE p(1)
 ----
-CREATE Ddl | execute p at [p]
+CREATE Ddl | execute p at [p] (?)
 
 CREATE TEMP TABLE t AS EXECUTE p(1)
 ----
-CREATE execute p at [p] | pin temporary object
+CREATE execute p at [p] (?) | pin temporary object
 
 CREATE TEMPORARY TABLE IF NOT EXISTS t (a, b) ON COMMIT DROP AS EXECUTE p
 ----
@@ -105,7 +109,7 @@ CREATE execute p at [p] | pin temporary object on commit drop
 
 CREATE UNLOGGED TABLE s.t WITH (fillfactor = 50) AS EXECUTE p(1) WITH NO DATA
 ----
-CREATE Ddl | execute p at [p]
+CREATE Ddl | execute p at [p] (?)
 
 EXPLAIN CREATE TABLE t AS EXECUTE p
 ----
@@ -153,7 +157,7 @@ EXECUTE opaque Unknown | opaque UnicodeName
 
 PREPARE p AS SELECT set_config('a', $1, false), my_function()
 ----
-PREPARE prepare p at [p] as [SELECT s]
+PREPARE prepare p at [p] as [SELECT set_config('a', $1, false), my_function()]
 
 EXECUTE Ünïcode
 ----
@@ -161,4 +165,4 @@ EXECUTE execute Ünïcode at [Ünïcode]
 
 PREPARE p AS SELECT * FROM pg_temp.t
 ----
-PREPARE prepare p at [p] as [SELECT *] | pin temporary object
+PREPARE prepare p at [p] as [SELECT * FROM pg_temp.t] | pin temporary object

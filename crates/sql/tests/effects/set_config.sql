@@ -224,7 +224,7 @@ COPY CopyToStdout | computed ?
 
 PREPARE p AS SELECT set_config('a', 'b', false)
 ----
-PREPARE prepare p at [p] as [SELECT s]
+PREPARE prepare p at [p] as [SELECT set_config('a', 'b', false)]
 
 SELECT 'set_config(''a'', ''b'', false)'
 ----

@@ -54,13 +54,19 @@ fn effect(text: &str, effect: &Effect) -> String {
         Effect::Prepare(prepare) => {
             let types =
                 prepare.types_at.as_ref().map_or(String::new(), |span| format!(" ({})", at(span)));
-            let body: String =
-                text.get(prepare.body_start..).unwrap_or("?").chars().take(8).collect();
+            let body = at(&prepare.body_at);
             format!("prepare {} at [{}]{types} as [{body}]", prepare.name, at(&prepare.name_at))
         }
         Effect::Execute(execute) => {
             let planned = flag(execute.planned_only, "plan ");
-            format!("{planned}execute {} at [{}]", execute.name, at(&execute.name_at))
+            let shown = |argument: &Option<Value>| match argument {
+                Some(known) => value(known),
+                None => "?".to_owned(),
+            };
+            let arguments = execute.arguments.iter().map(shown).collect::<Vec<_>>().join(", ");
+            let arguments =
+                if arguments.is_empty() { arguments } else { format!(" ({arguments})") };
+            format!("{planned}execute {} at [{}]{arguments}", execute.name, at(&execute.name_at))
         }
         Effect::Deallocate(Deallocate::All) => "deallocate all".to_owned(),
         Effect::Deallocate(Deallocate::Name { name, name_at }) => {

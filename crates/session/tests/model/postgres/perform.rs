@@ -181,11 +181,14 @@ impl Postgres {
                 }
                 "CREATE TABLE"
             }
-            Sql::Prepare(name) => {
+            Sql::Prepare(name, body) => {
+                if **body == Sql::Bad {
+                    return Err(syntax());
+                }
                 if self.statements.contains_key(name) {
                     return Err(("42P05", format!("prepared statement \"{name}\" already exists")));
                 }
-                self.prepare(name.clone(), Sql::Rows(1), true);
+                self.prepare(name.clone(), Sql::clone(body), true);
                 "PREPARE"
             }
             Sql::Deallocate(name) => {
@@ -198,7 +201,7 @@ impl Postgres {
         Ok(tag.to_owned())
     }
 
-    /// Only statements without effects on the session: the session does not follow those of others that are named.
+    /// Only statements that answer with rows.
     fn execute_sql(&mut self, name: &str, out: &mut BytesMut) -> Result<String, Failure> {
         match self.revalidated(name)? {
             (Sql::Rows(rows), _) => {
@@ -209,6 +212,12 @@ impl Postgres {
                 backend::data_row(out, [Some(zone.as_bytes())]);
                 Ok("SELECT 1".to_owned())
             }
+            (Sql::SetConfig(setting, value), _) => {
+                self.set(&setting, &value, false)?;
+                backend::data_row(out, [Some(value.as_bytes())]);
+                Ok("SELECT 1".to_owned())
+            }
+            (Sql::Fails, _) => Err(("22012", "division by zero".into())),
             _ => Err(("0A000", "this is not executed here".to_owned())),
         }
     }
