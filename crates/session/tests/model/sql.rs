@@ -151,6 +151,11 @@ impl Sql {
         matches!(self, Self::Commit | Self::Rollback | Self::RollbackTo(_))
     }
 
+    /// Whether it names prepared statements.
+    pub(crate) fn names_others(&self) -> bool {
+        matches!(self, Self::Execute(_) | Self::Prepare(..) | Self::Deallocate(_))
+    }
+
     /// Whether it answers with rows.
     pub(crate) fn has_rows(&self) -> bool {
         matches!(

@@ -27,6 +27,7 @@ impl Postgres {
             ));
         }
         let sql = all.pop().unwrap_or(Sql::Empty);
+        self.named |= sql.names_others();
         if sql != Sql::Empty {
             self.allowed(&sql)?;
             self.check(&sql)?;
@@ -45,7 +46,7 @@ impl Postgres {
         let prepared = self.statements.get(&name).ok_or_else(|| unknown_statement(&name))?;
         self.allowed_or_empty(&prepared.sql)?;
         let (sql, zone) = self.revalidated(&name)?;
-        self.named |= matches!(sql, Sql::Execute(_));
+        self.named |= sql.names_others();
         if portal.is_empty() {
             self.portals.remove("");
         } else if self.portals.contains_key(&portal) {
@@ -69,7 +70,7 @@ impl Postgres {
             let portal = self.portals.get(&name).ok_or_else(|| unknown_portal(&name))?;
             portal.sql.clone()
         };
-        self.named |= matches!(sql, Sql::Execute(_));
+        self.named |= sql.names_others();
         self.allowed_or_empty(&sql)?;
         if kind == b'S' {
             backend::parameter_description(out, []);
@@ -93,7 +94,7 @@ impl Postgres {
             return Ok(());
         }
         let rows = portal.rows;
-        self.named |= matches!(sql, Sql::Execute(_));
+        self.named |= sql.names_others();
         self.allowed(&sql)?;
         let Some(rows) = rows else {
             return Err(("55000", format!("portal \"{name}\" cannot be run")));
