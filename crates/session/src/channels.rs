@@ -12,8 +12,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    change::Change,
     client::{ClientSession, PoolMode},
-    effect::{Change, Effects},
+    effect::Effects,
     expect::Owed,
     from_client::Step,
     hold::Why,

@@ -13,8 +13,9 @@ use trunkline_wire::frontend;
 
 use crate::{
     ahead::Course,
+    change::{Change, Look},
     client::{ClientSession, Surroundings},
-    effect::{Change, Effects, Look, Transaction},
+    effect::{Effects, Transaction},
     expect::{Named, Ours, Owed},
     hold::Forgetting,
     name,

@@ -9,8 +9,9 @@ use trunkline_sql::{Span, Value};
 use trunkline_wire::SqlState;
 
 use crate::{
+    change::{Change, Hidden, Look},
     client::{ClientSession, Surroundings},
-    effect::{Change, Effects, Hidden, Look, Transaction},
+    effect::{Effects, Transaction},
     environment::Meaning,
     name,
     outgoing::Outgoing,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use trunkline_sql::settings;
 
 use crate::{
+    change::Change,
     client::{ClientSession, Unnamed},
-    effect::{Change, Effects, Transaction},
+    effect::{Effects, Transaction},
     expect::{Ours, Owed},
     pin::PinReason,
     planted::planted,

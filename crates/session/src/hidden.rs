@@ -4,8 +4,9 @@
 use trunkline_sql::placeholders;
 
 use crate::{
+    change::{Change, Hidden, Look},
     client::ClientSession,
-    effect::{Change, Effects, Hidden, Look},
+    effect::Effects,
     look::HiddenState,
     pin::PinReason,
 };

@@ -8,8 +8,9 @@ use trunkline_wire::frontend;
 
 use crate::{
     ahead::Course,
+    change::Change,
     client::{ClientSession, Surroundings, Unnamed},
-    effect::{Change, Effects},
+    effect::Effects,
     environment::Meaning,
     expect::{Ours, Owed},
     outgoing::Outgoing,

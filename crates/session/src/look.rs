@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::{
+    change::{Change, Hidden, Look},
     client::{ClientSession, PoolMode, Unnamed},
-    effect::{Change, Effects, Hidden, Look},
+    effect::Effects,
     facts::NameSet,
     from_server::Reply,
     hold::Why,

@@ -16,8 +16,9 @@ use trunkline_sql::{Effect, Scan};
 use trunkline_wire::frontend;
 
 use crate::{
+    change::Change,
     client::{ClientSession, Surroundings},
-    effect::{Change, Effects},
+    effect::Effects,
     expect::{Ours, Owed},
     from_server::settle,
     name,

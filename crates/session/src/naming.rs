@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    effect::{Change, Effects},
+    change::Change,
+    effect::Effects,
     expect::{Ours, Owed},
     hold::{Forgetting, Why},
     outgoing::Outgoing,

@@ -4,8 +4,9 @@ use bytes::{BufMut, BytesMut};
 use trunkline_wire::SqlState;
 
 use crate::{
+    change::Change,
     client::{ClientSession, PoolMode},
-    effect::{Change, Effects},
+    effect::Effects,
     expect::{Bound, Owed},
     name, overfull,
     statement::RESERVED_PREFIX,

@@ -15,8 +15,9 @@ use trunkline_sql::{Parameter, quote, statement_ends};
 use trunkline_wire::frontend;
 
 use crate::{
+    change::Change,
     client::{ClientSession, PoolMode},
-    effect::{Change, Effects},
+    effect::Effects,
     environment::{run_between, run_between_as},
     expect::Owed,
     outgoing::Outgoing,

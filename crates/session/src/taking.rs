@@ -137,7 +137,7 @@ impl ClientSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::Change;
+    use crate::change::Change;
 
     fn takes() -> Effects {
         Effects::Many([(0, Change::ResetAll)].into())
