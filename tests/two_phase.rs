@@ -27,11 +27,11 @@ async fn a_prepared_transaction_keeps_no_server_and_any_client_may_end_it() -> R
     let server = backend(&mut first).await?;
     for ending in ["COMMIT", "ROLLBACK"] {
         run(&mut first, "BEGIN; SET LOCAL work_mem = '7MB'; INSERT INTO kept VALUES (1)").await?;
-        run(&mut first, "PREPARE TRANSACTION 'own'").await?;
+        run(&mut first, "PREPARE TRANSACTION 'ended'").await?;
         // The only server is there for the other one.
         assert_eq!(backend(&mut second).await?, server);
         assert_eq!(pins(&scene).await?, 0);
-        run(&mut second, &format!("{ending} PREPARED 'own'")).await?;
+        run(&mut second, &format!("{ending} PREPARED 'ended'")).await?;
         assert_eq!(one(&mut first, "SELECT count(*) FROM kept").await?, "1");
     }
     assert_eq!(backend(&mut first).await?, server);
@@ -44,13 +44,13 @@ async fn one_that_cannot_be_prepared_is_rolled_back() -> Result<()> {
     let (mut first, mut second) = (scene.raw().await?, scene.raw().await?);
     // It has used a temporary table.
     run(&mut first, "BEGIN; CREATE TEMP TABLE own (i int) ON COMMIT DROP").await?;
-    fails(&mut first, "PREPARE TRANSACTION 'own'", "0A000").await?;
+    fails(&mut first, "PREPARE TRANSACTION 'refused'", "0A000").await?;
     assert_eq!(one(&mut second, "SELECT count(*) FROM kept").await?, "0");
     // It has failed before.
     run(&mut first, "BEGIN; INSERT INTO kept VALUES (1)").await?;
     fails(&mut first, "SELECT 1/0", "22012").await?;
-    assert_eq!(tags(&first.query("PREPARE TRANSACTION 'own'").await?), "CZ");
-    fails(&mut second, "COMMIT PREPARED 'own'", "42704").await.map(drop)
+    assert_eq!(tags(&first.query("PREPARE TRANSACTION 'refused'").await?), "CZ");
+    fails(&mut second, "COMMIT PREPARED 'refused'", "42704").await.map(drop)
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn settings_that_are_prepared_hold_and_by_messages_it_is_the_same() -> Res
         say::execute("", 0),
         say::extended("SET work_mem = '7MB'", &[]),
         say::extended("INSERT INTO kept VALUES (1)", &[]),
-        say::extended("PREPARE TRANSACTION 'own'", &[]),
+        say::extended("PREPARE TRANSACTION 'by messages'", &[]),
     ];
     let said = first.exchange(&prepare.concat(), 3).await?;
     ensure(
@@ -74,7 +74,7 @@ async fn settings_that_are_prepared_hold_and_by_messages_it_is_the_same() -> Res
     // As in PostgreSQL, which keeps what was set.
     assert_eq!(one(&mut first, "SHOW work_mem").await?, "7MB");
     assert_eq!(one(&mut second, "SHOW work_mem").await?, "4MB");
-    run(&mut second, "ROLLBACK PREPARED 'own'").await?;
+    run(&mut second, "ROLLBACK PREPARED 'by messages'").await?;
     assert_eq!(one(&mut first, "SHOW work_mem").await?, "7MB");
     Ok(())
 }
