@@ -211,8 +211,18 @@ impl ClientSession {
 
     #[inline]
     pub(crate) fn effects_of(&self, text: &[u8], server: &ServerSession) -> Effects {
+        let reach = self.scope.facts().reach();
+        if reach == Reach::Nothing && trunkline_sql::ordinary(text, server.rules).is_some() {
+            return Effects::None;
+        }
+        self.effects_of_other(reach, text, server)
+    }
+
+    /// The same of a text that is not quite ordinary.
+    #[inline(never)]
+    fn effects_of_other(&self, reach: Reach, text: &[u8], server: &ServerSession) -> Effects {
         let scan = trunkline_sql::scan(text, server.rules);
-        let effects = match self.scope.facts().reach() {
+        let effects = match reach {
             Reach::Nothing => Effects::of(&scan),
             reach => Effects::reaching(&scan, reach),
         };

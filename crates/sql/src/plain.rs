@@ -11,6 +11,12 @@ use crate::functions::{Call, lookup};
 use crate::keyword::Keyword;
 use crate::scan::{Effects, Scan};
 
+/// The word that the text begins with, if it is one ordinary statement that does nothing. Strings must conform.
+#[inline]
+pub(crate) fn ordinary(text: &[u8]) -> Option<Keyword> {
+    Reader::new(text).read()
+}
+
 /// What the whole text does, if it is as plain as that. Strings must conform.
 pub(crate) fn scan(text: &[u8]) -> Option<Scan> {
     let (keyword, effect) = match bare_word(text) {

@@ -82,6 +82,13 @@ impl Scan {
     }
 }
 
+/// The word that a whole text begins with, if it is plainly one `SELECT`, `INSERT`, `UPDATE`, `DELETE` or `WITH` without any
+/// effect. Nothing says that it is not: then [`scan`] tells.
+#[inline]
+pub fn ordinary(text: &[u8], rules: Rules) -> Option<Keyword> {
+    if rules.standard_conforming_strings { plain::ordinary(text) } else { None }
+}
+
 /// Scans a text that is whole.
 pub fn scan(text: &[u8], rules: Rules) -> Scan {
     if rules.standard_conforming_strings

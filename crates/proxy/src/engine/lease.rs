@@ -188,15 +188,29 @@ impl Worker {
         } else if !self.times.untimed || client.leaving.is_some() {
             self.arm_client(client_index);
         }
+        if limited | kept | listens | notifies {
+            self.release_more(client_index, server_index, (limited, kept, listens, notifies));
+        }
+        let removed = self.pools.get(pool_index).is_some_and(|pool| pool.family.is_removed());
+        if self.draining || removed {
+            self.rest_client(client_index);
+        }
+        self.hand_in(server_index);
+    }
+
+    /// What few clients call for when they give their server back.
+    #[cold]
+    fn release_more(
+        &mut self,
+        client_index: usize,
+        server_index: usize,
+        (limited, kept, listens, notifies): (bool, bool, bool, bool),
+    ) {
         if limited {
             self.arm_client_that_has_a_limit(client_index);
         }
         if kept {
             self.keep_no_longer(client_index);
-        }
-        let removed = self.pools.get(pool_index).is_some_and(|pool| pool.family.is_removed());
-        if self.draining || removed {
-            self.rest_client(client_index);
         }
         if listens {
             self.listener_rests(client_index);
@@ -204,7 +218,6 @@ impl Worker {
         if notifies {
             self.await_listeners(server_index);
         }
-        self.hand_in(server_index);
     }
 
     /// Asks a server something of ours; it is parked when it has answered.
