@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, ensure, one, run};
+use common::{DATABASE, PASSWORD, Scene, ensure, one, pins, pins_are, run};
 use tokio_postgres::{Client, SimpleQueryMessage};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, say, tags};
@@ -67,24 +67,6 @@ async fn execute(client: &mut RawClient, sql: &str, values: &[Option<&str>]) -> 
     let frames = client.exchange(&messages.concat(), 1).await?;
     let tags = tags(&frames);
     ensure(tags.contains('C') && !tags.contains('E'), format!("{sql}: {frames:?}"))
-}
-
-/// The reasons for which clients of this role are pinned.
-async fn pins(operator: &Client) -> Result<Vec<String>> {
-    let shown = operator.simple_query("SHOW PINS").await?;
-    let rows = shown.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get("reasons").map(str::to_owned),
-        _ => None,
-    });
-    Ok(rows.collect())
-}
-
-async fn pins_are(operator: &Client, expected: &[&str]) -> Result<()> {
-    wait_for(&format!("the pins are {expected:?}"), PATIENCE, async || {
-        let seen = pins(operator).await?;
-        ensure(seen == expected, format!("{seen:?}"))
-    })
-    .await
 }
 
 async fn operator(scene: &Scene<'_>) -> Result<Client> {

@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, one, run};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use common::{DATABASE, PASSWORD, Scene, backend, error_in, one, pins_are, run};
+use tokio_postgres::Client;
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
-use trunkline_testkit::wait::{PATIENCE, wait_for};
 
 /// Two servers, and two clients that use them in turn.
 struct Pair {
@@ -54,21 +53,8 @@ impl Pair {
         Ok(())
     }
 
-    async fn pins(&self) -> Result<Vec<String>> {
-        let shown = self.operator.simple_query("SHOW PINS").await?;
-        let rows = shown.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get("reasons").map(str::to_owned),
-            _ => None,
-        });
-        Ok(rows.collect())
-    }
-
     async fn pins_are(&self, expected: &[&str]) -> Result<()> {
-        wait_for(&format!("the pins are {expected:?}"), PATIENCE, async || {
-            let seen = self.pins().await?;
-            ensure(seen == expected, format!("{seen:?}"))
-        })
-        .await
+        pins_are(&self.operator, expected).await
     }
 }
 

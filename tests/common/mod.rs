@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use tokio::sync::OnceCell;
+use tokio_postgres::{Client, SimpleQueryMessage};
 use trunkline_testkit::cluster::{Cluster, SUPERUSER_PASSWORD};
 use trunkline_testkit::link::Link;
 use trunkline_testkit::peer::{Answers, Frame, Peer, RawClient, Startup, say};
@@ -287,4 +288,23 @@ pub fn words(error: &Frame) -> String {
 /// Fails with what was seen.
 pub fn ensure(holds: bool, seen: impl Display) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::msg(seen.to_string())) }
+}
+
+/// The reasons for which clients are pinned, as the console tells them.
+pub async fn pins(operator: &Client) -> Result<Vec<String>> {
+    let shown = operator.simple_query("SHOW PINS").await?;
+    let rows = shown.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get("reasons").map(str::to_owned),
+        _ => None,
+    });
+    Ok(rows.collect())
+}
+
+/// Waits until these are the reasons: a server is asked behind its client's answer.
+pub async fn pins_are(operator: &Client, expected: &[&str]) -> Result<()> {
+    wait_for(&format!("the pins are {expected:?}"), PATIENCE, async || {
+        let seen = pins(operator).await?;
+        ensure(seen == expected, format!("{seen:?}"))
+    })
+    .await
 }

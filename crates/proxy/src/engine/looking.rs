@@ -1,5 +1,7 @@
 //! Asking a server what its client has there, after statements whose texts do not tell.
 
+use bytes::BytesMut;
+use trunkline_session::{Scope, ServerSession};
 use trunkline_settings::{HiddenState, PoolMode};
 
 use super::{
@@ -31,17 +33,28 @@ impl Worker {
     /// A new server: it is asked of the functions of its database, unless nobody wants to know, and parked when it has
     /// answered.
     pub(super) fn survey(&mut self, index: usize) {
+        let Some(server) = self.servers.get(index) else { return };
+        let Some(pool) = self.pools.get(server.pool) else { return };
+        if is_asked(&pool.family) && !pool.family.scope.survey_is_hopeless() {
+            self.question(index, ServerSession::survey);
+        } else {
+            self.park(index);
+        }
+    }
+
+    /// Puts a server a question of ours about what is there. It counts as one that is about to be there for who waits.
+    fn question(
+        &mut self,
+        index: usize,
+        put: impl FnOnce(&mut ServerSession, &Scope, &mut BytesMut),
+    ) {
         let Some(server) = self.servers.get_mut(index) else { return };
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
-        if !is_asked(&pool.family) || pool.family.scope.survey_is_hopeless() {
-            self.park(index);
-            return;
-        }
         server.state = ServerState::Surveyed;
         server.since = self.now;
         pool.surveyed = pool.surveyed.saturating_add(1);
         self.splice.clear();
-        server.session.survey(&pool.family.scope, &mut self.splice);
+        put(&mut server.session, &pool.family.scope, &mut self.splice);
         self.flush_splice(index);
         self.hasten_maintenance();
     }
@@ -102,19 +115,13 @@ impl Worker {
 
     #[cold]
     fn audit(&mut self, index: usize) {
-        let Some(server) = self.servers.get_mut(index) else { return };
-        let Some(pool) = self.pools.get_mut(server.pool) else { return };
-        if !is_asked(&pool.family) {
+        let Some(server) = self.servers.get(index) else { return };
+        let Some(pool) = self.pools.get(server.pool) else { return };
+        if is_asked(&pool.family) {
+            self.question(index, ServerSession::audit);
+        } else {
             self.park(index);
-            return;
         }
-        server.state = ServerState::Surveyed;
-        server.since = self.now;
-        pool.surveyed = pool.surveyed.saturating_add(1);
-        self.splice.clear();
-        server.session.audit(&pool.family.scope, &mut self.splice);
-        self.flush_splice(index);
-        self.hasten_maintenance();
     }
 
     /// The server has told, or could not.
