@@ -16,11 +16,16 @@ WITH RECURSIVE catalog AS MATERIALIZED (
       SELECT FROM pg_catalog.pg_proc WHERE proname OPERATOR(pg_catalog.=) name::pg_catalog.name
         AND oid OPERATOR(pg_catalog.>=) 16384)) AS whole FROM changed
 ), bodies AS MATERIALIZED (
-  /* Without comments. That of a function in the form of the SQL standard is not in prosrc. */
-  SELECT oid, proname, pg_catalog.lower(pg_catalog.regexp_replace(
-    CASE WHEN prosrc OPERATOR(pg_catalog.=) '' THEN pg_catalog.pg_get_functiondef(oid) ELSE prosrc END,
-    E'--[^\\n]*|/\\*.*?\\*/', ' ', 'g')) AS body
-  FROM pg_catalog.pg_proc WHERE (SELECT anew FROM changed) AND oid OPERATOR(pg_catalog.>=) 16384
+  /* Without comments. That of a function in the form of the SQL standard is not in prosrc. They go through arrays because
+     the planner takes these for short: it would have the whole question compiled for the sake of what is hardly ever run. */
+  SELECT unpacked.* FROM (
+    SELECT pg_catalog.array_agg(oid) AS oids, pg_catalog.array_agg(proname) AS names,
+      pg_catalog.array_agg(pg_catalog.lower(pg_catalog.regexp_replace(
+        CASE WHEN prosrc OPERATOR(pg_catalog.=) '' THEN pg_catalog.pg_get_functiondef(oid) ELSE prosrc END,
+        E'--[^\\n]*|/\\*.*?\\*/', ' ', 'g'))) AS texts
+    FROM pg_catalog.pg_proc WHERE (SELECT anew FROM changed) AND oid OPERATOR(pg_catalog.>=) 16384
+  ) AS packed, ROWS FROM (pg_catalog.unnest(packed.oids), pg_catalog.unnest(packed.names), pg_catalog.unnest(packed.texts))
+    AS unpacked(oid, proname, body)
 ), makers(oid, proname) AS (
   /* Functions that may leave something behind, and those whose bodies name one that does. */
   SELECT oid, proname FROM bodies WHERE body OPERATOR(pg_catalog.~) E'\\mset_config\\M|\\mpg_(try_)?advisory_lock(_shared)?\\M|(^|;|''|\\$|\\mbegin|\\mthen|\\melse|\\mloop|\\matomic)\\s*(set|reset|discard|listen|unlisten|load|prepare|deallocate|declare)\\s|\\mtemp(orary)?\\M|\\mpg_temp\\M|\\mdblink_connect|\\mpg_replication_origin_session_setup\\M|\\mpg_(create|copy)_(logical|physical)_replication_slot\\M'
