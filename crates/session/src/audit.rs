@@ -100,6 +100,8 @@ impl ServerSession {
                 Some(value) if scope.meanings().agree(&found.name, value, told) => {}
                 Some(_) => out.push(difference(&found.name, "has another value than is known")),
                 None if told.is_empty() && settings::is_placeholder(&found.name) => {}
+                // It may be one that the server was opened with.
+                None if scope.is_variant() && settings::is_placeholder(&found.name) => {}
                 None => out.push(difference(&found.name, "is set, and nobody knows of it")),
             }
         };

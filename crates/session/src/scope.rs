@@ -22,6 +22,8 @@ pub struct Scope {
     placeholders: Mutex<Arc<NameSet>>,
     /// Of its database.
     facts: Arc<SharedFacts>,
+    /// Its servers were opened with parameters that clients have asked for.
+    is_variant: bool,
     /// For audits.
     meanings: Meanings,
 }
@@ -55,6 +57,17 @@ impl Scope {
         if !self.reads_sequences() {
             self.reads_sequences.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// The same of servers that were opened with parameters that clients have asked for: placeholders among these are there
+    /// from the beginning.
+    #[must_use]
+    pub fn of_variant(self, is_variant: bool) -> Self {
+        Self { is_variant, ..self }
+    }
+
+    pub(crate) fn is_variant(&self) -> bool {
+        self.is_variant
     }
 
     /// What its servers have made of the values of settings.

@@ -231,7 +231,7 @@ impl Family {
         let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
         Self {
             id,
-            scope: Arc::new(Scope::new(id, facts)),
+            scope: Arc::new(Scope::new(id, facts).of_variant(!startup.others.is_empty())),
             database,
             user,
             named,
