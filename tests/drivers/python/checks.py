@@ -1,5 +1,6 @@
 """The few words in which the checks of a Python driver are written."""
 
+import sys
 import traceback
 
 #: Every check of the script, in the order in which they are written.
@@ -32,3 +33,16 @@ def expect(seen, wanted):
     """Fails unless the two are equal."""
     if seen != wanted:
         raise AssertionError(f"seen {seen!r}, wanted {wanted!r}")
+
+
+def run(title=None):
+    """Runs every check; the first that fails ends the script."""
+    if title is not None:
+        print(title)
+    for function in CHECKS:
+        try:
+            function()
+        except BaseException:  # noqa: BLE001, whatever it is, it is the end
+            failed(function)
+            sys.exit(1)
+        passed(function)

@@ -4,7 +4,6 @@ Where to connect comes from the environment, as libpq reads it.
 """
 
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,7 +34,7 @@ from django.db import IntegrityError, connection, models, transaction  # noqa: E
 from django.db.models.functions import Concat  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from checks import CHECKS, check, expect, failed, passed  # noqa: E402
+from checks import check, expect, run  # noqa: E402
 
 
 class Note(models.Model):
@@ -148,16 +147,5 @@ def serves_a_crowd():
     expect(len(servers) > 1, True)
 
 
-def main():
-    print(f"Django {django.get_version()}")
-    for function in CHECKS:
-        try:
-            function()
-        except BaseException:  # noqa: BLE001, the first failure ends the script
-            failed(function)
-            sys.exit(1)
-        passed(function)
-
-
 if __name__ == "__main__":
-    main()
+    run(f"Django {django.get_version()}")

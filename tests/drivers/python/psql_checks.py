@@ -6,12 +6,11 @@ Where to connect comes from the environment, as libpq reads it.
 import os
 import pty
 import select
-import sys
 import time
 
 import psycopg
 
-from checks import CHECKS, check, failed, passed
+from checks import check, run
 
 #: Nothing here takes long; a pooler that does not answer must not hang the tests.
 PATIENCE_SECONDS = 30
@@ -91,15 +90,5 @@ def watches():
     terminal.leave()
 
 
-def main():
-    for function in CHECKS:
-        try:
-            function()
-        except BaseException:  # noqa: BLE001, the first failure ends the script
-            failed(function)
-            sys.exit(1)
-        passed(function)
-
-
 if __name__ == "__main__":
-    main()
+    run()

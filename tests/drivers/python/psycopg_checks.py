@@ -7,7 +7,6 @@ import asyncio
 import datetime
 import decimal
 import ipaddress
-import sys
 import threading
 import time
 import uuid
@@ -18,7 +17,7 @@ from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 from psycopg.types.range import Range
 
-from checks import CHECKS, check, expect, failed, passed
+from checks import check, expect, run
 
 #: Nothing here takes long; a pooler that does not answer must not hang the tests.
 PATIENCE_SECONDS = 20
@@ -594,16 +593,5 @@ def serves_async():
     asyncio.run(asyncio.wait_for(crowd(), PATIENCE_SECONDS))
 
 
-def main():
-    print(f"psycopg {psycopg.__version__}, {psycopg.pq.__impl__}, libpq {psycopg.pq.version()}")
-    for function in CHECKS:
-        try:
-            function()
-        except BaseException:  # noqa: BLE001, the first failure ends the script
-            failed(function)
-            sys.exit(1)
-        passed(function)
-
-
 if __name__ == "__main__":
-    main()
+    run(f"psycopg {psycopg.__version__}, {psycopg.pq.__impl__}, libpq {psycopg.pq.version()}")

@@ -4,7 +4,6 @@ Where to connect comes from the environment, as libpq and asyncpg read it.
 """
 
 import asyncio
-import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session, relationship, selectinload
 
-from checks import CHECKS, check, expect, failed, passed
+from checks import check, expect, run
 
 #: Threads of a crowd: more than there are servers.
 CROWD = 8
@@ -228,16 +227,5 @@ def serves_asyncpg():
     asyncio.run(asyncio.wait_for(crowd(), 20))
 
 
-def main():
-    print(f"SQLAlchemy {sqlalchemy.__version__}")
-    for function in CHECKS:
-        try:
-            function()
-        except BaseException:  # noqa: BLE001, the first failure ends the script
-            failed(function)
-            sys.exit(1)
-        passed(function)
-
-
 if __name__ == "__main__":
-    main()
+    run(f"SQLAlchemy {sqlalchemy.__version__}")
