@@ -166,6 +166,49 @@ async fn what_is_made_out_of_sight_pins_until_it_is_gone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_made_through_trunkline_is_known_from_then_on() -> Result<()> {
+    let scene = scene("maker", "").await?;
+    scene.node.execute(DATABASE, "GRANT CREATE ON SCHEMA public TO maker").await?;
+    let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
+    run(&mut alice, "CREATE TABLE made (i int)").await?;
+    let insert = "INSERT INTO made VALUES (1)";
+    // Before anything of the kind is there.
+    let parse = [say::parse("before", insert, &[]), say::sync()].concat();
+    assert_eq!(tags(&alice.exchange(&parse, 1).await?), "1Z");
+    let prepared = [say::bind("", "before", &[]), say::execute("", 0), say::sync()].concat();
+    let body = "BEGIN PERFORM set_config('maker.id', 'hers', false); RETURN new; END";
+    for make in [
+        &format!("CREATE FUNCTION made_by() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"),
+        "CREATE FUNCTION made_one() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('maker.id', 'hers', false); RETURN 1; END $$",
+        "CREATE TRIGGER made BEFORE INSERT ON made FOR EACH ROW EXECUTE FUNCTION made_by()",
+    ] {
+        run(&mut bob, make).await?;
+    }
+    let shown = "SELECT coalesce(nullif(current_setting('maker.id', true), ''), 'nothing')";
+    let told = alice.exchange(&prepared, 1).await?;
+    assert_eq!(tags(&told), "2CZ");
+    for other in [
+        "",
+        "DROP TRIGGER made ON made; ALTER TABLE made ALTER i SET DEFAULT made_one()",
+        "ALTER TABLE made ALTER i DROP DEFAULT; CREATE VIEW made_view AS SELECT made_one() AS one",
+    ] {
+        if !other.is_empty() {
+            run(&mut alice, "SELECT set_config('maker.id', '', false)").await?;
+            run(&mut bob, other).await?;
+            let unseen = if other.contains("VIEW") {
+                "SELECT one FROM made_view"
+            } else {
+                "INSERT INTO made DEFAULT VALUES"
+            };
+            run(&mut alice, unseen).await?;
+        }
+        assert_eq!(one(&mut bob, shown).await?, "nothing", "{other}");
+        assert_eq!(one(&mut alice, shown).await?, "hers", "{other}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_lock_that_is_had_twice_pins_until_it_is_given_back_twice() -> Result<()> {
     let scene = scene("twice", "").await?;
     let operator = operator(&scene).await?;

@@ -105,6 +105,15 @@ impl Unnamed {
         }
     }
 
+    /// Its text, as far as it is kept.
+    pub(crate) fn text(&self) -> &[u8] {
+        match self {
+            // The empty name, then the text.
+            Self::Kept { body, .. } => body.split(|byte| *byte == 0).nth(1).unwrap_or_default(),
+            Self::None | Self::OnServer { .. } => b"",
+        }
+    }
+
     /// The number of the statement; none if there is none.
     pub(crate) fn key(&self) -> Option<u64> {
         match self {

@@ -51,6 +51,11 @@ impl Effects {
         }
     }
 
+    /// Those of one statement that may call functions that it does not name.
+    pub(crate) fn unseen() -> Self {
+        Self::Many([(0, Change::Look(Look::Hidden(Hidden::Unseen)))].into())
+    }
+
     /// The same when statements may call functions that they do not name.
     #[cold]
     pub(crate) fn reaching(scan: &Scan, reach: Reach) -> Self {

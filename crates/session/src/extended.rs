@@ -56,6 +56,7 @@ impl ClientSession {
             Meaning::NotOurs if bind.statement.is_empty() => {
                 self.lend_to_unnamed(server, ways.server, around);
                 let effects = self.give_unnamed(server, ways.server);
+                let effects = self.effects_by_now(effects, || self.unnamed.text(), server);
                 self.note_text_of_unnamed(&effects, server);
                 self.before_bind(&effects, server, ways.server);
                 ways.server.forward(range);
@@ -87,13 +88,14 @@ impl ClientSession {
     ) {
         let meant = self.meant.take();
         server.intake = Intake::Unsynced;
-        if statement.effects.is_none() {
+        let effects = self.effects_by_now(statement.effects.clone(), || &statement.text, server);
+        if effects.is_none() {
             self.give(&statement, server, ways.server);
         } else {
-            self.note_text(&statement.text, &statement.effects, server);
-            self.lend_to_message(&statement.effects, server, ways.server, around);
+            self.note_text(&statement.text, &effects, server);
+            self.lend_to_message(&effects, server, ways.server, around);
             self.give(&statement, server, ways.server);
-            self.before_bind(&statement.effects, server, ways.server);
+            self.before_bind(&effects, server, ways.server);
         }
         let to_server = ways.server.insert();
         if bind.portal.is_empty() {
@@ -101,7 +103,7 @@ impl ClientSession {
         } else {
             frontend::bind(to_server, bind.portal, &statement.name, bind.rest);
         }
-        self.note_portal(bind.portal, statement.effects.clone().bound(bind.rest));
+        self.note_portal(bind.portal, effects.bound(bind.rest));
         let tail = name::tail(name::of_protocol(bind.statement));
         server.owed.push_bind(Bound { statement, tail, meant });
     }

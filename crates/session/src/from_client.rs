@@ -18,6 +18,7 @@ use crate::{
     hidden::hides,
     hold::Forgetting,
     lend::take_back,
+    look::HiddenState,
     outgoing::Outgoing,
     queue::Kind,
     restore::{Restoring, send_as_messages},
@@ -212,16 +213,41 @@ impl ClientSession {
     #[inline]
     pub(crate) fn effects_of(&self, text: &[u8], server: &ServerSession) -> Effects {
         let reach = self.scope.facts().reach();
-        if reach == Reach::Nothing && trunkline_sql::ordinary(text, server.rules).is_some() {
-            return Effects::None;
+        match trunkline_sql::ordinary(text, server.rules) {
+            Some(keyword) if !reach.includes(keyword) => Effects::None,
+            Some(_) => self.unseen(),
+            None => self.effects_of_other(reach, text, server),
         }
-        self.effects_of_other(reach, text, server)
+    }
+
+    /// What executing a statement leaves behind, of which this was known when it was parsed: triggers and views may have been
+    /// made since.
+    #[inline]
+    pub(crate) fn effects_by_now<'a>(
+        &'a self,
+        known: Effects,
+        text: impl FnOnce() -> &'a [u8],
+        server: &ServerSession,
+    ) -> Effects {
+        if !known.is_none() || self.scope.facts().reach() == Reach::Nothing {
+            return known;
+        }
+        self.effects_of(text(), server)
+    }
+
+    /// What an ordinary statement leaves behind that may call functions that it does not name.
+    #[cold]
+    fn unseen(&self) -> Effects {
+        match self.limits.hidden_state {
+            HiddenState::ReadBack => Effects::unseen(),
+            HiddenState::Trust => Effects::None,
+        }
     }
 
     /// The same of a text that is not quite ordinary.
     #[inline(never)]
     fn effects_of_other(&self, reach: Reach, text: &[u8], server: &ServerSession) -> Effects {
-        let scan = trunkline_sql::scan(text, server.rules);
+        let scan = trunkline_sql::scan_other(text, server.rules);
         let effects = match reach {
             Reach::Nothing => Effects::of(&scan),
             reach => Effects::reaching(&scan, reach),

@@ -65,7 +65,7 @@ impl ClientSession {
                 }
             }
         }
-        Effects::Many(all.into())
+        if all.is_empty() { Effects::None } else { Effects::Many(all.into()) }
     }
 }
 

@@ -239,10 +239,11 @@ impl ClientSession {
                 len.saturating_sub(names),
             );
             ways.server.forward(all.start.saturating_add(names)..all.end);
-            statement.effects.clone()
+            self.effects_by_now(statement.effects.clone(), || &statement.text, server)
         } else {
             let effects = if bind.statement.is_empty() && self.mode != PoolMode::Session {
-                self.give_unnamed(server, ways.server)
+                let effects = self.give_unnamed(server, ways.server);
+                self.effects_by_now(effects, || self.unnamed.text(), server)
             } else {
                 self.effects_there(bind.statement)
             };

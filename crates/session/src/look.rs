@@ -5,13 +5,11 @@
 //! it is noted, because it may leave something behind even if it fails, and as soon as the server is at rest it is asked.
 //! The client has its answer by then; only its next message waits.
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 
 use crate::{
     change::{Change, Hidden, Look},
-    client::{ClientSession, PoolMode, Unnamed},
+    client::{ClientSession, PoolMode},
     effect::Effects,
     facts::NameSet,
     from_server::Reply,
@@ -83,14 +81,11 @@ impl ClientSession {
     /// The same of the unnamed statement.
     #[inline]
     pub(crate) fn note_text_of_unnamed(&mut self, effects: &Effects, server: &ServerSession) {
-        if !effects.is_none()
-            && effects.may_pin()
-            && let Unnamed::Kept { body, .. } = &self.unnamed
-        {
-            // The empty name, then the text.
-            let body = Arc::clone(body);
-            let text = body.split(|byte| *byte == 0).nth(1).unwrap_or_default();
-            self.blame(text, server);
+        if !effects.is_none() && effects.may_pin() {
+            // It is taken from the session for as long as the session is told of it.
+            let unnamed = std::mem::take(&mut self.unnamed);
+            self.blame(unnamed.text(), server);
+            self.unnamed = unnamed;
         }
     }
 
@@ -112,8 +107,10 @@ impl ClientSession {
     pub(crate) fn note_looks(&mut self, effects: &Effects) {
         if let Effects::Many(changes) = effects {
             for (_, change) in changes.iter() {
-                if let Change::Look(look) = change {
-                    self.note_look(look);
+                match change {
+                    Change::Look(look) => self.note_look(look),
+                    Change::CatalogChange => self.look_at_catalog(),
+                    _ => {}
                 }
             }
         }
@@ -142,6 +139,15 @@ impl ClientSession {
             _ => suspicion.more = true,
         }
         self.pins.add(PinReason::Unread);
+    }
+
+    /// The catalog changes: whether that changes which functions may leave something behind, the server tells.
+    #[cold]
+    fn look_at_catalog(&mut self) {
+        if self.limits.hidden_state == HiddenState::ReadBack {
+            self.suspicion.get_or_insert_default().in_vain = false;
+            self.pins.add(PinReason::Unread);
+        }
     }
 
     /// A function is called by the function call protocol, which names it by a number at the beginning of `body`.
@@ -181,9 +187,7 @@ impl ClientSession {
                 mark: &facts.mark,
                 names: own.chain(named).collect(),
                 functions: suspicion.functions.iter().map(AsRef::as_ref).collect(),
-                whole: suspicion.more
-                    || suspicion.functions.is_empty()
-                    || !suspicion.functions.is_disjoint(&facts.makers),
+                whole: suspicion.more || !suspicion.functions.is_disjoint(&facts.makers),
             },
             to_server,
         );

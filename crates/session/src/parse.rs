@@ -114,7 +114,7 @@ impl ClientSession {
             &self.unnamed,
             Unnamed::Kept { body, effects: Effects::None, rules, .. }
                 if body[..] == *message && *rules == server.rules
-        )
+        ) && self.scope.facts().reach() == Reach::Nothing
     }
 
     fn keep_unnamed(

@@ -5,8 +5,9 @@ WITH RECURSIVE catalog AS MATERIALIZED (
   SELECT pg_catalog.concat(
     (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(pg_catalog.hashtext(xmin::pg_catalog.text)))
      FROM pg_catalog.pg_proc WHERE oid OPERATOR(pg_catalog.>=) 16384), '/',
-    (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(pg_catalog.hashtext(xmin::pg_catalog.text)))
-     FROM pg_catalog.pg_trigger WHERE NOT tgisinternal)) AS mark
+    /* Triggers, rules, defaults and the like depend on what they call; 1255 is pg_proc. */
+    (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(objid::pg_catalog.int8)) FROM pg_catalog.pg_depend
+     WHERE refclassid OPERATOR(pg_catalog.=) 1255 AND refobjid OPERATOR(pg_catalog.>=) 16384)) AS mark
 ), changed AS MATERIALIZED (
   SELECT mark OPERATOR(pg_catalog.<>) $1::pg_catalog.text AS anew FROM catalog
 ), asked AS MATERIALIZED (

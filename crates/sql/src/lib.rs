@@ -48,5 +48,5 @@ pub use self::lexer::Rules;
 pub use self::name::Name;
 pub use self::outline::outline;
 pub use self::placeholder::placeholders;
-pub use self::scan::{Scan, ordinary, scan, statement_ends};
+pub use self::scan::{Scan, ordinary, scan, scan_other, statement_ends};
 pub use self::scanner::Scanner;

@@ -6,10 +6,9 @@
 //! together.
 
 use crate::atoms::{is_space, is_word, pack, starts_word};
-use crate::effect::{Effect, Modes, StatementEffect};
+use crate::effect::{Effect, Modes};
 use crate::functions::{Call, lookup};
 use crate::keyword::Keyword;
-use crate::scan::{Effects, Scan};
 
 /// The word that the text begins with, if it is one ordinary statement that does nothing. Strings must conform.
 #[inline]
@@ -17,24 +16,8 @@ pub(crate) fn ordinary(text: &[u8]) -> Option<Keyword> {
     Reader::new(text).read()
 }
 
-/// What the whole text does, if it is as plain as that. Strings must conform.
-pub(crate) fn scan(text: &[u8]) -> Option<Scan> {
-    let (keyword, effect) = match bare_word(text) {
-        Some((keyword, effect)) => (keyword, Some(effect)),
-        None => (Reader::new(text).read()?, None),
-    };
-    let mut scan = Scan { statements: 1, ..Scan::default() };
-    if let Some(first) = scan.keywords.first_mut() {
-        *first = keyword;
-    }
-    if let Some(effect) = effect {
-        scan.effects = Effects::One(StatementEffect { statement: 0, effect });
-    }
-    Some(scan)
-}
-
 /// `BEGIN`, `COMMIT`, `END` or `ROLLBACK`, alone or with a semicolon.
-fn bare_word(text: &[u8]) -> Option<(Keyword, Effect)> {
+pub(crate) fn bare_word(text: &[u8]) -> Option<(Keyword, Effect)> {
     const BEGIN: u64 = pack(b"begin");
     const COMMIT: u64 = pack(b"commit");
     const END: u64 = pack(b"end");

@@ -51,6 +51,15 @@ impl Scan {
     /// So many statements of a text have their keyword kept.
     pub const KEYWORDS_KEPT: usize = KEYWORDS_KEPT;
 
+    /// That of one statement that begins with this word and does nothing.
+    fn of(keyword: Keyword) -> Self {
+        let mut scan = Self { statements: 1, ..Self::default() };
+        if let Some(first) = scan.keywords.first_mut() {
+            *first = keyword;
+        }
+        scan
+    }
+
     /// Number of statements that are not empty.
     pub fn statements(&self) -> usize {
         self.statements
@@ -83,7 +92,7 @@ impl Scan {
 }
 
 /// The word that a whole text begins with, if it is plainly one `SELECT`, `INSERT`, `UPDATE`, `DELETE` or `WITH` without any
-/// effect. Nothing says that it is not: then [`scan`] tells.
+/// effect. Nothing says that it is not: then [`scan_other`] tells.
 #[inline]
 pub fn ordinary(text: &[u8], rules: Rules) -> Option<Keyword> {
     if rules.standard_conforming_strings { plain::ordinary(text) } else { None }
@@ -91,10 +100,17 @@ pub fn ordinary(text: &[u8], rules: Rules) -> Option<Keyword> {
 
 /// Scans a text that is whole.
 pub fn scan(text: &[u8], rules: Rules) -> Scan {
-    if rules.standard_conforming_strings
-        && let Some(scan) = plain::scan(text)
-    {
-        return scan;
+    match ordinary(text, rules) {
+        Some(keyword) => Scan::of(keyword),
+        None => scan_other(text, rules),
+    }
+}
+
+/// Scans a whole text that is not [`ordinary`].
+pub fn scan_other(text: &[u8], rules: Rules) -> Scan {
+    if let Some((keyword, effect)) = plain::bare_word(text) {
+        let effects = Effects::One(StatementEffect { statement: 0, effect });
+        return Scan { effects, ..Scan::of(keyword) };
     }
     Scanner::new(rules).finish_with(text)
 }
