@@ -1,10 +1,7 @@
 //! What a server has after a client has given it back, compared with what is believed of it. For tests of the program
 //! itself: whatever differs would reach another client, or be lost.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use trunkline_sql::{Value, settings};
@@ -17,30 +14,6 @@ use crate::{
     setting::{SettingSet, is_identity},
     statement::RESERVED_PREFIX,
 };
-
-/// At most so many different values are remembered with what a server makes of them.
-const MEANINGS_MAX: usize = 4096;
-
-/// What servers have made of the values that clients have written: `8MB` is told as `8192`, and always is.
-#[derive(Debug, Default)]
-pub(crate) struct Meanings(Mutex<BTreeMap<(Bytes, Bytes), Bytes>>);
-
-type Bytes = Box<[u8]>;
-
-impl Meanings {
-    /// Whether a server may tell this of a setting with this value: what it has told of it first, it tells for ever.
-    fn agree(&self, name: &[u8], known: &Value, told: &[u8]) -> bool {
-        if is_same(known, told) {
-            return true;
-        }
-        let mut meanings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (Bytes::from(name), Bytes::from(known.as_bytes()));
-        if meanings.len() >= MEANINGS_MAX && !meanings.contains_key(&key) {
-            return true;
-        }
-        **meanings.entry(key).or_insert_with(|| told.into()) == *told
-    }
-}
 
 impl ServerSession {
     /// Asks it for all that a session can leave there, while no client holds it.
@@ -117,7 +90,7 @@ impl ServerSession {
     fn compare_identity(&self, findings: &Findings, out: &mut Vec<String>) {
         let user = self.reported.get(AUTHORIZATION).unwrap_or_default();
         let is = |name: &[u8], told: &[u8], default: &[u8]| match self.applied.get(name) {
-            Some(value) => is_unknown(value) || is_same(value, told) || *told != *default,
+            Some(value) => is_unknown(value) || is_same(value, told),
             None => *told == *default,
         };
         if !is(ROLE, &findings.role, b"none") {

@@ -41,6 +41,7 @@ mod line;
 mod long;
 mod look;
 mod made;
+mod meaning;
 mod name;
 mod names;
 mod naming;

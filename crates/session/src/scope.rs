@@ -1,12 +1,13 @@
 //! What the clients of one pool have in common.
 
+use crate::{
+    facts::{NameSet, SharedFacts},
+    meaning::Meanings,
+};
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
-
-use crate::audit::Meanings;
-use crate::facts::{NameSet, SharedFacts};
 
 /// At most so many placeholders that clients of a pool have set are remembered for all of them.
 const PLACEHOLDERS_MAX: usize = 256;

@@ -90,6 +90,7 @@ impl Worker {
             self.park(index);
             return;
         }
+        pool.stats.audits = pool.stats.audits.wrapping_add(1);
         let differences = server.session.end_audit(&pool.family.scope);
         if differences.is_empty() {
             self.park(index);

@@ -55,6 +55,8 @@ pub struct PoolStats {
     pub hidden_found: u64,
     /// Times it could not tell.
     pub read_backs_failed: u64,
+    /// Times a server that came back was asked what is there (`pool.paranoid`).
+    pub audits: u64,
     /// Times a server that came back was not in the state that it should have been in (`pool.paranoid`).
     pub leaks: u64,
 }
@@ -78,6 +80,7 @@ impl PoolStats {
         self.read_backs = self.read_backs.wrapping_add(other.read_backs);
         self.hidden_found = self.hidden_found.wrapping_add(other.hidden_found);
         self.read_backs_failed = self.read_backs_failed.wrapping_add(other.read_backs_failed);
+        self.audits = self.audits.wrapping_add(other.audits);
         self.leaks = self.leaks.wrapping_add(other.leaks);
     }
 }

@@ -1,6 +1,7 @@
 //! As much of HTTP as it takes to ask an endpoint on loopback.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +12,9 @@ use crate::wait::PATIENCE;
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// How long each step of [`get_now`] may take.
+const NOW: Duration = Duration::from_secs(5);
 
 /// What an endpoint answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,18 @@ pub(super) async fn get(address: SocketAddr, path: &str) -> Result<Reply> {
     let answer = answer.with_context(|| format!("GET http://{address}{path}"))?;
     parse(&String::from_utf8_lossy(&answer))
         .with_context(|| format!("http://{address}{path} does not answer with HTTP"))
+}
+
+/// The same where nothing can be awaited: the body of the answer, if there is one soon.
+pub(super) fn get_now(address: SocketAddr, path: &str) -> Option<String> {
+    use std::io::{Read, Write};
+
+    let mut stream = std::net::TcpStream::connect_timeout(&address, NOW).ok()?;
+    stream.set_read_timeout(Some(NOW)).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).ok()?;
+    Some(parse(&String::from_utf8_lossy(&answer))?.body)
 }
 
 /// Status line, headers and body.

@@ -333,6 +333,22 @@ impl Trunkline {
 /// What is logged of a server connection that came back in another state than it should be in.
 const LEAK: &str = "a server connection is not in the state that it should be in";
 
+/// How often at most it is looked whether servers are still being asked; each look asks all loops.
+const AUDIT_LOOKS: usize = 500;
+
+impl Trunkline {
+    /// Waits until no server is being asked what is there, as the last clients have only just given theirs back.
+    fn await_audits(&self) {
+        for _ in 0..AUDIT_LOOKS {
+            let Some(metrics) = http::get_now(self.http, "/metrics") else { return };
+            let busy = metrics.lines().filter(|line| line.contains("state=\"busy\""));
+            if busy.filter(|line| !line.ends_with(" 0")).count() == 0 {
+                return;
+            }
+        }
+    }
+}
+
 impl Drop for Trunkline {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -342,7 +358,10 @@ impl Drop for Trunkline {
             }
             return;
         }
-        // Only said with `pool.paranoid`, which `TRUNKLINE__POOL__PARANOID=true` sets for every test.
+        // Only said with `pool.paranoid`, which this variable sets for every test.
+        if std::env::var_os("TRUNKLINE__POOL__PARANOID").is_some() {
+            self.await_audits();
+        }
         let log = self.log();
         let leak = log.lines().find(|line| line.contains(LEAK));
         assert!(leak.is_none() || self.state().finds_leaks, "{}", leak.unwrap_or_default());

@@ -275,6 +275,9 @@ impl Collector {
             name("hidden_state", "Times there was something that no statement had shown"),
             |s| s.hidden_found,
         )?;
+        counter(name("audits", "Servers that came back and were asked what is there"), |s| {
+            s.audits
+        })?;
         counter(
             name("leaks", "Servers that came back in another state than they should have been in"),
             |s| s.leaks,
