@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::BytesMut;
+use trunkline_sql::Scan;
 use trunkline_wire::{
     Frame, SqlState,
     frontend::{self, Query},
@@ -248,16 +249,32 @@ impl ClientSession {
     #[inline(never)]
     fn effects_of_other(&self, reach: Reach, text: &[u8], server: &ServerSession) -> Effects {
         let scan = trunkline_sql::scan_other(text, server.rules);
+        let effects = self.effects_of_scan(&scan, reach, text);
+        self.with_bodies(effects, &scan, text, server)
+    }
+
+    /// The same of what a `PREPARE` prepares. That cannot be another `PREPARE`, which is why this is no recursion: one text
+    /// can hold thousands of them, one in the other.
+    pub(crate) fn effects_of_body(&self, body: &[u8], server: &ServerSession) -> Effects {
+        let reach = self.scope.facts().reach();
+        match trunkline_sql::ordinary(body, server.rules) {
+            Some(keyword) if !reach.includes(keyword) => Effects::None,
+            Some(_) => self.unseen(),
+            None => {
+                self.effects_of_scan(&trunkline_sql::scan_other(body, server.rules), reach, body)
+            }
+        }
+    }
+
+    /// What the text leaves behind of which this is the scan.
+    fn effects_of_scan(&self, scan: &Scan, reach: Reach, text: &[u8]) -> Effects {
         let effects = match reach {
-            Reach::Nothing => Effects::of(&scan),
-            reach => Effects::reaching(&scan, reach),
+            Reach::Nothing => Effects::of(scan),
+            reach => Effects::reaching(scan, reach),
         };
         match &effects {
-            Effects::None | Effects::Transaction(_) => effects,
-            Effects::Many(changes) => {
-                let uncovered = hides(changes).then(|| self.uncovered(changes, Some(text)));
-                self.with_bodies(uncovered.unwrap_or(effects), &scan, text, server)
-            }
+            Effects::Many(changes) if hides(changes) => self.uncovered(changes, Some(text)),
+            _ => effects,
         }
     }
 

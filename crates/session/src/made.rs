@@ -133,7 +133,7 @@ impl ClientSession {
             let making = Making {
                 name: making.name.clone(),
                 text: body.into(),
-                effects: self.effects_of(body, server),
+                effects: self.effects_of_body(body, server),
                 parameters: parts(types, b',').saturating_add(parts(body, b'$')),
             };
             (*place, Change::Prepare(Arc::new(making)))
@@ -364,5 +364,37 @@ impl Takeover {
     /// The body of the description of its parameters, which is of the form of the types in a Parse message.
     pub(crate) fn note_types(&mut self, body: &[u8]) {
         self.types = Some(body.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_wire::Reported;
+
+    use super::*;
+    use crate::{
+        client::{PoolMode, SessionLimits},
+        setting::SettingSet,
+    };
+
+    fn client() -> ClientSession {
+        let limits = SessionLimits::default();
+        ClientSession::new(PoolMode::Transaction, SettingSet::empty(), Arc::default(), limits)
+    }
+
+    #[test]
+    fn statements_that_prepare_each_other_are_read_once() {
+        let (client, server) = (client(), ServerSession::new(Arc::new(Reported::new())));
+        // As long a text as is read at all, and more than a stack has frames for.
+        let text = [b"PREPARE a AS ".repeat(15_000), b"SELECT 1".to_vec()].concat();
+        let (of_query, _) = client.effects_of_query(&text, &server);
+        assert_eq!(of_query, client.effects_of(&text, &server));
+        let Effects::Many(changes) = of_query else { panic!("it prepares something") };
+        let [(0, Change::Prepare(outer))] = changes.as_ref() else { panic!("{}", changes.len()) };
+        assert_eq!(outer.text.len(), text.len() - b"PREPARE a AS ".len());
+        // The server refuses it; what is in it is known to be a PREPARE and no more.
+        let Effects::Many(inner) = &outer.effects else { panic!("it would prepare something") };
+        let [(0, Change::Prepare(inner))] = inner.as_ref() else { panic!("{}", inner.len()) };
+        assert_eq!(**inner, Making { name: b"a".as_slice().into(), ..Making::default() });
     }
 }
