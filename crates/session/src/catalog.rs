@@ -10,6 +10,7 @@ use std::sync::{
 };
 
 use crate::{
+    change::Change,
     client::ClientSession,
     draft,
     server::{ServerSession, TxStatus},
@@ -35,17 +36,22 @@ impl Catalog {
 }
 
 impl ClientSession {
-    /// Whether the open transaction has changed the catalog, or may have.
-    pub(crate) fn has_changed_catalog(&self) -> bool {
-        self.made.as_ref().is_some_and(|made| made.catalog_changed)
+    /// Something is sent that may do this, or has done it.
+    pub(crate) fn note_catalog_change(&mut self, change: &Change) {
+        self.catalog_changed |= *change == Change::CatalogChange;
     }
 
     /// If the transaction is over in which the catalog was changed, it counts: others see it from now on.
+    #[cold]
     pub(crate) fn count_catalog_change(&mut self, server: &ServerSession) {
-        if server.status == TxStatus::Idle
-            && let Some(made) = &mut self.made
-            && std::mem::take(&mut made.catalog_changed)
-        {
+        if server.status == TxStatus::Idle {
+            self.tell_catalog_change();
+        }
+    }
+
+    /// The change counts, if there is one, whether it is known to be done or not.
+    pub(crate) fn tell_catalog_change(&mut self) {
+        if std::mem::take(&mut self.catalog_changed) {
             self.scope.facts().catalog().note_change();
         }
     }

@@ -138,6 +138,8 @@ pub struct ClientSession {
     pub(crate) there: BTreeSet<Box<[u8]>>,
     /// Those of them that SQL has prepared.
     pub(crate) made: Option<Box<Made>>,
+    /// The transaction that is open, or under way, has changed the catalog, or may have.
+    pub(crate) catalog_changed: bool,
     pub(crate) unnamed: Unnamed,
     /// What statements take back, in session mode.
     pub(crate) taking: Taking,
@@ -188,6 +190,7 @@ impl ClientSession {
             names: Names::default(),
             there: BTreeSet::new(),
             made: None,
+            catalog_changed: false,
             meant: None,
             number: 0,
             unnamed: Unnamed::None,
@@ -232,6 +235,8 @@ impl ClientSession {
             self.settings.rollback();
         }
         server.takeover.clear();
+        // What is under way may be done yet.
+        self.tell_catalog_change();
         self.end_lease(server);
         server.go_on();
         server.go_on_without_listener();
@@ -347,6 +352,8 @@ impl ClientSession {
         self.forget_looks();
         self.there.clear();
         self.made = None;
+        // It may have been committed.
+        self.tell_catalog_change();
         self.taking = Taking::default();
         self.portals.clear();
         self.settings.rollback();

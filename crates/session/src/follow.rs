@@ -68,7 +68,7 @@ impl ClientSession {
                 self.change_channels(server, change);
             }
             Change::Prepare(making) => self.note_made(making),
-            Change::CatalogChange => self.note_catalog_change(),
+            Change::CatalogChange => self.note_catalog_change(change),
             Change::SetLocal(name, value) => self.settings.set_local(name, value.as_ref()),
             Change::Commit => self.end_transaction(Transaction::Commit, tag),
             Change::Rollback => self.end_transaction(Transaction::Rollback, tag),

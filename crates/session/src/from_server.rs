@@ -357,12 +357,13 @@ impl ClientSession {
             self.portals.clear();
         }
         if self.awaits_itself(server) {
+            self.count_catalog_change(server);
             settle(server);
             return Reply::ReadyUnsaid;
         }
         out.forward(range);
         settle(server);
-        if self.made.is_some() && self.begin_takeover(server) {
+        if (self.made.is_some() | self.catalog_changed) && self.begin_takeover(server) {
             return Reply::ReadyToAsk;
         }
         Reply::Ready
@@ -407,7 +408,7 @@ impl ClientSession {
         } else if matches!(ours, Ours::SyncAhead) {
             // The client's message goes on before the server goes to anybody else.
             Reply::Next
-        } else if self.made.is_some() && self.begin_takeover(server) {
+        } else if (self.made.is_some() | self.catalog_changed) && self.begin_takeover(server) {
             Reply::ReadyToAsk
         } else {
             Reply::Ready

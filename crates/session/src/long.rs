@@ -298,6 +298,9 @@ impl ClientSession {
                     self.await_outcome(&effects, server, Forgetting::Asked);
                 }
                 self.note_looks(&effects);
+                if let Effects::Many(changes) = &effects {
+                    changes.iter().for_each(|(_, change)| self.note_catalog_change(change));
+                }
                 server.owed.amend_last_query(effects);
             }
             Followed::Unnamed(key) => match &mut self.unnamed {

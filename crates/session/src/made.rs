@@ -51,8 +51,6 @@ pub(crate) struct Made {
     room: Arc<StatementRoom>,
     /// What SQL has prepared and is not adopted yet.
     children: Vec<Child>,
-    /// The catalog was changed.
-    pub(crate) catalog_changed: bool,
 }
 
 /// Something on the server under the client's own name.
@@ -150,18 +148,12 @@ impl ClientSession {
     ) {
         let Effects::Many(changes) = effects else { return };
         for (_, change) in changes.iter() {
-            if !matches!(change, Change::Prepare(_) | Change::CatalogChange) {
-                continue;
-            }
+            self.note_catalog_change(change);
+            let Change::Prepare(making) = change else { continue };
             if self.made.is_none() {
                 let room = around.with_store(|store| store.shared_room());
-                let made = Made { room, children: Vec::new(), catalog_changed: false };
-                self.made = Some(Box::new(made));
+                self.made = Some(Box::new(Made { room, children: Vec::new() }));
             }
-            let Change::Prepare(making) = change else {
-                self.note_catalog_change();
-                continue;
-            };
             // It was lent to be given up: what is closed behind the next Sync would be the new one.
             let lent = server.decoys.iter().position(|lent| *lent == making.name);
             if let Some(place) = lent.filter(|_| !self.names.contains(&making.name)) {
@@ -181,13 +173,6 @@ impl ClientSession {
     pub(crate) fn has_left(&self) -> bool {
         let mut children = self.made.iter().flat_map(|made| &made.children);
         children.any(|child| matches!(child.what, What::Lent))
-    }
-
-    /// The catalog was changed, for others when the transaction is over.
-    pub(crate) fn note_catalog_change(&mut self) {
-        if let Some(made) = &mut self.made {
-            made.catalog_changed = true;
-        }
     }
 
     /// SQL has prepared this.
@@ -277,7 +262,7 @@ impl ClientSession {
             }
         }
         let asks = !server.takeover.is_empty();
-        if asks || !made.children.is_empty() || made.catalog_changed {
+        if asks || !made.children.is_empty() {
             self.made = Some(made);
         }
         asks

@@ -187,7 +187,7 @@ impl ClientSession {
         let shared = server.status != TxStatus::Failed
             && !outlook.is_unknown()
             && !executes
-            && !self.has_changed_catalog()
+            && !self.catalog_changed
             && !self.pins.has(PinReason::Unread);
         let environment = self.environment(outlook.seen(), Folds::of(parse.text));
         drop(outlook);
