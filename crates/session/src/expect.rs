@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    client::Unnamed, effect::Effects, made::Takeover, statement::Statement, taking::Renamed,
+    client::Unnamed, effect::Effects, statement::Statement, takeover::Takeover, taking::Renamed,
 };
 
 /// With this many replies owed, nothing more is read from the client until some have come. PostgreSQL sends its output

@@ -88,8 +88,7 @@ impl ClientSession {
                     return Reply::Next;
                 }
                 if let Some(Owed::Ours(Ours::TakeOver(_))) = server.owed.front() {
-                    self.take_over(server);
-                    return Reply::Next;
+                    return self.take_over(server);
                 }
                 pass(server, range, out)
             }
@@ -292,7 +291,7 @@ impl ClientSession {
                 return Reply::Next;
             }
             Some(Owed::Ours(Ours::TakeOver(_) | Ours::CloseTaken(_))) => {
-                self.discard(server);
+                self.fail_takeover(server, body);
                 return Reply::Next;
             }
             Some(Owed::Doubtful) => {
@@ -363,7 +362,7 @@ impl ClientSession {
         }
         out.forward(range);
         settle(server);
-        if (self.made.is_some() | self.catalog_changed) && self.begin_takeover(server) {
+        if (self.made.is_some() | self.catalog_changed) && self.begin_takeover_behind(server) {
             return Reply::ReadyToAsk;
         }
         Reply::Ready

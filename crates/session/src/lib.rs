@@ -64,6 +64,7 @@ mod sequence;
 mod server;
 mod setting;
 mod statement;
+mod takeover;
 mod taking;
 mod track;
 mod undo;

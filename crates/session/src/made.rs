@@ -2,35 +2,27 @@
 //!
 //! The text of a `PREPARE` goes to the server as it is, so that what it answers is the server's own; and the statement
 //! lives there under the client's own name, which keeps the server, until the transaction is over. Then the server is
-//! asked for the types of its parameters and told to close it, behind the answer to the client. From then on it is a
-//! text, its types and the settings it was prepared under, as what comes in a Parse message. PostgreSQL does not tell
+//! asked for the types of its parameters and told to close it ([`crate::takeover`]). From then on it is a text, its types and the settings it was prepared under, as what comes in a Parse message. PostgreSQL does not tell
 //! the two kinds apart either, but in `pg_prepared_statements`.
 //!
 //! What cannot be adopted stays on the server: a statement for which there is no room, one whose text was too long to be
 //! kept, and one that the server cannot describe, because its table went with the transaction for instance.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::BytesMut;
 use trunkline_sql::{Effect, Scan};
-use trunkline_wire::frontend;
 
 use crate::{
     change::Change,
     client::{ClientSession, Surroundings},
     effect::Effects,
-    expect::{Ours, Owed},
-    from_server::settle,
     name,
     pin::PinReason,
     room::StatementRoom,
-    server::{Intake, ServerSession, TxStatus},
-    setting::{Folds, SettingSet},
+    server::ServerSession,
+    setting::SettingSet,
     statement::Statement,
 };
-
-/// A description of more parameters is not held until it is whole ([`crate::may_stream`]): four bytes for each.
-const PARAMETERS_MAX: usize = 2000;
 
 /// What a `PREPARE` makes if it succeeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,46 +34,33 @@ pub struct Making {
     /// What executing it leaves behind.
     pub effects: Effects,
     /// It has no more parameters than this.
-    parameters: usize,
+    pub(crate) parameters: usize,
 }
 
-/// What is to be done when the transaction is over.
+/// What SQL has prepared, and what is to be done with it when the transaction is over.
 #[derive(Debug)]
 pub(crate) struct Made {
-    room: Arc<StatementRoom>,
-    /// What SQL has prepared and is not adopted yet.
-    children: Vec<Child>,
+    pub(crate) room: Arc<StatementRoom>,
+    /// What is on the server under the client's own name, and is to be adopted.
+    pub(crate) new: BTreeMap<Box<[u8]>, New>,
+    /// The bytes of those texts.
+    bytes: usize,
+    /// What stays there; and what executing it leaves behind.
+    stays: BTreeMap<Box<[u8]>, Effects>,
+    /// Names under which there is perhaps what was lent for a text that may have prepared another: to be closed.
+    pub(crate) left: Vec<Box<[u8]>>,
+    /// A transaction has ended since something could not be adopted: it is tried once more.
+    pub(crate) tries_again: bool,
 }
 
-/// Something on the server under the client's own name.
+/// Something that is to be adopted.
 #[derive(Debug)]
-struct Child {
-    name: Box<[u8]>,
-    what: What,
+pub(crate) enum New {
+    /// With the settings it was prepared under; which are not known to be all if it is not shared.
+    Made { making: Arc<Making>, settings: Arc<SettingSet>, shared: bool },
+    /// The server was asked for its types, which has come to nothing.
+    Asked(Arc<Statement>),
 }
-
-#[derive(Debug)]
-enum What {
-    /// To be adopted, with the settings it was prepared under; which are not known to be all if it is not shared.
-    New { making: Arc<Making>, settings: Arc<SettingSet>, shared: bool },
-    /// Perhaps what was lent for a text that may have prepared another: to be closed.
-    Lent,
-    /// It stays there; executing it leaves this behind.
-    Stays(Effects),
-}
-
-/// What the server is asked for.
-#[derive(Debug)]
-pub(crate) struct Takeover {
-    name: Box<[u8]>,
-    /// The statement, whose types are not known yet.
-    draft: Arc<Statement>,
-    /// They have been told.
-    types: Option<Box<[u8]>>,
-}
-
-/// A name that is to be closed, and what has it if that is to be adopted.
-pub(crate) type Question = (Box<[u8]>, Option<Arc<Statement>>);
 
 impl Effects {
     /// Whether SQL prepares a statement.
@@ -152,7 +131,7 @@ impl ClientSession {
             let Change::Prepare(making) = change else { continue };
             if self.made.is_none() {
                 let room = around.with_store(|store| store.shared_room());
-                self.made = Some(Box::new(Made { room, children: Vec::new() }));
+                self.made = Some(Box::new(Made::new(room)));
             }
             // It was lent to be given up: what is closed behind the next Sync would be the new one.
             let lent = server.decoys.iter().position(|lent| *lent == making.name);
@@ -165,14 +144,16 @@ impl ClientSession {
 
     /// What was lent to a text under this name may be left behind, or what the text prepares instead.
     pub(crate) fn expect_left(&mut self, name: &[u8]) {
-        self.put_child(name, What::Lent);
+        self.forget_made(name);
+        if let Some(made) = &mut self.made {
+            made.left.push(name.into());
+        }
         self.pins.add(PinReason::SqlPrepare);
     }
 
     /// Whether there may be something of that kind.
     pub(crate) fn has_left(&self) -> bool {
-        let mut children = self.made.iter().flat_map(|made| &made.children);
-        children.any(|child| matches!(child.what, What::Lent))
+        self.made.as_ref().is_some_and(|made| !made.left.is_empty())
     }
 
     /// SQL has prepared this.
@@ -184,171 +165,116 @@ impl ClientSession {
             self.pins.add(PinReason::HiddenState);
             return;
         }
+        self.forget_made(&making.name);
+        if !self.has_room_for_made(making) {
+            self.pins.add(PinReason::TooManyStatements);
+            if !making.effects.leaves_nothing() {
+                self.pins.add(PinReason::HiddenState);
+            }
+            return;
+        }
         let settings = Arc::clone(self.settings.seen());
         let (making, shared) = (Arc::clone(making), !self.settings.is_unknown());
-        self.put_child(&making.name.clone(), What::New { making, settings, shared });
+        if let Some(made) = &mut self.made {
+            made.add(making.name.clone(), New::Made { making, settings, shared });
+        }
+    }
+
+    /// Whether one more may be kept until it is adopted: what a transaction prepares is limited as well.
+    fn has_room_for_made(&self, making: &Making) -> bool {
+        self.made.as_ref().is_some_and(|made| {
+            let bytes = made.bytes.saturating_add(making.text.len());
+            self.has_room_for(made.new.len(), bytes) && made.room.has(bytes)
+        })
     }
 
     /// The server still has what it was to close under this name.
     pub(crate) fn stays_there(&mut self, name: Box<[u8]>) {
-        let mut children = self.made.iter().flat_map(|made| &made.children);
-        let made = children.any(|child| child.name == name);
+        let made = self.made.as_ref().is_some_and(|made| made.has(&name));
         self.pins.add(if made { PinReason::SqlPrepare } else { PinReason::TooManyStatements });
         self.there.insert(name);
     }
 
     /// The server has nothing under this name any more. Says whether it had.
     pub(crate) fn forget_made(&mut self, name: &[u8]) -> bool {
-        let Some(made) = &mut self.made else { return false };
-        let before = made.children.len();
-        made.children.retain(|child| *child.name != *name);
-        made.children.len() < before
+        self.made.as_mut().is_some_and(|made| made.forget(name))
     }
 
     /// The server has nothing of the kind any more.
     pub(crate) fn forget_all_made(&mut self) {
         // What the same text prepares behind that is to come yet.
         if let Some(made) = &mut self.made {
-            made.children.clear();
-        }
-    }
-
-    fn put_child(&mut self, name: &[u8], what: What) {
-        self.forget_made(name);
-        if let Some(made) = &mut self.made {
-            made.children.push(Child { name: name.into(), what });
+            **made = Made::new(Arc::clone(&made.room));
         }
     }
 
     /// What executing the statement leaves behind that lives on the server under this name, as far as is known.
     pub(crate) fn effects_there(&self, name: &[u8]) -> Effects {
         let name = name::of_protocol(name);
-        let child = self.made.iter().flat_map(|made| &made.children);
-        match child.filter(|child| *child.name == *name).map(|child| &child.what).next() {
-            Some(What::New { making, .. }) => making.effects.clone(),
-            Some(What::Stays(effects)) => effects.clone(),
-            Some(What::Lent) | None => Effects::None,
+        let Some(made) = &self.made else { return Effects::None };
+        let new = made.new.get(name).map(New::effects);
+        new.or_else(|| made.stays.get(name).cloned()).unwrap_or_default()
+    }
+}
+
+impl New {
+    fn text(&self) -> &[u8] {
+        match self {
+            Self::Made { making, .. } => &making.text,
+            Self::Asked(draft) => &draft.text,
         }
     }
 
-    /// If the server is between transactions, what it has of this client's is to be adopted; what was lent is closed in any
-    /// case. Says whether it must be put the question.
-    #[cold]
-    pub(crate) fn begin_takeover(&mut self, server: &mut ServerSession) -> bool {
-        self.count_catalog_change(server);
-        if !server.owed.is_empty() {
-            return false;
-        }
-        let Some(mut made) = self.made.take() else { return false };
-        for child in std::mem::take(&mut made.children) {
-            let Child { name, what } = child;
-            match what {
-                What::Lent => server.takeover.push((name, None)),
-                _ if !self.there.contains(&name) => {}
-                What::New { .. } if server.status != TxStatus::Idle => {
-                    made.children.push(Child { name, what });
-                }
-                What::Stays(_) => made.children.push(Child { name, what }),
-                What::New { making, settings, shared } => {
-                    let so_far = so_far(&server.takeover);
-                    let room = &made.room;
-                    if let Some(draft) = self.draft(&making, &settings, shared, room, so_far) {
-                        server.takeover.push((name, Some(draft)));
-                    } else {
-                        let what = What::Stays(making.effects.clone());
-                        made.children.push(Child { name, what });
-                    }
-                }
-            }
-        }
-        let asks = !server.takeover.is_empty();
-        if asks || !made.children.is_empty() {
-            self.made = Some(made);
-        }
-        asks
-    }
-
-    /// The statement whose types are not known yet; none if it cannot be adopted.
-    fn draft(
-        &mut self,
-        making: &Making,
-        settings: &SettingSet,
-        shared: bool,
-        room: &Arc<StatementRoom>,
-        (count, bytes): (usize, usize),
-    ) -> Option<Arc<Statement>> {
-        if making.parameters > PARAMETERS_MAX {
-            return None;
-        }
-        let environment = self.environment(settings, Folds::of(&making.text));
-        let parts = (making.text.as_ref(), b"\0\0".as_slice(), environment.as_ref());
-        let draft = Statement::draft(parts, making.effects.clone(), shared, room);
-        let fits = self.has_room_for(count, bytes.saturating_add(making.text.len()))
-            && draft.place().fits(self.names.step_for(&making.name));
-        if !fits {
-            self.pins.add(PinReason::TooManyStatements);
-        }
-        fits.then_some(draft)
-    }
-
-    /// The server has described the statement that it is asked for.
-    pub(crate) fn take_over(&mut self, server: &mut ServerSession) {
-        if let Some(Owed::Ours(Ours::TakeOver(takeover))) = server.owed.pop() {
-            let Takeover { name, draft, types } = *takeover;
-            self.there.remove(&name);
-            self.names.insert(name, draft.described(types.as_deref().unwrap_or(b"\0\0")));
-            self.unpin_from_there();
-        }
-        settle(server);
-    }
-
-    /// The server has not described it: it stays there.
-    pub(crate) fn leave_there(&mut self, takeover: &Takeover) {
-        self.put_child(&takeover.name, What::Stays(takeover.draft.effects.clone()));
-    }
-
-    /// The server has not closed it, which it is to do at the next opportunity.
-    pub(crate) fn leave_open(&mut self, name: &[u8]) {
-        if !self.there.contains(name) {
-            self.expect_left(name);
+    /// What executing it leaves behind.
+    pub(crate) fn effects(&self) -> Effects {
+        match self {
+            Self::Made { making, .. } => making.effects.clone(),
+            Self::Asked(draft) => draft.effects.clone(),
         }
     }
 }
 
-/// How many statements are to be adopted, and what they weigh.
-fn so_far(takeover: &[Question]) -> (usize, usize) {
-    let drafts = takeover.iter().filter_map(|(_, draft)| draft.as_ref());
-    drafts.fold((0, 0), |(count, bytes): (usize, usize), draft| {
-        (count.saturating_add(1), bytes.saturating_add(draft.weight()))
-    })
-}
-
-impl ServerSession {
-    /// Asks for what is to be adopted. The client must be between two messages.
-    pub(crate) fn put_takeover(&mut self, out: &mut BytesMut) {
-        if self.takeover.is_empty() || !self.owed.is_empty() || self.intake != Intake::Messages {
-            return;
-        }
-        for (name, draft) in std::mem::take(&mut self.takeover) {
-            self.begin_naming(&name);
-            if let Some(draft) = draft {
-                frontend::describe(out, frontend::STATEMENT, &name);
-                let takeover = Takeover { name: name.clone(), draft, types: None };
-                self.owed.push(Owed::Ours(Ours::TakeOver(Box::new(takeover))));
-            }
-            frontend::close(out, frontend::STATEMENT, &name);
-            self.owed.push(Owed::Ours(Ours::CloseTaken(name)));
-        }
-        frontend::sync(out);
-        self.owed.push(Owed::Ours(Ours::Sync));
-        self.naming.sync();
+impl Made {
+    pub(crate) fn new(room: Arc<StatementRoom>) -> Self {
+        let (new, stays) = (BTreeMap::new(), BTreeMap::new());
+        Self { room, new, bytes: 0, stays, left: Vec::new(), tries_again: false }
     }
-}
 
-impl Takeover {
-    /// The body of the description of its parameters, which is of the form of the types in a Parse message.
-    pub(crate) fn note_types(&mut self, body: &[u8]) {
-        self.types = Some(body.into());
+    fn has(&self, name: &[u8]) -> bool {
+        self.new.contains_key(name)
+            || self.stays.contains_key(name)
+            || self.left.iter().any(|left| **left == *name)
+    }
+
+    /// This is to be adopted.
+    pub(crate) fn add(&mut self, name: Box<[u8]>, new: New) {
+        self.bytes = self.bytes.saturating_add(new.text().len());
+        self.new.insert(name, new);
+    }
+
+    /// What is to be adopted under this name, which is taken out.
+    pub(crate) fn take_new(&mut self, name: &[u8]) -> Option<New> {
+        let new = self.new.remove(name)?;
+        self.bytes = self.bytes.saturating_sub(new.text().len());
+        Some(new)
+    }
+
+    /// It stays there, and executing it leaves this behind.
+    pub(crate) fn keep(&mut self, name: Box<[u8]>, effects: Effects) {
+        self.stays.insert(name, effects);
+    }
+
+    /// There is nothing under this name any more. Says whether there was.
+    pub(crate) fn forget(&mut self, name: &[u8]) -> bool {
+        let left = self.left.len();
+        self.left.retain(|left| **left != *name);
+        let stayed = self.stays.remove(name).is_some();
+        self.take_new(name).is_some() || stayed || self.left.len() < left
+    }
+
+    /// Whether nothing is there any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.stays.is_empty() && self.left.is_empty()
     }
 }
 

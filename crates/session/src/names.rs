@@ -54,7 +54,12 @@ impl Names {
 
     /// How many bytes of the memory of all statements one more name would take.
     pub(crate) fn step_for(&self, name: &[u8]) -> usize {
-        let own = self.own.saturating_add(taken_by(name));
+        self.steps_for(taken_by(name))
+    }
+
+    /// The same of names that take so many bytes themselves.
+    pub(crate) fn steps_for(&self, names: usize) -> usize {
+        let own = self.own.saturating_add(names);
         counted(own).saturating_sub(counted(self.own))
     }
 
@@ -132,7 +137,7 @@ impl Drop for Names {
 }
 
 /// What a name takes.
-fn taken_by(name: &[u8]) -> usize {
+pub(crate) fn taken_by(name: &[u8]) -> usize {
     name.len().saturating_add(NAME_BYTES)
 }
 

@@ -75,7 +75,7 @@ impl StatementRoom {
 
     /// Whether there is room for so many more bytes; there always is for none. Loops that ask at the same time may each be
     /// told that there is.
-    fn has(&self, more: usize) -> bool {
+    pub(crate) fn has(&self, more: usize) -> bool {
         more == 0 || self.bytes().saturating_add(more) <= self.limit()
     }
 
@@ -108,6 +108,11 @@ impl Place {
     /// Where it is.
     pub(crate) fn room(&self) -> &Arc<StatementRoom> {
         &self.room
+    }
+
+    /// What it takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Whether there is room for one more name of it, which takes so many bytes.

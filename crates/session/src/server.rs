@@ -11,7 +11,6 @@ use crate::{
     expect::{Ours, Owed, Purpose},
     hold::{Forgetting, Hold, Unsettled, Why},
     look::ReadBack,
-    made::Question,
     naming::Naming,
     queue::Queue,
     readback::{Findings, Told},
@@ -19,6 +18,7 @@ use crate::{
     sequence::SequenceState,
     setting::SettingSet,
     statement::ServerStatements,
+    takeover::Question,
 };
 
 /// The transaction status of `ReadyForQuery`.

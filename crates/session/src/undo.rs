@@ -97,7 +97,7 @@ impl ClientSession {
                 server.unnamed = UNNAMED_UNKNOWN;
             }
             Owed::Ours(Ours::Close(statement)) => server.statements.add(&statement),
-            Owed::Ours(Ours::TakeOver(takeover)) => self.leave_there(&takeover),
+            Owed::Ours(Ours::TakeOver(takeover)) => self.leave_there(*takeover),
             Owed::Ours(Ours::CloseTaken(name)) => self.leave_open(&name),
             _ => {}
         }
