@@ -126,6 +126,7 @@ impl ClientSession {
         let left = self.forget_made(name);
         // What was lent to be given up is gone.
         server.decoys.retain(|lent| **lent != *name);
+        server.takeover.retain(|(asked, _)| **asked != *name);
         if self.there.remove(name) || left {
             self.unpin_from_there();
         }
@@ -147,6 +148,7 @@ impl ClientSession {
         self.there.clear();
         self.forget_all_made();
         server.decoys.clear();
+        server.takeover.clear();
         self.unpin_from_there();
         server.statements.clear();
         let mut unnamed = false;

@@ -77,6 +77,13 @@ impl ClientSession {
             return false;
         }
         let Some(mut made) = self.made.take() else { return false };
+        // What it could not be asked yet, for a long message of the client's: that may have begun a transaction.
+        for (name, draft) in std::mem::take(&mut server.takeover) {
+            match draft {
+                Some(draft) => made.add(name, New::Asked(draft)),
+                None => made.left.push(name),
+            }
+        }
         server.takeover.extend(std::mem::take(&mut made.left).into_iter().map(|name| (name, None)));
         if server.status == TxStatus::Idle {
             self.draft_new(&mut made, server);
@@ -233,6 +240,21 @@ mod tests {
         setting::SettingSet,
     };
 
+    /// A client for which so many statements are prepared by SQL, on this server.
+    fn client_with(count: usize, server: &mut ServerSession) -> ClientSession {
+        let limits = SessionLimits::default();
+        let mut client =
+            ClientSession::new(PoolMode::Transaction, SettingSet::empty(), Arc::default(), limits);
+        client.made = Some(Box::new(Made::new(Arc::default())));
+        let changes = (0..count).map(|number| {
+            let name = format!("p{number}").into_bytes().into();
+            let making = Making { name, text: b"select 1".as_slice().into(), ..Making::default() };
+            (0, Change::Prepare(Arc::new(making)))
+        });
+        client.apply(server, &Effects::Many(changes.collect()), 0, b"PREPARE");
+        client
+    }
+
     /// The server answers everything that it is asked.
     fn answer(
         client: &mut ClientSession,
@@ -250,18 +272,9 @@ mod tests {
 
     #[test]
     fn thousands_are_adopted_and_never_more_is_owed_than_may_be() {
-        let limits = SessionLimits::default();
-        let mut client =
-            ClientSession::new(PoolMode::Transaction, SettingSet::empty(), Arc::default(), limits);
         let mut server = ServerSession::new(Arc::new(Reported::new()));
-        client.made = Some(Box::new(Made::new(Arc::default())));
         let all = 2 * TAKEOVER_MAX + 1;
-        let changes = (0..all).map(|number| {
-            let name = format!("p{number}").into_bytes().into();
-            let making = Making { name, text: b"select 1".as_slice().into(), ..Making::default() };
-            (0, Change::Prepare(Arc::new(making)))
-        });
-        client.apply(&mut server, &Effects::Many(changes.collect()), 0, b"PREPARE");
+        let mut client = client_with(all, &mut server);
         let mut asks = client.begin_takeover_behind(&mut server);
         for left in [TAKEOVER_MAX + 1, 1, 0] {
             assert!(asks && !client.shares_servers());
@@ -276,5 +289,29 @@ mod tests {
             assert_eq!(client.name_count(), all - left);
         }
         assert!(!asks && client.shares_servers() && client.may_release(&server));
+    }
+
+    #[test]
+    fn what_could_not_be_asked_yet_is_not_asked_in_a_transaction_nor_if_it_is_given_up() {
+        let mut server = ServerSession::new(Arc::new(Reported::new()));
+        let mut client = client_with(2, &mut server);
+        assert!(client.begin_takeover_behind(&mut server));
+        // A long message has begun a transaction meanwhile.
+        server.status = TxStatus::Open;
+        assert!(!client.begin_takeover_behind(&mut server) && !server.has_question());
+        server.status = TxStatus::Idle;
+        assert!(client.begin_takeover_behind(&mut server) && server.takeover.len() == 2);
+        // Another has prepared anew what is not asked for yet.
+        let gone = Change::Deallocate(b"p1".as_slice().into());
+        let again = Change::Prepare(Making::named(b"p1"));
+        let changes = Effects::Many([(0, gone), (0, again)].into());
+        client.apply(&mut server, &changes, 0, b"PREPARE");
+        assert!(client.begin_takeover_behind(&mut server));
+        assert_eq!(
+            server.takeover.iter().map(|(name, _)| name.as_ref()).collect::<Vec<_>>(),
+            [b"p0"]
+        );
+        client.apply(&mut server, &Effects::Many([(0, Change::DeallocateAll)].into()), 0, b"");
+        assert!(!client.begin_takeover_behind(&mut server) && !server.has_question());
     }
 }
