@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use trunkline_sql::{Span, Value};
-use trunkline_wire::SqlState;
 
 use crate::{
     change::{Change, Hidden, Look},
@@ -15,7 +14,7 @@ use crate::{
     environment::Meaning,
     name,
     outgoing::Outgoing,
-    report::error_code,
+    report::is_stale,
     restore::characters,
     server::{Intake, ServerSession, TxStatus},
     statement::Statement,
@@ -139,7 +138,7 @@ impl ClientSession {
     /// The statement that a simple query was to execute under a name of ours, if the server refuses to run it any more.
     pub(crate) fn stale_executed(&self, effects: &Effects, body: &[u8]) -> Option<Arc<Statement>> {
         let Effects::Many(changes) = effects else { return None };
-        if error_code(body) != Some(SqlState::FEATURE_NOT_SUPPORTED) {
+        if !is_stale(body) {
             return None;
         }
         let renamed = changes.iter().find_map(|(_, change)| match change {

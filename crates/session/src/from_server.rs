@@ -2,15 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
-use trunkline_wire::SqlState;
-
 use crate::{
     client::ClientSession,
     expect::{Bound, Ours, Owed, Purpose},
     outgoing::Outgoing,
     queue::Kind,
     readback::Told,
-    report::{ERROR_WHOLE_MAX, copy_of, error_code, is_fatal, say_why, write_error},
+    report::{ERROR_WHOLE_MAX, copy_of, is_fatal, is_stale, say_why, write_error},
     restore, sequence,
     server::{Intake, ServerSession, TxStatus},
     statement::Statement,
@@ -441,15 +439,10 @@ fn command_tag(body: &[u8]) -> &[u8] {
     body.strip_suffix(b"\0").unwrap_or(body)
 }
 
-/// A server refuses a statement when its result is another since it was prepared: 0A000, "cached plan must not change
-/// result type" (plancache.c), at the Bind.
+/// The statement that a server refuses to bind because its result is another since it was prepared.
 fn stale_statement(entry: &Owed, body: &[u8]) -> Option<Arc<Statement>> {
     match entry {
-        Owed::Bind(Some(Bound { statement, .. }))
-            if error_code(body) == Some(SqlState::FEATURE_NOT_SUPPORTED) =>
-        {
-            Some(Arc::clone(statement))
-        }
+        Owed::Bind(Some(Bound { statement, .. })) if is_stale(body) => Some(Arc::clone(statement)),
         _ => None,
     }
 }

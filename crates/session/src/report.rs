@@ -58,6 +58,15 @@ pub fn error_code(body: &[u8]) -> Option<SqlState> {
     SqlState::from_bytes(code)
 }
 
+/// Whether a server refuses to run a statement because its result is another since it was prepared: "cached plan must not
+/// change result type" (plancache.c), in whatever language. Others that are told with the same code, what the statement
+/// itself does for instance, say nothing about the statement.
+#[cold]
+pub(crate) fn is_stale(body: &[u8]) -> bool {
+    error_code(body) == Some(SqlState::FEATURE_NOT_SUPPORTED)
+        && Fields(body).any(|field| field == (b'R', b"RevalidateCachedQuery"))
+}
+
 /// The detail of the error of a statement that was cancelled because it has taken too long. PostgreSQL itself takes the
 /// cancel for the user's.
 const TIMED_OUT: &[u8] =

@@ -241,8 +241,20 @@ fn server_message(tag: u8, argument: &str, out: &mut BytesMut) {
             let fatal = message.starts_with("FATAL");
             let state = SqlState::from_bytes(code.as_bytes()).expect("an SQLSTATE");
             let severity = if fatal { Severity::Fatal } else { Severity::Error };
-            let report = Report::new(severity, state, message);
-            if tag == b'E' {
+            // Where PostgreSQL has found it.
+            let routine = message.strip_prefix("in ");
+            let report =
+                Report::new(severity, state, if routine.is_some() { "m" } else { message });
+            if let Some(routine) = routine {
+                let mut body = BytesMut::new();
+                backend::error_response(&mut body, &report);
+                let fields = &body[5..body.len() - 1];
+                let fields = [fields, b"R", routine.as_bytes(), b"\0\0"].concat();
+                let len = u32::try_from(fields.len() + 4).expect("a short report");
+                out.extend_from_slice(&[tag]);
+                out.extend_from_slice(&len.to_be_bytes());
+                out.extend_from_slice(&fields);
+            } else if tag == b'E' {
                 backend::error_response(out, &report);
             } else {
                 backend::notice_response(out, &report);
