@@ -35,11 +35,13 @@ impl Statement {
         Arc::new(Self::nameless((text, types, &environment), effects, shared, room))
     }
 
-    /// The draft, with the types of its parameters.
+    /// The draft, with the types of its parameters, as a server has told them that has accepted it.
     pub(crate) fn described(&self, types: &[u8]) -> Arc<Self> {
         let parts = (self.text.as_ref(), types, self.environment.as_ref());
         let (effects, room) = (self.effects.clone(), self.place().room());
-        Arc::new(Self::nameless(parts, effects, self.is_shared(), room))
+        let described = Self::nameless(parts, effects, self.is_shared(), room);
+        described.set_accepted(true);
+        Arc::new(described)
     }
 
     /// Whether it is one.
@@ -73,8 +75,7 @@ impl ClientSession {
             around.with_store(|store| store.unshared(parts, effects))
         };
         let fits = statement.place().fits(self.names.step_for(&name));
-        if fits {
-            // A server has accepted it.
+        if fits && draft.is_accepted() {
             statement.set_accepted(true);
         }
         self.names.insert(name, if fits { Arc::clone(&statement) } else { draft });
