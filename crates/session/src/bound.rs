@@ -1,4 +1,4 @@
-//! What a statement leaves behind with the values that a Bind message gives it.
+//! What a statement leaves behind with the values that a Bind message, or an `EXECUTE`, gives it.
 
 use trunkline_sql::Value;
 
@@ -23,23 +23,23 @@ impl Effects {
         if !changes.iter().any(|(_, change)| matches!(change, Change::SetBound { .. })) {
             return None;
         }
-        let known = changes.iter().map(|(place, change)| {
-            let change = match change {
-                Change::SetBound { name, number, local } => {
-                    let value =
-                        bound_value(rest, *number).map(|value| Value::Literal(value.into()));
-                    match (value, local) {
-                        (Some(value), false) => Change::Set(name.clone(), value),
-                        (None, false) => Change::Look(Look::Computed(name.clone())),
-                        (Some(value), true) => Change::SetLocal(name.clone(), Some(value)),
-                        (None, true) => Change::SetLocalUnknown,
-                    }
-                }
-                other => other.clone(),
-            };
-            (*place, change)
-        });
+        let value = |number| bound_value(rest, number).map(|value| Value::Literal(value.into()));
+        let known = changes.iter().map(|(place, change)| (*place, change.with_value(value)));
         Some(Self::Many(known.collect()))
+    }
+}
+
+impl Change {
+    /// The same with the value of the parameter that it sets something to; by its number, from 1, and none if it is not
+    /// known, or NULL.
+    pub(crate) fn with_value(&self, value_of: impl FnOnce(u16) -> Option<Value>) -> Self {
+        let Self::SetBound { name, number, local } = self else { return self.clone() };
+        match (value_of(*number), local) {
+            (Some(value), false) => Self::Set(name.clone(), value),
+            (Some(value), true) => Self::SetLocal(name.clone(), Some(value)),
+            (None, false) => Self::Look(Look::Computed(name.clone())),
+            (None, true) => Self::SetLocalUnknown,
+        }
     }
 }
 

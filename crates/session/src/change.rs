@@ -164,18 +164,14 @@ pub(crate) fn change_of(effect: &Effect) -> Option<Change> {
 
 fn set(parameter: &Parameter, value: &Value, local: bool) -> Option<Change> {
     let name = parameter.name();
-    if settings::is_transaction_local(name) || (local && !is_followed_locally(name)) {
+    // SET LOCAL is left to the server, but what statements are parsed under must be known.
+    if settings::is_transaction_local(name) || (local && !settings::is_parse_environment(name)) {
         return None;
     }
     if local {
         return Some(Change::SetLocal(name.into(), Some(value.clone())));
     }
     Some(Change::Set(name.into(), value.clone()))
-}
-
-/// `SET LOCAL` is left to the server, but what statements are parsed under must be known.
-fn is_followed_locally(name: &[u8]) -> bool {
-    settings::is_parse_environment(name)
 }
 
 fn set_computed(
@@ -185,7 +181,7 @@ fn set_computed(
 ) -> Option<Change> {
     match (parameter.map(Parameter::name), argument) {
         (Some(name), _) if settings::is_transaction_local(name) => None,
-        (Some(name), _) if local && !is_followed_locally(name) => None,
+        (Some(name), _) if local && !settings::is_parse_environment(name) => None,
         (Some(name), Some(number)) => Some(Change::SetBound { name: name.into(), number, local }),
         _ if local => Some(Change::SetLocalUnknown),
         (Some(name), None) => Some(Change::Look(Look::Computed(name.into()))),

@@ -211,6 +211,15 @@ impl Effects {
         }
     }
 
+    /// Whether what follows depends on what comes of them: prepared statements go, names or settings change, or those that
+    /// the open transaction has changed are kept or taken back.
+    pub(crate) fn unsettles(&self, transaction_has_settings: bool) -> bool {
+        self.forgets_statements()
+            || self.touches_environment()
+            || self.changes_names()
+            || (transaction_has_settings && self.ends_transaction())
+    }
+
     /// Whether prepared statements go, so that what follows must wait until it is known whether they have gone.
     pub fn forgets_statements(&self) -> bool {
         match self {

@@ -74,11 +74,7 @@ impl ClientSession {
         if effects.is_none() {
             return;
         }
-        let unsettles = effects.forgets_statements()
-            || effects.touches_environment()
-            || effects.changes_names()
-            || (effects.ends_transaction() && self.settings.is_open());
-        if unsettles {
+        if effects.unsettles(self.settings.is_open()) {
             server.unsettled.add_settings();
             server.forgetting = when;
         }
@@ -88,9 +84,9 @@ impl ClientSession {
     /// settings.
     pub(crate) fn environment(&self, settings: &SettingSet, folds: Folds) -> Box<[u8]> {
         let (number, changes) = (self.scope.number, self.scope.facts().catalog().changes());
-        let scope = [number.to_be_bytes(), changes.to_be_bytes()].concat();
-        planted!(self, SharedKey, return scope.into());
-        [&scope, settings.environment_for(folds)].concat().into()
+        let (number, changes) = (number.to_be_bytes(), changes.to_be_bytes());
+        planted!(self, SharedKey, return [number, changes].concat().into());
+        [number.as_slice(), &changes, settings.environment_for(folds)].concat().into()
     }
 
     /// The statement that this client means by a name, as it may be used now. If that is another than before, the

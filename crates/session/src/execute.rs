@@ -72,17 +72,9 @@ impl Mention {
         written > name::NAME_MAX && written != self.name.len()
     }
 
-    /// A change that its statement makes, with its arguments.
-    fn given(&self, change: &Change) -> Change {
-        let Change::SetBound { name, number, local } = change else { return change.clone() };
-        let place = usize::from(*number).wrapping_sub(1);
-        let value = self.arguments.get(place).cloned().flatten();
-        match (value, local) {
-            (Some(value), false) => Change::Set(name.clone(), value),
-            (Some(value), true) => Change::SetLocal(name.clone(), Some(value)),
-            (None, false) => Change::Look(Look::Computed(name.clone())),
-            (None, true) => Change::SetLocalUnknown,
-        }
+    /// What it gives as the parameter of this number, from 1, as far as that is known.
+    fn argument(&self, number: u16) -> Option<Value> {
+        self.arguments.get(usize::from(number).wrapping_sub(1)).cloned().flatten()
     }
 }
 
@@ -110,7 +102,10 @@ impl ClientSession {
                     all.push((*place, Change::Look(Look::Hidden(Hidden::Other))));
                 }
                 Effects::Many(its) => {
-                    all.extend(its.iter().map(|(_, change)| (*place, mention.given(change))));
+                    let given = its.iter().map(|(_, change)| {
+                        (*place, change.with_value(|number| mention.argument(number)))
+                    });
+                    all.extend(given);
                 }
             }
         }

@@ -36,12 +36,7 @@ impl ClientSession {
         }
         // What was to forget the statements may be among what is void.
         let forgets = owed.iter().any(|owed| match owed {
-            Owed::Query(effects, _) | Owed::Execute(effects) => {
-                effects.forgets_statements()
-                    || effects.touches_environment()
-                    || effects.changes_names()
-                    || effects.ends_transaction()
-            }
+            Owed::Query(effects, _) | Owed::Execute(effects) => effects.unsettles(true),
             _ => false,
         });
         if !forgets && !self.settings.is_open() {
