@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{DATABASE, Scene, backend, ensure, error_in, fails, one, run, run_each};
+use common::{
+    DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, pins_are, run, run_each,
+};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -295,4 +297,71 @@ async fn what_is_prepared_behind_a_change_of_a_table_is_of_the_new_shape() -> Re
     assert_eq!(tags(&carol.exchange(&parse, 1).await?), "1Z");
     assert_eq!(bound(&mut carol, "t", &[]).await?, "1");
     Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_adopted_keeps_its_server_until_it_is_given_up() -> Result<()> {
+    let config = "[pool]\nsize = 4\n[console]\nadmin_users = [\"staying\"]";
+    let scene = Scene::calm("staying", config).await?;
+    let operator = scene.trunkline.connect("staying", PASSWORD, "trunkline").await?;
+    let sum: Vec<_> = (1..=2001).map(|number| format!("${number}::int")).collect();
+    let long = format!("PREPARE p AS SELECT 'long' /* {} */", "-".repeat(256 << 10));
+    let wide = format!("PREPARE p AS SELECT {}", sum.join("+"));
+    for (sql, pin) in [
+        (long.as_str(), "prepared by SQL, function that may leave state behind"),
+        (&wide, "prepared by SQL"),
+        ("DO $$ BEGIN EXECUTE 'PREPARE p AS SELECT 1'; END $$", "prepared by SQL"),
+    ] {
+        let mut alice = scene.raw().await?;
+        run(&mut alice, sql).await?;
+        pins_are(&operator, &[pin]).await?;
+        let server = backend(&mut alice).await?;
+        assert_eq!(
+            one(&mut alice, "SELECT name FROM pg_prepared_statements WHERE name = 'p'").await?,
+            "p"
+        );
+        assert_eq!(backend(&mut alice).await?, server);
+        run(&mut alice, "DISCARD ALL").await?;
+        pins_are(&operator, &[]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_was_not_described_in_time_is_adopted_behind_the_next_transaction() -> Result<()> {
+    let scene = Scene::calm("late", "[pool]\nsize = 2").await?;
+    let mut alice = scene.raw().await?;
+    run(&mut alice, "CREATE TABLE locked (a int)").await?;
+    run(&mut alice, "SET lock_timeout = '10ms'").await?;
+    run(&mut alice, "BEGIN; PREPARE p AS SELECT count(*) FROM locked; PREPARE q AS SELECT 'q'")
+        .await?;
+    // It must be analysed anew for that; and nobody may see the table now.
+    let mut bob = scene.raw().await?;
+    run(&mut alice, "ROLLBACK TO SAVEPOINT none").await.unwrap_err();
+    run(&mut bob, "BEGIN; ALTER TABLE locked ADD COLUMN b int").await?;
+    run(&mut alice, "ROLLBACK").await?;
+    assert_eq!(one(&mut alice, "EXECUTE q").await?, "q");
+    run(&mut bob, "COMMIT").await?;
+    run(&mut alice, "SELECT 1").await?;
+    nobody_is_pinned(&scene).await?;
+    assert_eq!(one(&mut alice, "EXECUTE p").await?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_whose_table_has_gone_out_of_sight_is_refused_when_it_is_bound() -> Result<()> {
+    let scene = Scene::calm("outofsight", "[pool]\nsize = 1").await?;
+    let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
+    run(&mut alice, "CREATE TABLE going AS SELECT 1 AS a").await?;
+    let parse = [say::parse("s", "SELECT a FROM going", &[]), say::sync()].concat();
+    assert_eq!(tags(&alice.exchange(&parse, 1).await?), "1Z");
+    assert_eq!(bound(&mut alice, "s", &[]).await?, "1");
+    scene.node.execute(DATABASE, "DROP TABLE outofsight.going").await?;
+    assert_eq!(tags(&bob.exchange(&parse, 1).await?), "1Z");
+    let bind = [say::bind("", "s", &[]), say::sync()].concat();
+    error_in(&bob.exchange(&bind, 1).await?, "42P01")?;
+    // Through Trunkline it is seen.
+    run(&mut alice, "CREATE TABLE going AS SELECT 2 AS a; DROP TABLE going").await?;
+    let mut carol = scene.raw().await?;
+    error_in(&carol.exchange(&parse, 1).await?, "42P01").map(drop)
 }

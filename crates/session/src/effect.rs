@@ -106,7 +106,7 @@ impl Effects {
         }
     }
 
-    /// Whether names of prepared statements are used that may be those of the protocol.
+    /// Whether prepared statements are named.
     pub(crate) fn names_statements(&self) -> bool {
         match self {
             Self::None | Self::Transaction(_) => false,

@@ -1,8 +1,9 @@
-//! Prepared statements of the protocol that a text names: `EXECUTE`, `DEALLOCATE`, `PREPARE`.
+//! Prepared statements that a text names: `EXECUTE`, `DEALLOCATE`, `PREPARE`.
 //!
-//! A server knows a client's statements by names of ours. For a text that names one, the name is lent to the server:
-//! the statement is prepared under it before the text and closed behind it. The text itself goes on unchanged, so that
-//! what it answers, and the place of an error in it, are the server's own.
+//! A server knows a client's statements by names of ours, whether they came as messages or were adopted from SQL. A text
+//! that executes one and names no other is written with our name ([`crate::execute`]). For all others the names are lent to
+//! the server: the statements are prepared under them before the text and closed behind it. The text itself goes on
+//! unchanged, so that what it answers, and the place of an error in it, are the server's own.
 
 use trunkline_wire::frontend;
 
@@ -249,7 +250,36 @@ enum Loan {
     Kept,
 }
 
-/// Whether the text may begin a COPY.
+/// Whether the text may begin a COPY: it has that word.
 fn mentions_copy(text: &[u8]) -> bool {
-    text.windows(4).any(|word| word.eq_ignore_ascii_case(b"copy"))
+    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | 0x80..);
+    text.windows(4).enumerate().any(|(at, word)| {
+        let (before, behind) = (at.checked_sub(1), at.saturating_add(4));
+        word.eq_ignore_ascii_case(b"copy")
+            && !before.and_then(|before| text.get(before)).is_some_and(in_word)
+            && !text.get(behind).is_some_and(in_word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_a_word_of_its_own() {
+        for text in
+            ["copy t to stdout", "select 1;COPY(select 1) to stdout", "/**/Copy\"t\"from stdin"]
+        {
+            assert!(mentions_copy(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "deallocate copy_s",
+            "deallocate scopy",
+            "deallocate xcopyx",
+            "deallocate éCOPYé",
+            "cop",
+        ] {
+            assert!(!mentions_copy(text.as_bytes()), "{text}");
+        }
+    }
 }

@@ -5,8 +5,10 @@
 //! asked for the types of its parameters and told to close it ([`crate::takeover`]). From then on it is a text, its types and the settings it was prepared under, as what comes in a Parse message. PostgreSQL does not tell
 //! the two kinds apart either, but in `pg_prepared_statements`.
 //!
-//! What cannot be adopted stays on the server: a statement for which there is no room, one whose text was too long to be
-//! kept, and one that the server cannot describe, because its table went with the transaction for instance.
+//! What cannot be adopted stays on the server: a statement for which there is no room, if only while the transaction is
+//! open; one whose text was too long to be kept; one that has too many parameters; and one that the server cannot describe,
+//! because its table went with the transaction for instance. If the server was only not given the time for that, it is asked
+//! again behind the next transaction.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -14,7 +14,8 @@ pub enum PinReason {
     Listen,
     /// `LOAD`.
     Load,
-    /// `PREPARE` as SQL, until the transaction is over; and what cannot be had on another server then.
+    /// What SQL has prepared, until it is adopted behind the transaction, or for good if it cannot be; and a name that was
+    /// lent to a text, until it is closed.
     SqlPrepare,
     /// `DO`, `CALL`, or a function that is not known to leave the session alone.
     HiddenState,

@@ -1,4 +1,4 @@
-//! SQL-level prepared statements, with the places of their names, so that the text can be rewritten.
+//! Prepared statements of SQL: their names and where those stand, what a `PREPARE` prepares, and what an `EXECUTE` gives.
 
 use crate::cursor::Cursor;
 use crate::effect::{Deallocate, Effect, Execute, Prepare, Span, Value};
