@@ -5,6 +5,7 @@ mod common;
 
 use common::{
     DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, pins_are, run, run_each,
+    words,
 };
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
@@ -364,4 +365,47 @@ async fn a_statement_whose_table_has_gone_out_of_sight_is_refused_when_it_is_bou
     run(&mut alice, "CREATE TABLE going AS SELECT 2 AS a; DROP TABLE going").await?;
     let mut carol = scene.raw().await?;
     error_in(&carol.exchange(&parse, 1).await?, "42P01").map(drop)
+}
+
+#[tokio::test]
+async fn what_a_client_was_told_of_a_statement_holds_on_servers_that_have_never_seen_it()
+-> Result<()> {
+    let scene = Scene::calm("shape", "[pool]\nsize = 2").await?;
+    let mut alice = scene.raw().await?;
+    let mut seesaw = Seesaw::of(&scene).await?;
+    for (round, (by, described)) in [
+        ("a message", say::describe_statement("s").to_vec()),
+        ("its portal", [say::bind("", "s", &[]), say::describe_portal("")].concat()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let table = format!("shape.changing{round}");
+        run(&mut alice, &format!("CREATE TABLE {table} AS SELECT 1 AS a")).await?;
+        let parse = say::parse("s", &format!("SELECT * FROM {table}"), &[]);
+        let seen = alice.exchange(&[parse, described.into(), say::sync()].concat(), 1).await?;
+        assert!(tags(&seen).ends_with("TZ"), "{by}: {seen:?}");
+        // Not through Trunkline, and of another server nothing is seen that was prepared before.
+        scene.node.execute(DATABASE, &format!("ALTER TABLE {table} ADD b int DEFAULT 2")).await?;
+        seesaw.tilt().await?;
+        let bind = [say::bind("", "s", &[]), say::execute("", 0), say::sync()].concat();
+        run(&mut alice, "BEGIN").await?;
+        let error = error_in(&alice.exchange(&bind, 1).await?, "0A000")?;
+        assert!(words(&error).starts_with("cached plan must not change result type\n"), "{by}");
+        fails(&mut alice, "SELECT 1", "25P02").await?;
+        run(&mut alice, "ROLLBACK").await?;
+        let frames = alice.exchange(&bind, 1).await?;
+        assert_eq!(tags(&frames), "2DCZ", "{by}");
+        assert_eq!(frames[1].row()?, [Some("1".to_owned()), Some("2".to_owned())]);
+        let close = [say::close_statement("s"), say::sync()].concat();
+        assert_eq!(tags(&alice.exchange(&close, 1).await?), "3Z");
+    }
+    // One that looks the same is carried from server to server.
+    let parse = [say::parse("s", "SELECT $1::int", &[]), say::describe_statement("s"), say::sync()];
+    assert_eq!(tags(&alice.exchange(&parse.concat(), 1).await?), "1tTZ");
+    for _ in 0..2 {
+        seesaw.tilt().await?;
+        assert_eq!(bound(&mut alice, "s", &[Some("7")]).await?, "7");
+    }
+    Ok(())
 }

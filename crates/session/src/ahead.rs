@@ -94,6 +94,7 @@ impl ServerSession {
 
     /// The way of what must go to the server now; the client's message is held if that is not decided.
     pub(crate) fn course(&mut self) -> Course {
+        self.end_wait();
         if self.intake != Intake::Messages {
             return Course::Along;
         }
@@ -113,8 +114,17 @@ impl ServerSession {
         })
     }
 
+    /// The message is looked at again that has waited, if for answers before it: all have come, though no Sync may have been
+    /// among what they answer.
+    pub(crate) fn end_wait(&mut self) {
+        if self.is_held_for(Why::Ahead) && self.owed.is_empty() {
+            self.release_hold();
+        }
+    }
+
     /// Whether something of the client's is not answered; its next message is held until it is.
     pub(crate) fn awaits_all(&mut self, out: &mut Outgoing<'_>) -> bool {
+        self.end_wait();
         if self.owes_client_nothing() {
             return false;
         }

@@ -9,7 +9,7 @@ use trunkline_wire::{Reported, backend, frontend};
 use crate::{
     channels::Channels,
     effect::Effects,
-    expect::{Named, Ours, Owed, Purpose},
+    expect::{Compare, Named, Ours, Owed, Purpose},
     long::Follow,
     look::{HiddenState, Suspicion},
     made::Made,
@@ -17,11 +17,13 @@ use crate::{
     outgoing::Outgoing,
     pin::{PinReason, Pins},
     planted::planted,
+    portal::Portal,
     recent::RecentParses,
     replay::Replay,
     scope::Scope,
     server::{ServerSession, TxStatus},
     setting::SettingSet,
+    shape::AsTold,
     statement::{Statement, StatementLimits, StatementStore},
     taking::Taking,
     track::SettingsTrack,
@@ -143,8 +145,8 @@ pub struct ClientSession {
     pub(crate) unnamed: Unnamed,
     /// What statements take back, in session mode.
     pub(crate) taking: Taking,
-    /// Portals bound to a statement that leaves something behind when executed. Empty in the ordinary case.
-    pub(crate) portals: Vec<(Box<[u8]>, Effects)>,
+    /// Those that matter. Empty in the ordinary case.
+    pub(crate) portals: Vec<Portal>,
     pub(crate) pins: Pins,
     /// Why the server is to be asked what the session has there, beside what its texts show.
     pub(crate) suspicion: Option<Box<Suspicion>>,
@@ -374,12 +376,19 @@ impl ClientSession {
             return;
         }
         let parsed = (statement.settings(), statement.folds());
+        let is_told = statement.told().has_result();
         self.parse_under(parsed, server, out, |server, out| {
             frontend::parse(out.insert(), &statement.name, &statement.text, &statement.types);
             server.begin_naming(&statement.name);
             server.owed.push(Owed::Ours(Ours::Parse(Arc::clone(statement))));
+            if is_told {
+                server.compare(Compare { statement: Arc::clone(statement), parsed_as: None }, out);
+            }
         });
         self.hold(statement, server, out);
+        if is_told {
+            server.statements.set_as_told(statement.id, AsTold::Unknown);
+        }
     }
 
     /// Notes that the server has been given `statement`, and closes what exceeds the limits.

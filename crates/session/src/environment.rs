@@ -40,6 +40,8 @@ pub(crate) enum Meaning {
     Undecided,
     /// It would have to be prepared anew for the settings of now, for which there is no room.
     Overfull,
+    /// A statement that looks otherwise on this server than clients were told; see [`crate::shape`].
+    Stale(Arc<Statement>),
 }
 
 /// The name of the statement and of the portal by which a setting is changed for a Parse.
@@ -104,7 +106,8 @@ impl ClientSession {
             && let Some(statement) = self.names.get(name::of_protocol(name))
             && statement.is_of(self.settings.seen())
         {
-            return Meaning::Ours(Arc::clone(statement));
+            let statement = Arc::clone(statement);
+            return self.as_told(statement, server, out);
         }
         self.statement_undecided(name, server, out, around)
     }
@@ -146,7 +149,7 @@ impl ClientSession {
             self.mean_as_before();
             return Meaning::Undecided;
         }
-        Meaning::Ours(statement)
+        self.as_told(statement, server, out)
     }
 
     /// The message for which a name was looked up is not sent: it means what it meant before.

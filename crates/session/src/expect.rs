@@ -49,6 +49,8 @@ pub(crate) enum Owed {
     DescribeStatement,
     /// `RowDescription` or `NoData`.
     DescribePortal,
+    /// One of these two, of a statement of ours of which clients have not been told yet all that is known then.
+    Describe(Arc<Statement>),
     /// `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
     Execute(Effects),
     /// `CloseComplete` of a portal, or of a name the client does not have.
@@ -63,6 +65,8 @@ pub(crate) enum Owed {
     Refusal,
     /// An error: there is no room for the statement that the client's message needs, as there is for so many bytes.
     Overfull(usize),
+    /// An error: the statement looks otherwise here than clients were told.
+    Stale(Arc<Statement>),
     /// A reply to a message of ours, which the client does not see.
     Ours(Ours),
 }
@@ -87,6 +91,15 @@ pub(crate) struct Bound {
     pub meant: Option<Box<Named>>,
 }
 
+/// A statement that is described once more, to be compared with what clients were told.
+#[derive(Debug)]
+pub(crate) struct Compare {
+    /// The statement.
+    pub statement: Arc<Statement>,
+    /// The name under which the client has just parsed it.
+    pub parsed_as: Option<Box<[u8]>>,
+}
+
 /// What we asked of the server for ourselves.
 #[derive(Debug)]
 pub(crate) enum Ours {
@@ -104,6 +117,8 @@ pub(crate) enum Ours {
     TakeOver(Box<Takeover>),
     /// `CloseComplete` of a statement that was adopted, or lent for longer than a text.
     CloseTaken(Box<[u8]>),
+    /// The description of a statement that clients have been told of already.
+    Compare(Box<Compare>),
     /// `CloseComplete` of something the server tables do not list.
     CloseOther,
     /// `BindComplete` of a statement of ours.

@@ -23,6 +23,7 @@ use crate::{
     queue::Kind,
     server::{Intake, ServerSession},
     setting::{Folds, SettingSet},
+    shape,
     statement::{RESERVED_PREFIX, Statement},
 };
 
@@ -49,6 +50,7 @@ impl ClientSession {
         let effects = match self.statement(bind.statement, server, ways.server, around) {
             Meaning::Undecided => return Step::Wait,
             Meaning::Overfull => return overfull::refuse_message(server, ways, around),
+            Meaning::Stale(statement) => return self.refuse_stale(statement, server, ways),
             Meaning::Ours(statement) => {
                 self.bind_ours(statement, &bind, server, ways, around);
                 return Step::Next;
@@ -103,9 +105,20 @@ impl ClientSession {
         } else {
             frontend::bind(to_server, bind.portal, &statement.name, bind.rest);
         }
-        self.note_portal(bind.portal, effects.bound(bind.rest));
+        self.note_portal_of(&statement, bind.portal, effects.bound(bind.rest));
         let tail = name::tail(name::of_protocol(bind.statement));
         server.owed.push_bind(Bound { statement, tail, meant });
+    }
+
+    /// The message is refused: it uses a statement that looks otherwise here than the client was told.
+    pub(crate) fn refuse_stale(
+        &mut self,
+        statement: Arc<Statement>,
+        server: &mut ServerSession,
+        ways: &mut Ways<'_, '_>,
+    ) -> Step {
+        self.meant = None;
+        shape::refuse_message(statement, server, ways)
     }
 
     /// Makes sure the unnamed statement on the server is this client's, or that there is none.
@@ -148,21 +161,6 @@ impl ClientSession {
         }
     }
 
-    #[inline]
-    pub(crate) fn note_portal(&mut self, portal: &[u8], effects: Effects) {
-        if !self.portals.is_empty() || !effects.is_none() {
-            self.note_portal_that_matters(portal, effects);
-        }
-    }
-
-    fn note_portal_that_matters(&mut self, portal: &[u8], effects: Effects) {
-        let portal = name::of_protocol(portal);
-        self.portals.retain(|(name, _)| name.as_ref() != portal);
-        if !effects.is_none() {
-            self.portals.push((portal.into(), effects));
-        }
-    }
-
     pub(crate) fn on_describe(
         &mut self,
         server: &mut ServerSession,
@@ -171,39 +169,50 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
-        let owed = match frame.body.first() {
-            Some(&frontend::STATEMENT) => Kind::DescribeStatement,
-            _ => Kind::DescribePortal,
+        let mut owed = match frame.body.first() {
+            Some(&frontend::STATEMENT) => Owed::DescribeStatement,
+            _ => Owed::DescribePortal,
         };
-        if let Ok(Describe { kind: frontend::STATEMENT, name }) = Describe::parse(frame.body)
-            && self.mode != PoolMode::Session
-        {
-            match self.statement(name, server, ways.server, around) {
-                Meaning::Undecided => return Step::Wait,
-                Meaning::Overfull => return overfull::refuse_message(server, ways, around),
-                Meaning::Ours(statement) => {
-                    let meant = self.meant.take();
-                    self.lend_to_message(&statement.effects, server, ways.server, around);
-                    self.meant = meant;
-                    self.give(&statement, server, ways.server);
-                    self.owe_meant(server);
-                    frontend::describe(ways.server.insert(), frontend::STATEMENT, &statement.name);
-                }
-                Meaning::NotOurs if name.is_empty() => {
-                    self.lend_to_unnamed(server, ways.server, around);
-                    self.give_unnamed(server, ways.server);
-                    ways.server.forward(range);
-                }
-                Meaning::NotOurs => {
-                    let name = Stranger::of(name).name();
-                    frontend::describe(ways.server.insert(), frontend::STATEMENT, &name);
+        match Describe::parse(frame.body) {
+            Ok(Describe { kind: frontend::STATEMENT, name }) if self.mode != PoolMode::Session => {
+                match self.statement(name, server, ways.server, around) {
+                    Meaning::Undecided => return Step::Wait,
+                    Meaning::Overfull => return overfull::refuse_message(server, ways, around),
+                    Meaning::Stale(statement) => return self.refuse_stale(statement, server, ways),
+                    Meaning::Ours(statement) => {
+                        let meant = self.meant.take();
+                        self.lend_to_message(&statement.effects, server, ways.server, around);
+                        self.meant = meant;
+                        self.give(&statement, server, ways.server);
+                        self.owe_meant(server);
+                        let to_server = ways.server.insert();
+                        frontend::describe(to_server, frontend::STATEMENT, &statement.name);
+                        if !statement.told().is_whole() {
+                            owed = Owed::Describe(statement);
+                        }
+                    }
+                    Meaning::NotOurs if name.is_empty() => {
+                        self.lend_to_unnamed(server, ways.server, around);
+                        self.give_unnamed(server, ways.server);
+                        ways.server.forward(range);
+                    }
+                    Meaning::NotOurs => {
+                        let name = Stranger::of(name).name();
+                        frontend::describe(ways.server.insert(), frontend::STATEMENT, &name);
+                    }
                 }
             }
-        } else {
-            ways.server.forward(range);
+            described => {
+                if let Ok(Describe { kind: frontend::PORTAL, name }) = described
+                    && let Some(statement) = self.untold_of_portal(name)
+                {
+                    owed = Owed::Describe(statement);
+                }
+                ways.server.forward(range);
+            }
         }
         server.intake = Intake::Unsynced;
-        server.owed.push_light(owed);
+        server.owed.push(owed);
         Step::Next
     }
 
@@ -218,13 +227,8 @@ impl ClientSession {
         let effects = if self.portals.is_empty() {
             Effects::None
         } else {
-            Execute::parse(frame.body)
-                .ok()
-                .and_then(|execute| {
-                    let portal = name::of_protocol(execute.portal);
-                    self.portals.iter().find(|(name, _)| name.as_ref() == portal)
-                })
-                .map_or(Effects::None, |(_, effects)| effects.clone())
+            let execute = Execute::parse(frame.body);
+            execute.map_or(Effects::None, |execute| self.effects_of_portal(execute.portal))
         };
         if server.awaits_names_of(&effects, ways.server) {
             return Step::Wait;

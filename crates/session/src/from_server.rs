@@ -8,9 +8,10 @@ use crate::{
     outgoing::Outgoing,
     queue::Kind,
     readback::Told,
-    report::{ERROR_WHOLE_MAX, copy_of, is_fatal, is_stale, say_why, write_error},
+    report::{WHOLE_MAX, copy_of, is_fatal, is_stale, say_why, write_error},
     restore, sequence,
     server::{Intake, ServerSession, TxStatus},
+    shape,
     statement::Statement,
 };
 
@@ -49,8 +50,8 @@ pub const JUDGE_PREFIX: usize = 64;
 /// others are short and are judged whole.
 #[inline]
 pub const fn may_stream(tag: u8, len: usize) -> bool {
-    matches!(tag, b'D' | b'd' | b'T' | b'V' | b'N')
-        || (matches!(tag, b'E' | b't') && len > ERROR_WHOLE_MAX)
+    matches!(tag, b'D' | b'd' | b'V' | b'N')
+        || (matches!(tag, b'E' | b't' | b'T') && len > WHOLE_MAX)
 }
 
 impl ClientSession {
@@ -75,7 +76,7 @@ impl ClientSession {
         match tag {
             b'D' | b'd' | b'V' | b'H' | b'c' | b'N' => pass(server, range, out),
             b't' => {
-                server.owed.note_types(body);
+                server.note_parameters(body);
                 pass(server, range, out)
             }
             b'T' | b'n' => {
@@ -85,10 +86,16 @@ impl ClientSession {
                     settle(server);
                     return Reply::Next;
                 }
-                if let Some(Owed::Ours(Ours::TakeOver(_))) = server.owed.front() {
-                    return self.take_over(server);
+                match server.owed.front() {
+                    Some(Owed::Describe(_)) => {
+                        server.note_result(body);
+                        out.forward(range);
+                        Reply::Next
+                    }
+                    Some(Owed::Ours(Ours::TakeOver(_))) => self.take_over(server),
+                    Some(Owed::Ours(Ours::Compare(_))) => self.end_comparison(server, body),
+                    _ => pass(server, range, out),
                 }
-                pass(server, range, out)
             }
             b'C' => self.on_complete(server, body, range, out),
             b'Z' => self.on_ready(server, body, range, out),
@@ -443,6 +450,7 @@ fn command_tag(body: &[u8]) -> &[u8] {
 fn stale_statement(entry: &Owed, body: &[u8]) -> Option<Arc<Statement>> {
     match entry {
         Owed::Bind(Some(Bound { statement, .. })) if is_stale(body) => Some(Arc::clone(statement)),
+        Owed::Stale(statement) if shape::is_refusal(body) => Some(Arc::clone(statement)),
         _ => None,
     }
 }

@@ -221,6 +221,10 @@ impl ClientSession {
                     overfull::refuse_message(server, ways, around);
                     return Long::Stream { used: head.len(), forward: false };
                 }
+                Meaning::Stale(statement) => {
+                    self.refuse_stale(statement, server, ways);
+                    return Long::Stream { used: head.len(), forward: false };
+                }
                 Meaning::Ours(statement) => Some(statement),
                 Meaning::NotOurs => None,
             },

@@ -10,7 +10,7 @@ use trunkline_wire::{
 use crate::{
     client::{ClientSession, PoolMode, Surroundings, Unnamed},
     effect::Effects,
-    expect::{Named, Ours, Owed},
+    expect::{Compare, Named, Ours, Owed},
     extended::Stranger,
     facts::Reach,
     from_client::{Step, Ways},
@@ -223,6 +223,10 @@ impl ClientSession {
             frontend::parse(ways.server.insert(), &statement.name, parse.text, parse.types);
             server.owed.push(Owed::Parse(named));
             self.hold(&statement, server, ways.server);
+            if statement.told().has_result() {
+                let compare = Compare { statement, parsed_as: Some(name.into()) };
+                server.compare(compare, ways.server);
+            }
         }
         Step::Next
     }

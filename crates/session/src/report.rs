@@ -8,13 +8,14 @@ use crate::{
     client::{ClientSession, PoolMode},
     effect::Effects,
     expect::{Bound, Owed},
-    name, overfull,
+    name, overfull, shape,
     statement::RESERVED_PREFIX,
 };
 
-/// An error is judged whole up to this length, so that names in it can be told as the client knows them; a longer one
-/// is judged by its beginning and streams. PostgreSQL's own are mostly below 300 bytes.
-pub(crate) const ERROR_WHOLE_MAX: usize = 8 << 10;
+/// Errors and descriptions are judged whole up to this length, so that names in them can be told as the client knows them,
+/// and what is described compared; a longer one is judged by its beginning and streams. PostgreSQL's own errors are mostly
+/// below 300 bytes.
+pub(crate) const WHOLE_MAX: usize = 8 << 10;
 
 /// The fields of a report, `(code, value)`; ends early if the body is cut.
 pub(crate) struct Fields<'a>(&'a [u8]);
@@ -101,6 +102,9 @@ impl ClientSession {
     pub(crate) fn retold(&self, front: Option<&Owed>, body: &[u8]) -> Option<Vec<u8>> {
         if let Some(Owed::Overfull(limit)) = front {
             return overfull::told(*limit, body);
+        }
+        if let Some(Owed::Stale(_)) = front {
+            return shape::told(body);
         }
         if self.mode == PoolMode::Session
             || find(body, RESERVED_PREFIX).is_none()

@@ -12,6 +12,7 @@ use crate::{
     effect::Effects,
     room::{Place, StatementRoom},
     setting::{Folds, SettingSet},
+    shape::{AsTold, Told},
 };
 
 /// Every name of ours begins with this. A client's own unknown name that begins so is sent on with one more
@@ -55,6 +56,8 @@ pub struct Statement {
     accepted: AtomicBool,
     /// A server has refused to run it any more.
     retired: AtomicBool,
+    /// What clients were told of it.
+    told: Told,
     /// What it takes of the memory for all statements.
     place: Place,
 }
@@ -88,6 +91,12 @@ impl Statement {
 
     fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
+    }
+
+    /// What clients were told of it.
+    #[inline]
+    pub(crate) const fn told(&self) -> &Told {
+        &self.told
     }
 
     /// What it takes from the settings.
@@ -141,6 +150,7 @@ impl Statement {
             shared,
             accepted: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            told: Told::default(),
             place: Place::new(room, weight),
         }
     }
@@ -249,7 +259,8 @@ pub(crate) struct ServerStatements {
     bytes: usize,
     /// Counts uses; the entry with the smallest count is the least recently used.
     uses: u64,
-    /// The one that was used last, if it is still held; 0 for none. Most clients of a server use the same one.
+    /// The one that was used last, if it is still held and looks as clients were told; 0 for none. Most clients of a server
+    /// use the same one.
     latest: u64,
     /// It has the question of [`crate::readback`], which does not count.
     reader: bool,
@@ -259,6 +270,7 @@ pub(crate) struct ServerStatements {
 struct Held {
     statement: Arc<Statement>,
     used: u64,
+    as_told: AsTold,
 }
 
 /// How many statements one server connection may hold.
@@ -277,12 +289,35 @@ impl ServerStatements {
         id == self.latest || self.touch_another(id)
     }
 
+    /// Whether it is the one that was used last, and looks as clients were told.
+    #[inline]
+    pub(crate) const fn is_latest(&self, id: u64) -> bool {
+        id == self.latest
+    }
+
+    /// Whether the server describes it as clients were told; none if it does not have it.
+    pub(crate) fn as_told(&self, id: u64) -> Option<AsTold> {
+        self.held.get(&id).map(|held| held.as_told)
+    }
+
+    /// Notes how the server describes it.
+    pub(crate) fn set_as_told(&mut self, id: u64, as_told: AsTold) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.as_told = as_told;
+        }
+        if self.latest == id && as_told != AsTold::Yes {
+            self.latest = 0;
+        }
+    }
+
     fn touch_another(&mut self, id: u64) -> bool {
         self.uses = self.uses.wrapping_add(1);
         match self.held.get_mut(&id) {
             Some(held) => {
                 held.used = self.uses;
-                self.latest = id;
+                if held.as_told == AsTold::Yes {
+                    self.latest = id;
+                }
                 true
             }
             None => false,
@@ -294,7 +329,8 @@ impl ServerStatements {
         self.uses = self.uses.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(statement.weight());
         self.latest = statement.id;
-        self.held.insert(statement.id, Held { statement: Arc::clone(statement), used: self.uses });
+        let (statement, used) = (Arc::clone(statement), self.uses);
+        self.held.insert(statement.id, Held { statement, used, as_told: AsTold::Yes });
     }
 
     /// The server no longer has it, or never got it.

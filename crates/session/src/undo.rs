@@ -5,6 +5,7 @@ use crate::{
     expect::{Bound, Ours, Owed},
     hold::Forgetting,
     server::{Intake, ServerSession, UNNAMED_UNKNOWN},
+    shape::AsTold,
 };
 
 impl ClientSession {
@@ -86,6 +87,9 @@ impl ClientSession {
             Owed::Ours(Ours::Parse(statement)) => {
                 statement.set_accepted(false);
                 server.statements.remove(statement.id);
+            }
+            Owed::Ours(Ours::Compare(compare)) => {
+                server.statements.set_as_told(compare.statement.id, AsTold::Unknown);
             }
             Owed::Before(before) => (self.unnamed, server.unnamed) = *before,
             Owed::Ours(Ours::ParseUnnamed(_) | Ours::CloseUnnamed) => {

@@ -74,6 +74,7 @@ talks! {
     sequences
     server
     settings
+    shape
     simple_query
     sql_prepare
     unnamed

@@ -37,12 +37,16 @@ async def elsewhere(connection):
     before = await server_of(connection)
     holders = []
     try:
-        while await server_of(connection) == before:
+        # Whoever gets another one keeps that until the server is found.
+        while not holders or await server_of(holders[-1]) != before:
+            expect(len(holders) < 3, True)
             holder = await asyncpg.connect(timeout=PATIENCE_SECONDS)
             holders.append(holder)
             await holder.execute("BEGIN")
-            if len(holders) > 2:
-                raise AssertionError("the connection keeps its server")
+        for holder in holders[:-1]:
+            await holder.execute("ROLLBACK")
+        if await server_of(connection) == before:
+            raise AssertionError("the connection keeps its server")
         yield
     finally:
         for holder in holders:

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use trunkline_session::RESERVED_PREFIX;
 use trunkline_wire::{
     SqlState,
-    backend::{self, Fields, Report, Severity},
+    backend::{self, Column, Fields, Report, Severity},
     frontend,
 };
 
@@ -221,8 +221,14 @@ fn server_message(tag: u8, argument: &str, out: &mut BytesMut) {
         b'n' => backend::no_data(out),
         b's' => backend::portal_suspended(out),
         b'I' => backend::empty_query_response(out),
-        b't' => backend::parameter_description(out, []),
-        b'T' => backend::row_description(out, &[]),
+        b't' => {
+            let types = argument.split_whitespace().map(|oid| oid.parse().expect("a type"));
+            backend::parameter_description(out, types);
+        }
+        b'T' => {
+            let names = argument.split_whitespace().map(str::as_bytes);
+            backend::row_description(out, &names.map(Column::text).collect::<Vec<_>>());
+        }
         b'D' => backend::data_row(out, [Some(padded(argument).as_bytes())]),
         b'C' => backend::command_complete(out, argument.as_bytes()),
         b'Z' => backend::ready_for_query(out, argument.as_bytes()[0]),
