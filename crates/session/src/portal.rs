@@ -33,7 +33,7 @@ impl ClientSession {
         portal: &[u8],
         effects: Effects,
     ) {
-        let untold = !statement.told().has_result() && self.portals.len() < TOLD_MAX;
+        let untold = statement.told().is_untold() && self.portals.len() < TOLD_MAX;
         if untold || !self.portals.is_empty() || !effects.is_none() {
             let untold = untold.then(|| Arc::clone(statement));
             self.note_portal_that_matters(portal, effects, untold);

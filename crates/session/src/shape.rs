@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use trunkline_sql::Keyword;
 use trunkline_wire::{
     SqlState,
     backend::{self, Report, RowDescription},
@@ -36,12 +37,18 @@ use crate::{
     statement::Statement,
 };
 
-/// What clients were told of a statement: a number for each part, 0 for one that was not told.
+/// What clients were told of a statement: a number for each part, [`UNTOLD`] or [`FREE`].
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     parameters: AtomicU64,
     result: AtomicU64,
 }
+
+/// The part was not told to anybody.
+const UNTOLD: u64 = 0;
+
+/// It may be told otherwise: a `FETCH` has the columns of its cursor, and PostgreSQL does not keep to what it has told.
+const FREE: u64 = 1;
 
 /// Whether a server describes a statement as clients were told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,30 +63,38 @@ pub(crate) enum AsTold {
 }
 
 impl Told {
-    /// Whether clients know the result.
+    /// Whether clients know the result, and rely on it.
     #[inline]
     pub(crate) fn has_result(&self) -> bool {
-        self.result.load(Ordering::Relaxed) != 0
+        self.result.load(Ordering::Relaxed) > FREE
     }
 
-    /// Whether they know all that there is.
+    /// Whether nobody knows the result.
+    #[inline]
+    pub(crate) fn is_untold(&self) -> bool {
+        self.result.load(Ordering::Relaxed) == UNTOLD
+    }
+
+    /// Whether clients know all that there is.
     pub(crate) fn is_whole(&self) -> bool {
-        self.has_result() && self.parameters.load(Ordering::Relaxed) != 0
+        !self.is_untold() && self.parameters.load(Ordering::Relaxed) != UNTOLD
     }
 
-    /// The client is told this. What was told first holds.
+    /// A client is told this; what is too long is not compared. What was told first holds.
     fn note(&self, part: Part, body: &[u8]) {
-        if let Some(number) = part.number_of(body) {
-            let place = self.place(part);
-            let _known = place.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        self.set(part, part.number_of(body).unwrap_or(FREE));
+    }
+
+    fn set(&self, part: Part, number: u64) {
+        let place = self.place(part);
+        let _known = place.compare_exchange(UNTOLD, number, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether a server says otherwise.
     fn differs(&self, part: Part, body: &[u8]) -> bool {
         let known = self.place(part).load(Ordering::Relaxed);
         // What is too long to be compared is longer than what was told.
-        known != 0 && part.number_of(body) != Some(known)
+        known > FREE && part.number_of(body) != Some(known)
     }
 
     const fn place(&self, part: Part) -> &AtomicU64 {
@@ -110,7 +125,7 @@ impl Part {
             Self::Parameters => body.hash(&mut hasher),
             Self::Result => hash_columns(body, &mut hasher)?,
         }
-        Some(hasher.finish() | 1)
+        Some(hasher.finish() | (FREE << 1))
     }
 }
 
@@ -222,7 +237,12 @@ impl ServerSession {
     #[cold]
     pub(crate) fn note_result(&mut self, body: &[u8]) {
         if let Some(Owed::Describe(statement)) = self.owed.pop() {
-            statement.told().note(Part::Result, body);
+            let keyword = trunkline_sql::scan(&statement.text, self.rules).keyword(0);
+            if keeps_its_result(keyword) {
+                statement.told().note(Part::Result, body);
+            } else {
+                statement.told().set(Part::Result, FREE);
+            }
         }
         settle(self);
     }
@@ -241,6 +261,22 @@ impl ServerSession {
             _ => self.owed.note_types(body),
         }
     }
+}
+
+/// Whether PostgreSQL refuses a statement that begins with this word if its result has become another: what it plans
+/// (plancache.c, `StmtPlanRequiresRevalidation`).
+const fn keeps_its_result(keyword: Keyword) -> bool {
+    matches!(
+        keyword,
+        Keyword::Select
+            | Keyword::Insert
+            | Keyword::Update
+            | Keyword::Delete
+            | Keyword::Merge
+            | Keyword::With
+            | Keyword::Values
+            | Keyword::Table
+    )
 }
 
 /// The name of the statement that is refused.
@@ -314,7 +350,7 @@ mod tests {
         let told = Told::default();
         assert!(!told.has_result() && !told.differs(Part::Result, b"anything"));
         told.note(Part::Result, &row(&[("a", 9, 23, 7, 0)]));
-        assert!(told.has_result() && !told.is_whole());
+        assert!(told.has_result() && !told.is_untold() && !told.is_whole());
         for (columns, differs) in [
             (vec![("a", 9, 23, 7, 0)], false),
             (vec![("a", 0, 23, 7, 1)], false),
@@ -344,6 +380,9 @@ mod tests {
         assert!(!told.differs(Part::Parameters, b"\0\x01\0\0\0\x17"));
         assert!(told.differs(Part::Parameters, b"\0\x01\0\0\0\x19"));
         assert!(told.differs(Part::Parameters, &[0; WHOLE_MAX + 1]), "it is too long");
+        let free = Told::default();
+        free.note(Part::Result, &[0; WHOLE_MAX + 1]);
+        assert!(!free.is_untold() && !free.has_result() && !free.differs(Part::Result, b""));
     }
 
     #[test]
