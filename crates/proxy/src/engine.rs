@@ -43,6 +43,7 @@ mod server;
 mod shared;
 mod shortage;
 mod slot;
+mod suiting;
 mod tally;
 mod to_client;
 mod to_server;

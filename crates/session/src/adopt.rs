@@ -54,6 +54,9 @@ impl ClientSession {
             let unset = found.value.as_deref() == Some(b"") && known.get(&found.name).is_none();
             if !unset && !findings.settings.iter().any(|told| told.name == found.name) {
                 self.adopt_setting(&mut set, found);
+                self.note_set(&found.name, server);
+            } else {
+                server.note_placeholder(&found.name);
             }
         }
         for entry in known.iter().filter(|entry| findings.lacks(&entry.name)) {

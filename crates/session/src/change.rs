@@ -41,6 +41,8 @@ pub enum Change {
     },
     /// `SET LOCAL` of a setting that PostgreSQL folds in at Parse; without a value its default.
     SetLocal(Box<[u8]>, Option<Value>),
+    /// A placeholder is set until the end of the transaction; see [`crate::placeholder`].
+    Placeholder(Box<[u8]>),
     /// Such a setting may have got a value that is not known, until the end of the transaction.
     SetLocalUnknown,
     /// `RESET`.
@@ -164,6 +166,9 @@ pub(crate) fn change_of(effect: &Effect) -> Option<Change> {
 
 fn set(parameter: &Parameter, value: &Value, local: bool) -> Option<Change> {
     let name = parameter.name();
+    if local && settings::is_placeholder(name) {
+        return Some(Change::Placeholder(name.into()));
+    }
     // SET LOCAL is left to the server, but what statements are parsed under must be known.
     if settings::is_transaction_local(name) || (local && !settings::is_parse_environment(name)) {
         return None;
@@ -181,6 +186,9 @@ fn set_computed(
 ) -> Option<Change> {
     match (parameter.map(Parameter::name), argument) {
         (Some(name), _) if settings::is_transaction_local(name) => None,
+        (Some(name), _) if local && settings::is_placeholder(name) => {
+            Some(Change::Placeholder(name.into()))
+        }
         (Some(name), _) if local && !settings::is_parse_environment(name) => None,
         (Some(name), Some(number)) => Some(Change::SetBound { name: name.into(), number, local }),
         _ if local => Some(Change::SetLocalUnknown),

@@ -16,6 +16,7 @@ use crate::{
     names::Names,
     outgoing::Outgoing,
     pin::{PinReason, Pins},
+    placeholder::Placeholders,
     planted::planted,
     portal::Portal,
     recent::RecentParses,
@@ -52,6 +53,8 @@ pub struct SessionLimits {
     pub unnamed_bytes: usize,
     /// What becomes of state that no text shows.
     pub hidden_state: HiddenState,
+    /// Whether the client must not see that others have set placeholders; see [`crate::Suits`].
+    pub strict_placeholders: bool,
 }
 
 impl Default for SessionLimits {
@@ -61,6 +64,7 @@ impl Default for SessionLimits {
             client_statements: StatementLimits { count: 10_000, bytes: 16 << 20 },
             unnamed_bytes: 16 << 10,
             hidden_state: HiddenState::default(),
+            strict_placeholders: false,
         }
     }
 }
@@ -147,6 +151,8 @@ pub struct ClientSession {
     pub(crate) taking: Taking,
     /// Those that matter. Empty in the ordinary case.
     pub(crate) portals: Vec<Portal>,
+    /// Those that it has ever set.
+    pub(crate) placeholders: Placeholders,
     pub(crate) pins: Pins,
     /// Why the server is to be asked what the session has there, beside what its texts show.
     pub(crate) suspicion: Option<Box<Suspicion>>,
@@ -198,6 +204,7 @@ impl ClientSession {
             unnamed: Unnamed::None,
             taking: Taking::default(),
             portals: Vec::new(),
+            placeholders: Placeholders::default(),
             pins: Pins::default(),
             suspicion: None,
             blamed: None,
@@ -308,6 +315,7 @@ impl ClientSession {
             } else {
                 planted!(self, SkippedReplay, return LeaseStart::Ready);
                 let replay = Replay::between(&server.applied, wanted);
+                server.note_placeholders(wanted);
                 server.applied = Arc::clone(wanted);
                 server.replaying = (if replay.uncertain { replay.names } else { Vec::new() }, 0);
                 server.ask(Purpose::Replay, &replay.text, to_server);

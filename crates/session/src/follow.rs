@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use trunkline_sql::settings;
-
 use crate::{
     change::Change,
     client::{ClientSession, Unnamed},
@@ -70,6 +68,7 @@ impl ClientSession {
             Change::Prepare(making) => self.note_made(making),
             Change::CatalogChange => self.note_catalog_change(change),
             Change::SetLocal(name, value) => self.settings.set_local(name, value.as_ref()),
+            Change::Placeholder(name) => self.note_set(name, server),
             Change::Commit => self.end_transaction(Transaction::Commit, tag),
             Change::Rollback => self.end_transaction(Transaction::Rollback, tag),
             Change::Savepoint(name) => {
@@ -86,9 +85,7 @@ impl ClientSession {
                 self.change_channels(server, change);
             }
             Change::Set(name, value) => {
-                if settings::is_placeholder(name) && self.settings.current().get(name).is_none() {
-                    self.scope.note_placeholder(name);
-                }
+                self.note_set(name, server);
                 if !self.settings.set(name, value) {
                     self.pins.add(PinReason::TooManySettings);
                 }

@@ -34,6 +34,7 @@ const LIMITS: SessionLimits = SessionLimits {
     client_statements: StatementLimits { count: 3, bytes: 1 << 20 },
     unnamed_bytes: 40,
     hidden_state: HiddenState::ReadBack,
+    strict_placeholders: false,
 };
 
 /// Bytes for the statements of all clients: fewer than they may have by their number.

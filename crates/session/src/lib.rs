@@ -49,6 +49,7 @@ mod outgoing;
 mod overfull;
 mod parse;
 mod pin;
+mod placeholder;
 mod planted;
 mod portal;
 mod queue;
@@ -87,6 +88,7 @@ pub use look::{HiddenState, ReadBack};
 pub use made::Making;
 pub use outgoing::{Outgoing, Parcel};
 pub use pin::{PinReason, Pins};
+pub use placeholder::Suits;
 #[cfg(feature = "planted")]
 pub use planted::Bug;
 pub use recent::RecentParses;

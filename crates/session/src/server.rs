@@ -12,6 +12,7 @@ use crate::{
     hold::{Forgetting, Hold, Unsettled, Why},
     look::ReadBack,
     naming::Naming,
+    placeholder::Placeholders,
     queue::Queue,
     readback::{Findings, Told},
     salvage::Salvage,
@@ -92,6 +93,8 @@ pub struct ServerSession {
     pub(crate) reported: Arc<Reported>,
     /// How it reads texts, by the parameters it has reported.
     pub(crate) rules: Rules,
+    /// The placeholders that it has.
+    pub(crate) placeholders: Placeholders,
     /// Our statements on it.
     pub(crate) statements: ServerStatements,
     /// Which client's unnamed statement it holds: a number unique to the client and its Parse; 0 for none.
@@ -154,6 +157,7 @@ impl ServerSession {
             rules: rules_of(&reported),
             login: reported.get(b"session_authorization").unwrap_or_default().into(),
             reported,
+            placeholders: Placeholders::default(),
             statements: ServerStatements::default(),
             unnamed: 0,
             unnamed_doubtful: false,

@@ -217,6 +217,10 @@ fn query() -> impl Strategy<Value = Say> {
 
 fn parse() -> impl Strategy<Value = Say> {
     (0..STATEMENTS.len(), sql(), padding()).prop_map(|(name, sql, padding)| match (name, padding) {
+        // The names in a text that is not read whole are not found.
+        (_, LONG) if sql.names_others() => {
+            Say::Parse { name: name % (STATEMENTS.len() - 1), sql, padding: 0 }
+        }
         (1.., LONG) => Say::Parse { name: STATEMENTS.len() - 1, sql, padding },
         _ => Say::Parse { name: name % (STATEMENTS.len() - 1), sql, padding },
     })

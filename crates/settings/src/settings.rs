@@ -7,7 +7,7 @@ use crate::hba::{Connection, Decision, Method, Rules, Transport};
 use crate::ident::Maps;
 use crate::sections::{
     Auth, ClientTls, Cluster, Console, Database, General, HiddenState, Http, Limits, Listen, Log,
-    Node, PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
+    Node, Placeholders, PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
 };
 
 /// Everything the program is told from outside. Once made it is only replaced as a whole.
@@ -99,6 +99,8 @@ pub struct PoolPolicy {
     pub mode: PoolMode,
     /// What becomes of session state that no statement shows.
     pub hidden_state: HiddenState,
+    /// Who is served by a connection on which others have set placeholders.
+    pub placeholders: Placeholders,
     /// Server connections, for each node.
     pub size: usize,
     /// Idle server connections to keep ready; at most `size`.
@@ -163,6 +165,7 @@ impl Settings {
                 .or(table.pool_mode)
                 .unwrap_or(self.pool.mode),
             hidden_state: table.hidden_state.unwrap_or(self.pool.hidden_state),
+            placeholders: table.placeholders.unwrap_or(self.pool.placeholders),
             size,
             min_idle: table.min_idle.unwrap_or(self.pool.min_idle).min(size),
             reserve_size: table.reserve_size.unwrap_or(self.pool.reserve_size),

@@ -321,7 +321,8 @@ macro_rules! overriding {
 overriding!(
     usize = 0,
     crate::PoolMode = crate::PoolMode::Transaction,
-    crate::HiddenState = crate::HiddenState::ReadBack
+    crate::HiddenState = crate::HiddenState::ReadBack,
+    crate::Placeholders = crate::Placeholders::Avoid
 );
 
 /// A name that may be missing; the empty text is "missing".

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use trunkline_session::{ClientSession, SessionLimits, StatementLimits};
-use trunkline_settings::{HiddenState, PoolMode};
+use trunkline_settings::{HiddenState, Placeholders, PoolMode, PoolPolicy};
 use trunkline_wire::{
     Reported, SqlState,
     backend::{self, Report, Severity},
@@ -44,7 +44,7 @@ impl Worker {
             PoolMode::Session => trunkline_session::PoolMode::Session,
             PoolMode::Statement => trunkline_session::PoolMode::Statement,
         };
-        let limits = self.session_limits(policy.hidden_state);
+        let limits = self.session_limits(&policy);
         let entry = self.clients.vacant_entry();
         let index = entry.key();
         let key = CancelKey { pid: Shared::cancel_pid(self.index, index), secret };
@@ -111,9 +111,10 @@ impl Worker {
         }
     }
 
-    fn session_limits(&self, hidden_state: HiddenState) -> SessionLimits {
+    fn session_limits(&self, policy: &PoolPolicy) -> SessionLimits {
         SessionLimits {
-            hidden_state: match hidden_state {
+            strict_placeholders: policy.placeholders == Placeholders::Strict,
+            hidden_state: match policy.hidden_state {
                 HiddenState::ReadBack => trunkline_session::HiddenState::ReadBack,
                 HiddenState::Trust => trunkline_session::HiddenState::Trust,
             },

@@ -31,6 +31,7 @@ impl Worker {
         if free
             && !promised
             && let Some(server) = self.take_idle(pool_index)
+            && let Some(server) = self.suited(client_index, pool_index, server)
         {
             self.grant(client_index, server);
             return;

@@ -1,6 +1,6 @@
 //! Where a server goes that nobody uses: to who waits here, to another loop, or into the pool.
 
-use trunkline_session::Purpose;
+use trunkline_session::{Purpose, Suits};
 
 use super::{
     local::LocalPool,
@@ -83,6 +83,13 @@ impl Worker {
 
     /// Gives the server to the first in the queue.
     fn serve_next(&mut self, pool_index: usize, server_index: usize) {
+        let first = self.pools.get(pool_index).and_then(|pool| pool.waiters.front());
+        let Some(client) = first.map(|waiter| waiter.client) else { return };
+        if self.suits(client, server_index) == Suits::Not {
+            self.retire(server_index);
+            self.open_more(pool_index);
+            return;
+        }
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
         let Some(waiter) = pool.waiters.pop_front() else { return };
         pool.stats.wait_us = pool.stats.wait_us.wrapping_add(self.now.saturating_sub(waiter.since));

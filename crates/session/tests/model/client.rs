@@ -17,6 +17,7 @@ const LIMITS: SessionLimits = SessionLimits {
     server_statements: StatementLimits { count: 3, bytes: 400 },
     client_statements: StatementLimits { count: 4, bytes: 400 },
     hidden_state: HiddenState::ReadBack,
+    strict_placeholders: false,
     unnamed_bytes: 60,
 };
 

@@ -20,7 +20,7 @@ pub use self::general::General;
 pub use self::limits::Limits;
 pub use self::listen::{Listen, SocketDir, UnixMode};
 pub use self::node::{Cluster, Host, Node};
-pub use self::pool::{HiddenState, PoolDefaults, PoolMode};
+pub use self::pool::{HiddenState, Placeholders, PoolDefaults, PoolMode};
 pub use self::tcp::Tcp;
 pub use self::timeouts::Timeouts;
 pub use self::tls::{

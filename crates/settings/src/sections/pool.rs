@@ -29,6 +29,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Who is served by a connection on which others have set placeholders (`app.tenant`).
+    pub enum Placeholders {
+        /// A client that has never set them gets another connection, if one is idle.
+        Avoid = "avoid",
+        /// Only clients that have set them too.
+        Strict = "strict",
+    }
+}
+
 group! {
     /// Pools of server connections: one for each database, user and node. Databases and users can differ.
     pub struct PoolDefaults in "pool" {
@@ -93,6 +103,11 @@ group! {
         /// asks the server for it after each statement that may leave some. `trust` never asks, which saves the
         /// question, and lets what a function sets reach other clients.
         pub hidden_state: HiddenState = HiddenState::ReadBack => Kind::Word(HiddenState::WORDS), NewConnections, "\"trust\"";
+        /// What has once been a placeholder (a setting with a name like `app.tenant`) on a server connection reads as '' there
+        /// from then on, where it would be NULL or an error (42704). `avoid` gives a client that has never set it another
+        /// connection, if one is idle. `strict` never gives it such a connection: that is closed for it. In session mode
+        /// neither is done.
+        pub placeholders: Placeholders = Placeholders::Avoid => Kind::Word(Placeholders::WORDS), NewConnections, "\"strict\"";
         /// Each server connection that comes back is asked what a session has left there, and closed if that is not what it
         /// should be, with an error in the log. It is for tests of Trunkline itself, and costs a question per transaction.
         pub paranoid: bool = false => Kind::Switch, Live, "true";
