@@ -7,6 +7,7 @@ use tokio_postgres::SimpleQueryMessage;
 use trunkline_testkit::Result;
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
+use trunkline_testkit::process::{self, Signal};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 
 /// Two servers, and an operator.
@@ -314,6 +315,37 @@ async fn kill_listeners(scene: &Scene<'_>) -> Result<String> {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                WHERE application_name = 'trunkline listener'";
     scene.node.query_text(DATABASE, sql).await
+}
+
+#[tokio::test]
+async fn a_cancel_while_a_client_waits_to_hear_itself_cancels_nothing() -> Result<()> {
+    let cluster = common::cluster().await?;
+    let scene = Scene::before(&cluster, "unsaid", &config("unsaid")).await?;
+    let mut alice = RawClient::tcp(scene.trunkline.address()).await?;
+    let welcome = alice.login(&scene.user, PASSWORD, DATABASE).await?;
+    run(&mut alice, "LISTEN me").await?;
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'trunkline listener'";
+    let listener = scene.node.query_text(DATABASE, sql).await?.parse()?;
+    process::signal(listener, Signal::STOP)?;
+    // What is asked first is answered first, but it has been given up then.
+    alice.send(&say::query("LISTEN more")).await?;
+    let waits = "a client waits for the listener";
+    wait_for(waits, PATIENCE, async || {
+        let states = console(&scene, "SHOW CLIENTS", "state").await?;
+        ensure(states.iter().any(|state| state == "waiting"), states.join(" "))
+    })
+    .await?;
+    RawClient::cancel(scene.trunkline.address(), &welcome).await?;
+    assert_eq!(alice.expect(b'E').await?.sqlstate(), "57014");
+    alice.expect(b'Z').await?;
+    alice.send(&say::query("NOTIFY me, 'heard'")).await?;
+    alice.expect(b'C').await?;
+    RawClient::cancel(scene.trunkline.address(), &welcome).await?;
+    process::signal(listener, Signal::CONT)?;
+    assert_eq!(hear(&mut alice).await?, "heard");
+    alice.expect(b'Z').await?;
+    assert_eq!(one(&mut alice, "SELECT 1").await?, "1");
+    Ok(())
 }
 
 #[tokio::test]

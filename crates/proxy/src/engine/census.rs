@@ -52,9 +52,10 @@ impl Worker {
             let count = counts.entry(client.pool).or_default();
             let of = match client.state {
                 ClientState::Leased(_) | ClientState::Replaying(_) => &mut count.active,
-                ClientState::Waiting | ClientState::Welcoming | ClientState::Listening => {
-                    &mut count.waiting
-                }
+                ClientState::Waiting
+                | ClientState::Welcoming
+                | ClientState::Listening
+                | ClientState::Unsaid => &mut count.waiting,
                 ClientState::Idle => &mut count.idle,
                 ClientState::Closing => continue,
             };
@@ -119,7 +120,7 @@ impl Worker {
                 _ if client.leaving.is_some() => "leaving",
                 ClientState::Welcoming => "login",
                 ClientState::Idle => "idle",
-                ClientState::Waiting | ClientState::Listening => "waiting",
+                ClientState::Waiting | ClientState::Listening | ClientState::Unsaid => "waiting",
                 ClientState::Leased(_) | ClientState::Replaying(_) => "active",
                 ClientState::Closing => "closing",
             },

@@ -195,7 +195,7 @@ impl Worker {
                 self.abandon(server_index, mode, pinned, mid_message);
             }
             ClientState::Replaying(server_index) => self.retire(server_index),
-            ClientState::Idle | ClientState::Closing => {}
+            ClientState::Idle | ClientState::Unsaid | ClientState::Closing => {}
         }
     }
 
@@ -220,7 +220,8 @@ impl Worker {
             ClientState::Idle
             | ClientState::Waiting
             | ClientState::Welcoming
-            | ClientState::Listening => ends,
+            | ClientState::Listening
+            | ClientState::Unsaid => ends,
             ClientState::Leased(server) => {
                 let rests = client.stream.remaining == 0
                     && self.servers.get(server).is_some_and(|server| server.session.at_rest());

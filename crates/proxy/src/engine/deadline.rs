@@ -86,6 +86,7 @@ impl Worker {
             ClientState::Welcoming
             | ClientState::Waiting
             | ClientState::Listening
+            | ClientState::Unsaid
             | ClientState::Replaying(_) => linger,
         }
     }

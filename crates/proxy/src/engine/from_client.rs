@@ -63,6 +63,7 @@ impl Worker {
             ClientState::Welcoming
             | ClientState::Waiting
             | ClientState::Listening
+            | ClientState::Unsaid
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
@@ -80,6 +81,7 @@ impl Worker {
             client.state,
             ClientState::Waiting
                 | ClientState::Listening
+                | ClientState::Unsaid
                 | ClientState::Replaying(_)
                 | ClientState::Leased(_)
         ) && client.hung_up
@@ -156,6 +158,7 @@ impl Worker {
                 ClientState::Welcoming
                 | ClientState::Waiting
                 | ClientState::Listening
+                | ClientState::Unsaid
                 | ClientState::Replaying(_) => {
                     return taken;
                 }

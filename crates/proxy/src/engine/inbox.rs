@@ -46,7 +46,9 @@ impl Worker {
             Message::Places => self.seek_places(),
             Message::Cancel { slot, pid, key, ticket } => self.cancel(slot, pid, &key, ticket),
             Message::CancelDone { serial, certain } => self.cancel_done(serial, certain),
-            Message::Listening { seat, granted } => self.on_listening(seat, granted),
+            Message::Listening { seat, number, granted } => {
+                self.on_listening(seat, number, granted);
+            }
             Message::Heard(heard) => self.on_heard(&heard),
             Message::Missed(audience) => self.on_missed(&audience),
             Message::Traffic(traffic) => self.on_traffic(&traffic),

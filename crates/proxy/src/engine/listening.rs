@@ -32,8 +32,24 @@ pub(crate) struct Listening {
     size: usize,
     /// It is to be told in this turn.
     due: bool,
-    /// It is to be told that its server is ready, behind what it has sent itself.
-    unsaid: bool,
+    asks: Asks,
+}
+
+/// What it has asked the listener, by number: an answer may come when what it is for has been given up.
+#[derive(Debug, Default)]
+struct Asks {
+    last: u32,
+    /// For which its message waits, or has.
+    wish: u32,
+    /// Behind which it is told that its server is ready.
+    echo: u32,
+}
+
+impl Asks {
+    fn next(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
 }
 
 /// A message for the client's next idle moment.
@@ -87,8 +103,11 @@ impl Worker {
         let Some(channels) = asked else { return };
         self.join_listener(index);
         let Some(client) = self.clients.get_mut(index) else { return };
-        match &client.listening {
-            Some(listening) => listening.member.ask(&self.shared, channels),
+        match &mut client.listening {
+            Some(listening) => {
+                listening.asks.wish = listening.asks.next();
+                listening.member.ask(&self.shared, listening.asks.wish, channels);
+            }
             None => self.listener_answers(index, false),
         }
     }
@@ -112,16 +131,28 @@ impl Worker {
                 kept: VecDeque::new(),
                 size: 0,
                 due: false,
-                unsaid: false,
+                asks: Asks::default(),
             })
         });
     }
 
-    /// The listener has answered a client, if that is still there.
-    pub(super) fn on_listening(&mut self, seat: Seat, granted: bool) {
-        if self.listens_there(seat.slot, seat.id) {
-            self.guard_client(seat.slot, |worker| worker.listener_answers(seat.slot, granted));
+    /// The listener has answered this ask of a client, if that is still there.
+    pub(super) fn on_listening(&mut self, seat: Seat, number: u32, granted: bool) {
+        if !self.listens_there(seat.slot, seat.id) {
+            return;
         }
+        self.guard_client(seat.slot, |worker| {
+            let client = worker.clients.get(seat.slot);
+            let Some(listening) = client.and_then(|client| client.listening.as_ref()) else {
+                return;
+            };
+            let Asks { wish, echo, .. } = listening.asks;
+            if number == wish {
+                worker.listener_answers(seat.slot, granted);
+            } else if number == echo {
+                worker.end_unsaid(seat.slot);
+            }
+        });
     }
 
     fn listens_there(&self, slot: usize, id: u64) -> bool {
@@ -131,7 +162,6 @@ impl Worker {
     }
 
     fn listener_answers(&mut self, index: usize, granted: bool) {
-        self.end_unsaid(index);
         let Some(client) = self.clients.get_mut(index) else { return };
         client.session.listener_answers(granted);
         match client.state {
@@ -153,9 +183,9 @@ impl Worker {
         let Some(client) = self.clients.get_mut(index) else { return };
         match &mut client.listening {
             Some(listening) if client.state == ClientState::Idle => {
-                client.state = ClientState::Listening;
-                listening.unsaid = true;
-                listening.member.ask(&self.shared, Vec::new());
+                client.state = ClientState::Unsaid;
+                listening.asks.echo = listening.asks.next();
+                listening.member.ask(&self.shared, listening.asks.echo, Vec::new());
             }
             _ if client.state == ClientState::Closing => {}
             _ => self.say_ready(index),
@@ -170,18 +200,18 @@ impl Worker {
 
     /// All that the client has sent itself is heard.
     fn end_unsaid(&mut self, index: usize) {
-        let Some(client) = self.clients.get_mut(index) else { return };
-        let Some(listening) = &mut client.listening else { return };
-        if std::mem::take(&mut listening.unsaid) {
-            self.give_notifications(index);
-            self.say_ready(index);
-            if let Some(client) = self.clients.get_mut(index)
-                && client.state == ClientState::Listening
-            {
-                client.state = ClientState::Idle;
-            }
-            self.leave_if_answered(index);
+        if !self.client_is(index, ClientState::Unsaid) {
+            return;
         }
+        self.give_notifications(index);
+        self.say_ready(index);
+        if let Some(client) = self.clients.get_mut(index)
+            && client.state == ClientState::Unsaid
+        {
+            client.state = ClientState::Idle;
+        }
+        self.leave_if_answered(index);
+        self.again.push_back(Again::Client(index));
     }
 
     /// A notification for some clients of the loop.
@@ -275,7 +305,7 @@ impl Worker {
     fn is_idle(&self, client: &Client) -> bool {
         match client.state {
             ClientState::Idle => !client.skipping,
-            ClientState::Waiting | ClientState::Listening => true,
+            ClientState::Waiting | ClientState::Listening | ClientState::Unsaid => true,
             ClientState::Leased(server) => self
                 .servers
                 .get(server)

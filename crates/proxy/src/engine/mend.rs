@@ -135,7 +135,10 @@ impl Worker {
                     .is_some_and(|server| server.state == ServerState::Leased(index)),
                 ClientState::Waiting | ClientState::Welcoming => waiting.contains(&index),
                 // The listener answers in any case.
-                ClientState::Idle | ClientState::Listening | ClientState::Closing => true,
+                ClientState::Idle
+                | ClientState::Listening
+                | ClientState::Unsaid
+                | ClientState::Closing => true,
             };
             if !known {
                 stray.push(index);

@@ -35,8 +35,8 @@ pub(crate) enum Message {
     Cancel { slot: usize, pid: i32, key: Box<[u8]>, ticket: CancelTicket },
     /// The cancel request for this server is finished; unless that is certain, it may still hit what runs there.
     CancelDone { serial: u64, certain: bool },
-    /// The listener has answered the client there.
-    Listening { seat: Seat, granted: bool },
+    /// The listener has answered the client there, which has numbered what it asks.
+    Listening { seat: Seat, number: u32, granted: bool },
     /// A notification for some of the loop's clients.
     Heard(Box<Heard>),
     /// Notifications may have been missed that were for these clients.

@@ -28,6 +28,9 @@ pub(crate) enum ClientState {
     Waiting,
     /// Has sent a `LISTEN`, holds no server, and waits for the listener to hear the channel.
     Listening,
+    /// Has sent a notification, listens itself, and holds no server: that its server is ready is told behind what it has
+    /// sent. There is no statement to cancel.
+    Unsaid,
     /// A server serves it.
     Leased(usize),
     /// Its settings are being replayed; its own bytes follow when that has succeeded.
@@ -41,7 +44,12 @@ impl ClientState {
     pub(crate) fn server(self) -> Option<usize> {
         match self {
             Self::Leased(server) | Self::Replaying(server) => Some(server),
-            Self::Welcoming | Self::Idle | Self::Waiting | Self::Listening | Self::Closing => None,
+            Self::Welcoming
+            | Self::Idle
+            | Self::Waiting
+            | Self::Listening
+            | Self::Unsaid
+            | Self::Closing => None,
         }
     }
 }

@@ -25,6 +25,8 @@ impl Post for Shared {
 pub(super) struct Ask {
     post: Arc<dyn Post>,
     pub(super) seat: Seat,
+    /// Which of its client's asks it is.
+    number: u32,
     pub(super) channels: Vec<Channel>,
     /// When it waits no longer.
     pub(super) due: Instant,
@@ -34,11 +36,11 @@ pub(super) struct Ask {
 impl Ask {
     pub(super) fn new(
         post: Arc<dyn Post>,
-        seat: Seat,
+        (seat, number): (Seat, u32),
         channels: Vec<Channel>,
         due: Instant,
     ) -> Self {
-        Self { post, seat, channels, due, granted: false }
+        Self { post, seat, number, channels, due, granted: false }
     }
 
     /// They are.
@@ -49,8 +51,8 @@ impl Ask {
 
 impl Drop for Ask {
     fn drop(&mut self) {
-        let (seat, granted) = (self.seat, self.granted);
-        self.post.send(seat.at, Message::Listening { seat, granted });
+        let Self { seat, number, granted, .. } = *self;
+        self.post.send(seat.at, Message::Listening { seat, number, granted });
     }
 }
 

@@ -150,10 +150,10 @@ impl Hub {
     }
 
     /// A client wants to be told of these channels, or only to know when all is heard that was sent by now.
-    pub(super) fn ask(&self, shared: &Arc<Shared>, seat: Seat, channels: Vec<Channel>) {
+    pub(super) fn ask(&self, shared: &Arc<Shared>, ask: (Seat, u32), channels: Vec<Channel>) {
         let now = Instant::now();
         let due = now.checked_add(ASK_MAX).unwrap_or(now);
-        let ask = Ask::new(Arc::<Shared>::clone(shared), seat, channels, due);
+        let ask = Ask::new(Arc::<Shared>::clone(shared), ask, channels, due);
         // What is given back tells the loop when it is dropped, and not under the lock.
         drop(self.on_board(|board| board.ask(ask)));
         self.work.notify_one();

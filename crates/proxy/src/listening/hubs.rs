@@ -258,9 +258,9 @@ impl Hub {
 
 impl Member {
     /// It wants to be told of these channels, or only to know when all is heard that was sent by now. The answer is a
-    /// message to its loop.
-    pub(crate) fn ask(&self, shared: &Arc<Shared>, channels: Vec<Channel>) {
-        self.hub.ask(shared, self.seat, channels);
+    /// message to its loop, with the same number.
+    pub(crate) fn ask(&self, shared: &Arc<Shared>, number: u32, channels: Vec<Channel>) {
+        self.hub.ask(shared, (self.seat, number), channels);
     }
 
     /// It no longer listens to these.

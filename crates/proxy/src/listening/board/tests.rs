@@ -9,13 +9,15 @@ use crate::listening::calls::Post;
 #[derive(Debug, Default)]
 struct Told {
     clients: Mutex<Vec<(u64, bool)>>,
+    numbers: Mutex<Vec<u32>>,
     servers: Mutex<Vec<u64>>,
 }
 
 impl Post for Told {
     fn send(&self, _: usize, message: Message) {
         match message {
-            Message::Listening { seat, granted } => {
+            Message::Listening { seat, number, granted } => {
+                self.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number);
                 self.clients
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +71,7 @@ impl Scene {
     fn ask_until(&mut self, id: u64, names: &[&str], patience: Duration) {
         let channels = names.iter().map(|name| channel(name)).collect();
         let due = self.begun + patience;
-        let ask = Ask::new(Arc::<Told>::clone(&self.told), seat(id), channels, due);
+        let ask = Ask::new(Arc::<Told>::clone(&self.told), (seat(id), 1), channels, due);
         drop(self.board.ask(ask));
     }
 
@@ -214,4 +216,17 @@ fn many_channels_are_begun_by_several_queries() {
     scene.board.leave(1);
     scene.board.leave(2);
     assert_eq!(scene.turn(false, true).matches("UNLISTEN").count(), BATCH_MAX * 2 / 3);
+}
+
+#[test]
+fn an_answer_bears_the_number_of_its_ask() {
+    let mut scene = Scene::new();
+    scene.board.join(seat(1));
+    for number in [7, 8] {
+        let due = scene.begun + Duration::from_secs(5);
+        let ask = Ask::new(Arc::<Told>::clone(&scene.told), (seat(1), number), Vec::new(), due);
+        drop(scene.board.ask(ask));
+    }
+    scene.turn(false, true);
+    assert_eq!(*scene.told.numbers.lock().unwrap(), [7, 8]);
 }
