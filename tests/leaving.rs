@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Scene, ensure, one, run};
+use common::{DATABASE, Scene, backend, ensure, one, run};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -201,5 +201,34 @@ async fn two_hundred_clients_killed_in_transactions_cost_a_handful_of_servers() 
         let theirs = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'";
         assert_eq!(one(client, theirs).await?, "0");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_made_clean_serves_nobody_else() -> Result<()> {
+    let scene = Scene::calm("loading", "[pool]\nsize = 1").await?;
+    scene.node.execute(DATABASE, "ALTER ROLE loading SUPERUSER").await?;
+    for load in ["BEGIN; LOAD 'auto_explain'", "LOAD 'auto_explain'", "BEGIN; LOAD 'nothing'"] {
+        let mut client = scene.raw().await?;
+        let before = backend(&mut client).await?;
+        client.query(load).await?;
+        client.reset()?;
+        let mut next = scene.raw().await?;
+        let after = backend(&mut next).await?;
+        ensure(before != after, format!("{load}: process {after} serves on"))?;
+    }
+    // Amid the statement, when nothing of it is answered.
+    let mut client = scene.raw().await?;
+    let before = backend(&mut client).await?;
+    client.send(&say::query("LOAD 'auto_explain'; SELECT pg_sleep(3600)")).await?;
+    scene.in_state("active", 1).await?;
+    client.reset()?;
+    let mut next = scene.raw().await?;
+    let after = backend(&mut next).await?;
+    ensure(before != after, format!("process {after} serves on"))?;
+    // What leaves nothing there that stays.
+    run(&mut next, "BEGIN; CREATE TEMP TABLE own (i int)").await?;
+    next.reset()?;
+    assert_eq!(backend(&mut scene.raw().await?).await?, after);
     Ok(())
 }

@@ -312,6 +312,8 @@ impl ClientSession {
 
     /// Before a message that does this is sent: how the shell goes on if it is.
     pub(crate) fn step_of(&self, effects: &Effects, server: &mut ServerSession) -> Step {
+        let Effects::Many(_) = effects else { return Step::Next };
+        server.note_indelible(effects);
         if !effects.notifies() {
             return Step::Next;
         }

@@ -246,6 +246,7 @@ impl ClientSession {
         server.takeover.clear();
         // What is under way may be done yet.
         self.tell_catalog_change();
+        self.leave_indelible(server);
         self.end_lease(server);
         server.go_on();
         server.go_on_without_listener();

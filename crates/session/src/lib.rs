@@ -36,6 +36,7 @@ pub mod fuzz;
 mod hidden;
 mod hold;
 mod idle;
+mod indelible;
 mod lend;
 mod line;
 mod long;

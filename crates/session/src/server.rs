@@ -111,6 +111,8 @@ pub struct ServerSession {
     pub(crate) listens: bool,
     /// Its client, which listens to something, may have sent a notification since the last transaction.
     pub(crate) notified: bool,
+    /// It may have what `DISCARD ALL` does not take away.
+    pub(crate) indelible: bool,
     /// A query of ours has failed.
     pub(crate) ours_failed: bool,
     /// The error of that query.
@@ -166,6 +168,7 @@ impl ServerSession {
             copying: false,
             listens: false,
             notified: false,
+            indelible: false,
             ours_failed: false,
             ours_error: None,
             replaying: (Vec::new(), 0),

@@ -245,7 +245,9 @@ impl Worker {
             return;
         }
         let clean = server.session.at_rest() && !pinned && mode != PoolMode::Session;
-        if mid_message || server.session.is_ending() {
+        // What a whole session leaves behind is between its operator and `pool.reset_query`.
+        let indelible = server.session.is_indelible() && mode != PoolMode::Session;
+        if mid_message || server.session.is_ending() || indelible {
             self.cancel_and_retire(server_index);
         } else if clean {
             self.hand_in(server_index);

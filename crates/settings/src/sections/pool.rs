@@ -84,8 +84,10 @@ group! {
         /// Longest wait between connection attempts.
         pub retry_backoff_max: Duration = Duration::from_secs(5)
             => Kind::span_from(Duration::from_millis(1)), Live, "\"30s\"";
-        /// Sent to a server when a client in session mode, or one that had a server pinned, gives it back.
-        /// Empty: nothing is sent.
+        /// Sent to a server when a client in session mode, or one that had a server pinned, gives it back
+        /// between transactions. Empty: nothing is sent. Behind a client that has gone amid something goes `DISCARD ALL`
+        /// whatever stands here; a connection with what that cannot take away (`LOAD`, dblink connections, replication
+        /// origins, temporary slots, backups) is closed, but for session mode.
         pub reset_query: String = "DISCARD ALL".to_owned() => Kind::Text, Live, "\"RESET ALL\"";
         /// A returning connection serves the clients of its own worker thread first, unless a client of another
         /// thread has waited for longer by this much.
