@@ -290,7 +290,7 @@ async fn many_clients_on_two_servers_hear_what_they_asked_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_closed_and_told_why() -> Result<()> {
+async fn who_has_a_transaction_open_for_too_long_is_closed_and_told_why() -> Result<()> {
     let config = format!("[limits]\nnotifications = \"64KiB\"\n{}", config("deaf"));
     let scene = Scene::calm("deaf", &config).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
@@ -315,6 +315,62 @@ async fn kill_listeners(scene: &Scene<'_>) -> Result<String> {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                WHERE application_name = 'trunkline listener'";
     scene.node.query_text(DATABASE, sql).await
+}
+
+/// A flood fills the buffers of the sockets within so many rounds.
+const ROUNDS_MAX: usize = 200;
+
+#[tokio::test]
+async fn who_does_not_read_is_closed() -> Result<()> {
+    let config = format!("[limits]\nnotifications = \"64KiB\"\n{}", config("unread"));
+    let scene = Scene::calm("unread", &config).await?;
+    let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
+    run(&mut alice, "LISTEN flood").await?;
+    let flood =
+        "SELECT count(pg_notify('flood', i || repeat('x', 7000))) FROM generate_series(1, 100) i";
+    for _ in 0..ROUNDS_MAX {
+        run(&mut bob, flood).await?;
+        let states = console(&scene, "SHOW CLIENTS", "state").await?;
+        if states.len() < 2 || states.iter().any(|state| state == "closing") {
+            return Ok(());
+        }
+    }
+    Err(anyhow::anyhow!("nobody is closed"))
+}
+
+#[tokio::test]
+async fn clients_of_rare_encodings_keep_servers_when_four_are_listened_for() -> Result<()> {
+    let scene = scene("rarely").await?;
+    let mut clients = Vec::new();
+    for encoding in ["UTF8", "LATIN1", "LATIN2", "WIN1252", "LATIN9"] {
+        let mut client = scene.raw_with(&[("client_encoding", encoding)]).await?;
+        run(&mut client, "LISTEN news").await?;
+        clients.push(client);
+    }
+    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, ["listen"]);
+    run(&mut scene.raw().await?, "NOTIFY news, 'all'").await?;
+    for client in &mut clients {
+        assert_eq!(hear(client).await?, "all");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_listens_to_more_than_a_thousand_channels_keeps_its_server() -> Result<()> {
+    let scene = scene("thousands").await?;
+    let mut alice = scene.raw().await?;
+    let listen = |from: u32, to: u32| {
+        (from..=to).map(|number| format!("LISTEN c{number}")).collect::<Vec<_>>().join("; ")
+    };
+    run(&mut alice, &listen(1, 1000)).await?;
+    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    run(&mut alice, &listen(1001, 1001)).await?;
+    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, ["listen"]);
+    let mut bob = scene.raw().await?;
+    for channel in ["c1001", "c1", "c1000"] {
+        hears_nothing_else(&mut alice, &mut bob, channel).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

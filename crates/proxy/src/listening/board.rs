@@ -64,9 +64,27 @@ pub(super) struct Batch {
     pub(super) text: Vec<u8>,
     asks: Vec<Ask>,
     tickets: Vec<Ticket>,
+    /// Channels for which nobody waits any more.
+    forsaken: Vec<Channel>,
+    /// Those who want too much by now; to be dropped when the board is not held.
+    pub(super) refused: Vec<Ask>,
 }
 
 impl Batch {
+    /// When the next one has waited for too long.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.asks.iter().map(|ask| ask.due).min()
+    }
+
+    /// Those who have waited for too long: what they want may be heard soon, but not for them.
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<Ask> {
+        let (late, rest) =
+            std::mem::take(&mut self.asks).into_iter().partition::<Vec<_>, _>(|ask| ask.due <= now);
+        self.asks = rest;
+        self.forsaken.extend(late.iter().flat_map(|ask| ask.channels.iter().cloned()));
+        late
+    }
+
     /// How many clients wait for it.
     pub(super) fn ask_count(&self) -> usize {
         self.asks.len()
@@ -198,6 +216,11 @@ impl Board {
         let mut batch = Batch::default();
         let (mut wanted, mut ended) = (0_usize, 0);
         while let Some(ask) = self.asks.front() {
+            let all = self.channels.len().saturating_add(wanted);
+            if !ask.channels.is_empty() && all.saturating_add(ask.channels.len()) > CHANNELS_MAX {
+                batch.refused.extend(self.asks.pop_front());
+                continue;
+            }
             let more = wanted.saturating_add(ask.channels.len());
             if !batch.asks.is_empty() && (singly || more > BATCH_MAX) {
                 break;
@@ -238,6 +261,11 @@ impl Board {
                 } else if loops.is_empty() {
                     self.idle.insert(channel.clone());
                 }
+            }
+        }
+        for channel in batch.forsaken {
+            if self.channels.entry(channel.clone()).or_default().is_empty() {
+                self.idle.insert(channel);
             }
         }
         (batch.asks, batch.tickets)

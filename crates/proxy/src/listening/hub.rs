@@ -95,6 +95,13 @@ struct Failure {
     soon: bool,
 }
 
+impl Failure {
+    /// A connection that was made has broken.
+    fn of(error: &ControlError) -> Self {
+        Self { why: error.to_string(), soon: true }
+    }
+}
+
 /// Where the conversation with the server stands.
 #[derive(Debug)]
 struct Talk {
@@ -272,10 +279,13 @@ impl Hub {
             soon: !matches!(error, OpenError::Final(_) | OpenError::NoCredential(_)),
         })?;
         // Only versions that know the setting would end the connection because it is idle.
-        ear.query("SET idle_session_timeout = 0", ANSWER_MAX).await.ok();
+        match ear.query("SET idle_session_timeout = 0", ANSWER_MAX).await {
+            Ok(_) | Err(ControlError::Server(_)) => {}
+            Err(error) => return Err(Failure::of(&error)),
+        }
         for text in self.on_board(Board::came_up) {
             let heard = ear.query(&text, ANSWER_MAX).await;
-            heard.map_err(|error| Failure { why: error.to_string(), soon: true })?;
+            heard.map_err(|error| Failure::of(&error))?;
         }
         if lost {
             self.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -302,10 +312,11 @@ impl Hub {
         loop {
             if batch.is_none() {
                 *batch = self.on_board(|board| board.take_batch(talk.singly > 0));
-                if let Some(next) = batch
-                    && let Err(error) = talk.begin(ear, next).await
-                {
-                    return End::Lost(error.to_string());
+                if let Some(next) = batch {
+                    next.refused.clear();
+                    if let Err(error) = talk.begin(ear, next).await {
+                        return End::Lost(error.to_string());
+                    }
                 }
             }
             let deserted = self.on_board(|board| board.is_deserted());
@@ -313,12 +324,14 @@ impl Hub {
                 deserted_since.filter(|_| deserted).or_else(|| deserted.then(Instant::now));
             let close = deserted_since.and_then(|since: Instant| since.checked_add(LINGER));
             let due = talk.due(batch.is_some());
+            let late = batch.as_ref().and_then(Batch::next_due);
             tokio::select! {
                 message = ear.hear() => {
                     let taken = match message {
                         Ok(message) if message.tag == tag::NOTIFICATION_RESPONSE => {
-                            talk.silent_since = Instant::now();
                             self.tell(message.body(), hubs, shared, lead).await;
+                            // The loops may have taken long.
+                            talk.silent_since = Instant::now();
                             Ok(())
                         }
                         Ok(message) => self.take(&message, batch, &mut talk),
@@ -332,6 +345,10 @@ impl Hub {
                 () = hubs.replaced(lead) => return End::Moved,
                 () = self.work.notified(), if batch.is_none() => {}
                 () = self.expire() => {}
+                () = sleep_until(late.unwrap_or(due)), if late.is_some() => {
+                    // Much else may come before the answer.
+                    drop(batch.as_mut().map(|batch| batch.expired(Instant::now())));
+                }
                 () = sleep_until(due) => {
                     if batch.is_some() {
                         return End::Lost("the server does not answer".to_owned());

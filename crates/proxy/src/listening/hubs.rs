@@ -32,6 +32,10 @@ use crate::{
 /// Databases and encodings for which there are listeners at the same time; who wants another one keeps a server.
 const HUBS_MAX: usize = 1000;
 
+/// Encodings for which one database is listened to at the same time, each by a connection that counts under no cap; who has
+/// another one keeps a server.
+const ENCODINGS_MAX: usize = 4;
+
 /// Where the primary is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Lead {
@@ -127,7 +131,8 @@ impl Hubs {
             return Some(Member { hub: Arc::clone(hub), seat });
         }
         let shared = self.shared.upgrade()?;
-        if known.len() >= HUBS_MAX {
+        let there = known.keys().filter(|other| other.database == place.database).count();
+        if known.len() >= HUBS_MAX || there >= ENCODINGS_MAX {
             return None;
         }
         let hub = Arc::new(Hub::new(place.clone()));

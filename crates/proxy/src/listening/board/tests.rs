@@ -230,3 +230,39 @@ fn an_answer_bears_the_number_of_its_ask() {
     scene.turn(false, true);
     assert_eq!(*scene.told.numbers.lock().unwrap(), [7, 8]);
 }
+
+#[test]
+fn who_waits_for_too_long_for_an_answer_is_not_kept_and_hears_nothing() {
+    let mut scene = Scene::new();
+    for (id, patience) in [(1, 5), (2, 9)] {
+        scene.board.join(seat(id));
+        scene.ask_until(id, &["late"], Duration::from_secs(patience));
+    }
+    let mut batch = scene.board.take_batch(false).expect("wishes");
+    assert_eq!(batch.next_due(), Some(scene.begun + Duration::from_secs(5)));
+    drop(batch.expired(scene.begun + Duration::from_secs(5)));
+    assert_eq!(scene.told.clients(), [(1, false)]);
+    scene.board.done(batch).0.into_iter().for_each(Ask::grant);
+    assert_eq!((scene.told.clients(), scene.audience("late")), (vec![(2, true)], vec![2]));
+    scene.board.join(seat(3));
+    scene.ask(3, &["vain"]);
+    let mut batch = scene.board.take_batch(false).expect("a wish");
+    drop(batch.expired(scene.begun + Duration::from_secs(5)));
+    drop(scene.board.done(batch));
+    // It is heard for nobody.
+    assert_eq!(scene.turn(false, true), "UNLISTEN \"vain\";");
+}
+
+#[test]
+fn channels_that_are_waited_for_count_as_well() {
+    let mut scene = Scene::new();
+    let names: Vec<String> = (1..CHANNELS_MAX).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (id, names) in [(1, &names[..]), (2, &["one", "too many"]), (3, &["one"])] {
+        scene.board.join(seat(id));
+        scene.ask(id, names);
+    }
+    assert_eq!(scene.told.clients(), []);
+    while scene.turn(false, true) != "nothing" {}
+    assert_eq!(scene.told.clients(), [(2, false), (1, true), (3, true)]);
+}
