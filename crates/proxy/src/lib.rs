@@ -21,6 +21,7 @@ pub mod handover;
 mod life;
 mod listening;
 pub mod net;
+mod numbers;
 mod panics;
 #[cfg(feature = "planted")]
 mod planted;

@@ -2,30 +2,32 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use subtle::ConstantTimeEq;
 use tokio::sync::{Notify, futures::Notified};
 
+use crate::numbers::Numbers;
+
 /// The first process id that is told to an operator. Those of clients name a worker loop in their upper bits, and there
 /// is no such loop.
 const FIRST_PID: u32 = 0x7F00_0001;
 
-/// The part of the process id that counts; the number of an operator comes again after 16 million others.
-const COUNTED: u32 = 0x00FF_FFFF;
-
 /// The seats that are taken; there are as many as operators are let in.
 #[derive(Debug, Clone, Default)]
-pub struct Seats(Arc<Inner>);
+pub struct Seats(Arc<Mutex<Inner>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    count: AtomicU32,
-    taken: Mutex<BTreeMap<i32, Taken>>,
+    numbers: Numbers,
+    taken: BTreeMap<i32, Taken>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { numbers: Numbers::from(FIRST_PID), taken: BTreeMap::new() }
+    }
 }
 
 struct Taken {
@@ -51,16 +53,18 @@ pub struct Seat {
 impl Seats {
     /// The next seat, with a key that nobody can guess.
     pub fn take(&self) -> Seat {
-        let number = self.0.count.fetch_add(1, Ordering::Relaxed) & COUNTED;
-        let pid = i32::try_from(FIRST_PID.saturating_add(number)).unwrap_or(i32::MAX);
         let (key, cancelled) = (rand::random(), Arc::new(Notify::new()));
-        self.taken().insert(pid, Taken { key, cancelled: Arc::clone(&cancelled) });
+        let mut inner = self.inner();
+        let Inner { numbers, taken } = &mut *inner;
+        let pid = numbers.next(|pid| taken.contains_key(&pid));
+        taken.insert(pid, Taken { key, cancelled: Arc::clone(&cancelled) });
+        drop(inner);
         Seat { seats: self.clone(), pid, key, cancelled }
     }
 
     /// Ends what the operator with this process id waits for, if the key is his.
     pub fn cancel(&self, pid: i32, key: &[u8]) {
-        if let Some(taken) = self.taken().get(&pid)
+        if let Some(taken) = self.inner().taken.get(&pid)
             && bool::from(taken.key.as_slice().ct_eq(key))
         {
             taken.cancelled.notify_waiters();
@@ -68,8 +72,8 @@ impl Seats {
     }
 
     // Whole after every statement, so a panic elsewhere cannot have left it half changed.
-    fn taken(&self) -> MutexGuard<'_, BTreeMap<i32, Taken>> {
-        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,7 +96,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.taken().remove(&self.pid);
+        self.seats.inner().taken.remove(&self.pid);
     }
 }
 
@@ -132,10 +136,10 @@ mod tests {
     fn a_seat_is_given_back_and_shows_no_key() {
         let seats = Seats::default();
         let seat = seats.take();
-        assert_eq!(seats.taken().len(), 1);
+        assert_eq!(seats.inner().taken.len(), 1);
         let shown = format!("{seat:?} {seats:?}");
         assert!(shown.contains("Seat") && !shown.contains("key"), "{shown}");
         drop(seat);
-        assert_eq!(seats.taken().len(), 0);
+        assert_eq!(seats.inner().taken.len(), 0);
     }
 }

@@ -27,15 +27,13 @@ use crate::{
     cold::InForce,
     engine::Shared,
     handover::{CancelTicket, ReplicationLogin},
+    numbers::Numbers,
     panics::Panics,
 };
 
 /// The first process id that is told to a client. Those of other clients name a worker loop in their upper bits, and there
 /// is no such loop; operators have the numbers above.
 const FIRST_PID: u32 = 0x7E00_0001;
-
-/// The part of the process id that counts; a number comes again after 16 million others.
-const COUNTED: u32 = 0x00FF_FFFF;
 
 /// Why connections are closed at the end, and when their user was removed.
 pub(super) const ADMIN: &str = "terminating connection due to administrator command";
@@ -63,13 +61,12 @@ pub(crate) struct Office {
     left: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Desk {
     seats: BTreeMap<i32, Arc<Seat>>,
     /// What those are told who come from now on.
     standing: Order,
-    /// Logins so far.
-    logins: u32,
+    numbers: Numbers,
 }
 
 /// As many as there may be are there.
@@ -103,7 +100,11 @@ impl Office {
             ring: Arc::clone(ring),
             shared: Arc::clone(shared),
             traffic,
-            desk: Mutex::default(),
+            desk: Mutex::new(Desk {
+                seats: BTreeMap::new(),
+                standing: Order::default(),
+                numbers: Numbers::from(FIRST_PID),
+            }),
             opened: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -131,9 +132,8 @@ impl Office {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Full);
         }
-        desk.logins = desk.logins.wrapping_add(1);
-        let number = desk.logins & COUNTED;
-        let pid = i32::try_from(FIRST_PID.saturating_add(number)).unwrap_or(i32::MAX);
+        let Desk { seats, numbers, .. } = &mut *desk;
+        let pid = numbers.next(|pid| seats.contains_key(&pid));
         let seat = Arc::new(Seat::new(pid, login, desk.standing));
         desk.seats.insert(pid, Arc::clone(&seat));
         self.opened.fetch_add(1, Ordering::Relaxed);
