@@ -10,6 +10,7 @@
 //! does).
 
 pub mod backend;
+mod backoff;
 pub(crate) mod cluster;
 mod cold;
 pub mod control;

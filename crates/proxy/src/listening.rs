@@ -7,7 +7,6 @@
 //! client, and when it is told, the loop and the session decide.
 
 mod backends;
-mod backoff;
 mod board;
 mod calls;
 mod hub;

@@ -19,12 +19,12 @@ use trunkline_session::Channel;
 use trunkline_wire::backend::{self, Fields, NotificationResponse, tag};
 
 use super::{
-    backoff::Backoff,
     board::{Audience, Batch, Board, Place, Seat},
     calls::{Ask, Ticket},
     hubs::{Hubs, Lead},
 };
 use crate::{
+    backoff::Backoff,
     cluster::NodeId,
     control::{ControlConnection, ControlError},
     engine::{Message, Shared},

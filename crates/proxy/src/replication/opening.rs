@@ -2,19 +2,29 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use trunkline_wire::{SqlState, backend::Report, startup::ProtocolVersion};
 
-use super::{office::Office, seat::Seat};
+use super::{
+    office::{ADMIN, Office},
+    seat::Seat,
+};
 use crate::{
     backend::{self, Names, OpenTarget},
-    cluster::NodeId,
+    backoff::Backoff,
+    cluster::{NodeId, Traffic},
     frontend::StartupParams,
     handover::{ErrorReport, NewServer, OpenError},
 };
 
 /// What those are told who have waited for as long as anyone waits for a server.
 const IN_VAIN: &str = "no server connection for replication could be opened in time";
+
+/// Why nothing could be opened if the settings have taken the primary away and nobody knows of another one yet.
+const NODE_GONE: &str = "The node that is the primary is not in the settings any more.";
 
 /// Opens a connection to the primary. Waits for one, and for a node that is away, as long as clients of pools wait for a
 /// server; what the client is told in the end is the server's own word where it has said one.
@@ -47,48 +57,78 @@ async fn keep_trying(
     last: &mut Option<String>,
 ) -> Result<(NodeId, NewServer), ErrorReport> {
     let mut traffic = office.traffic.clone();
-    let mut wait = Duration::ZERO;
+    let mut backoff = Backoff::default();
     loop {
-        // Without anybody who watches the nodes it is the end, and the order to go is given.
-        let seen = traffic.wait_for(|traffic| traffic.primary.is_some()).await;
-        let primary = seen.ok().and_then(|traffic| traffic.primary);
-        let found = primary.and_then(|node| Some((node, target(office, seat, node)?)));
-        let Some((node, target)) = found else { return Err(no_place(seat)) };
-        match backend::open(&target).await {
+        let Some(node) = primary(&mut traffic).await else { return Err(at_the_end()) };
+        match attempt(office, seat, node).await? {
             Ok(new) if traffic.borrow().primary == Some(node) => return Ok((node, new)),
             // It is not the primary any more.
             Ok(_) => continue,
-            Err(OpenError::Final(report) | OpenError::NodeFull(report)) => return Err(report),
-            Err(OpenError::NoCredential(lacking)) => return Err(lacking.report(&seat.user)),
-            Err(OpenError::Away(away)) => {
-                office.shared.suspect(node);
-                *last = Some(away.to_string());
-            }
-            Err(OpenError::Broken) => {}
+            Err(why) => *last = Some(why),
         }
         let settings = Arc::clone(&office.in_force.load().settings);
-        let (shortest, longest) =
-            (settings.pool.retry_backoff_min, settings.pool.retry_backoff_max);
-        wait = wait.saturating_mul(2).clamp(shortest, longest.max(shortest));
-        sleep(wait).await;
+        let limits = (settings.pool.retry_backoff_min, settings.pool.retry_backoff_max);
+        sleep(backoff.next(limits, Duration::ZERO, rand::random())).await;
     }
 }
 
+/// Waits until there is one; none if nobody watches the nodes any more.
+async fn primary(traffic: &mut watch::Receiver<Traffic>) -> Option<NodeId> {
+    let seen = traffic.wait_for(|traffic| traffic.primary.is_some()).await;
+    seen.ok().and_then(|traffic| traffic.primary)
+}
+
+/// Tries it once: a connection, or why another attempt may do better; an error if none will.
+async fn attempt(
+    office: &Office,
+    seat: &Seat,
+    node: NodeId,
+) -> Result<Result<NewServer, String>, ErrorReport> {
+    let target = match target(office, seat, node) {
+        Ok(target) => target,
+        Err(Nowhere::Node) => return Ok(Err(NODE_GONE.to_owned())),
+        Err(Nowhere::Database(name)) => return Err(no_database(&name)),
+    };
+    match backend::open(&target).await {
+        Ok(new) => Ok(Ok(new)),
+        Err(OpenError::Final(report) | OpenError::NodeFull(report)) => Err(report),
+        Err(OpenError::NoCredential(lacking)) => Err(lacking.report(&seat.user)),
+        Err(OpenError::Away(away)) => {
+            office.shared.suspect(node);
+            Ok(Err(away.to_string()))
+        }
+        Err(error @ OpenError::Broken) => Ok(Err(error.to_string())),
+    }
+}
+
+/// Nobody is left who watches the nodes: the order to go is about to be given.
+fn at_the_end() -> ErrorReport {
+    ErrorReport::ours(&Report::fatal(SqlState::ADMIN_SHUTDOWN, ADMIN))
+}
+
 /// The user's database was removed from the settings meanwhile.
-fn no_place(seat: &Seat) -> ErrorReport {
-    let name = seat.database.as_deref().unwrap_or_default();
+fn no_database(name: &str) -> ErrorReport {
     let message = format!("database \"{name}\" does not exist");
     ErrorReport::ours(&Report::fatal(SqlState::INVALID_CATALOG_NAME, &message))
 }
 
-/// Where the connection leads and how it is opened; none if the settings know of no such place.
-fn target(office: &Office, seat: &Seat, node: NodeId) -> Option<OpenTarget> {
+/// What the settings do not know.
+#[derive(Debug)]
+enum Nowhere {
+    Node,
+    Database(Arc<str>),
+}
+
+/// Where the connection leads and how it is opened.
+fn target(office: &Office, seat: &Seat, node: NodeId) -> Result<OpenTarget, Nowhere> {
     let in_force = office.in_force.load();
-    let entry = in_force.nodes.get(&node)?;
-    let policy = in_force.settings.replication_for(seat.database.as_deref(), &seat.user)?;
+    let entry = in_force.nodes.get(&node).ok_or(Nowhere::Node)?;
+    let policy = in_force.settings.replication_for(seat.database.as_deref(), &seat.user);
+    let policy =
+        policy.ok_or_else(|| Nowhere::Database(seat.database.clone().unwrap_or_default()))?;
     let asked = ("replication".into(), seat.kind.parameter().into());
     let others = std::iter::once(asked).chain(seat.startup.others.iter().cloned()).collect();
-    Some(OpenTarget {
+    Ok(OpenTarget {
         address: entry.address.clone(),
         names: Names::default(),
         database: policy.server_database.into(),

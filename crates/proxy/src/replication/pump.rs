@@ -19,6 +19,9 @@ use crate::net::Channel;
 /// bounded too.
 const BUFFER: usize = 16 * 1024;
 
+/// Reads in a row before others get their turn: both directions, and whoever wants to close the connection.
+const READS_MAX: usize = 16;
+
 /// Who has said all that it will say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -123,7 +126,7 @@ impl Way {
         to: &mut Channel,
         mut seen: impl FnMut(&[u8]),
     ) -> Poll<io::Result<()>> {
-        loop {
+        for _ in 0..READS_MAX {
             ready!(self.poll_write_some(cx, to))?;
             if self.ended {
                 return Pin::new(to).poll_flush(cx);
@@ -142,6 +145,8 @@ impl Way {
             (self.start, self.end) = (0, into.filled().len());
             self.ended = self.end == 0;
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Writes what is in the buffer.

@@ -21,10 +21,10 @@ use crate::{
     net::{AsyncSocket, Channel},
 };
 
-/// How long a client may take to read why it is closed.
+/// How long a client may take to read why it is closed, or that it is let in.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a server may take to end when its client has gone: what it still says is carried that long.
+/// How long a server may take to hear that its client has gone, and to end: what it still says is carried that long.
 const LEAVING: Duration = Duration::from_secs(5);
 
 /// Bytes of a client that are read before it has a server; more stay in its socket, and then it is not noticed if it goes.
@@ -71,7 +71,7 @@ async fn serve(office: &Office, seat: &Seat, client: &mut Channel, node: NodeId,
         Ok(socket) => Channel::resume(socket, new.tls, new.early),
         Err(error) => return tracing::warn!(%error, "a server connection could not be used"),
     };
-    if client.send(&words).await.is_err() {
+    if !matches!(timeout(FAREWELL, client.send(&words)).await, Ok(Ok(()))) {
         return;
     }
     let mut pump = Pump::new(office, seat);
@@ -83,9 +83,12 @@ async fn serve(office: &Office, seat: &Seat, client: &mut Channel, node: NodeId,
         Ok(Side::Server) => part(client, &[]).await,
         Ok(Side::Client) => {
             // The server ends, and says so to who has only stopped sending.
-            // If it has ended already, that cannot be told, and what it has said is carried all the same.
-            server.shutdown().await.ok();
-            timeout(LEAVING, pump.carry_rest(client, &mut server)).await.ok();
+            let rest = async {
+                // If it has ended already, that cannot be told, and what it has said is carried all the same.
+                server.shutdown().await.ok();
+                pump.carry_rest(client, &mut server).await;
+            };
+            timeout(LEAVING, rest).await.ok();
             part(client, &[]).await;
         }
         Err(why) => {

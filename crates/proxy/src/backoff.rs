@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// The pause before the next attempt: twice the last one, less a part that chance decides.
 #[derive(Debug, Default)]
-pub(super) struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Backoff {
     /// The next pause, after a connection that has lasted so long; `part` is between 0 and 1.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         (least, most): (Duration, Duration),
         lasted: Duration,
