@@ -4,7 +4,7 @@ mod common;
 
 use common::{DATABASE, PASSWORD, Scene, backend, ended_with, ensure, one, refused, run, words};
 use trunkline_testkit::Result;
-use trunkline_testkit::peer::{RawClient, Talk, answer, say};
+use trunkline_testkit::peer::{RawClient, Talk, answer, say, tags};
 
 /// What PostgreSQL says.
 const IDLE: &str = "terminating connection due to idle-session timeout";
@@ -20,8 +20,8 @@ async fn idle_session_timeout_ends_the_client_and_not_the_server() -> Result<()>
     let scene = Scene::calm("idling", "[pool]\nsize = 1").await?;
     let mut client = scene.raw().await?;
     let server = backend(&mut client).await?;
-    run(&mut client, "SET idle_session_timeout = '300ms'").await?;
-    assert_eq!(one(&mut client, "SHOW idle_session_timeout").await?, "300ms");
+    let set = "SET idle_session_timeout = '300ms'; SHOW idle_session_timeout";
+    assert_eq!(one(&mut client, set).await?, "300ms");
     idles_out(&mut client).await?;
     let mut next = scene.raw().await?;
     assert_eq!(one(&mut next, "SHOW idle_session_timeout").await?, "0");
@@ -50,10 +50,10 @@ async fn a_limit_that_is_taken_back_or_rolled_back_ends_nobody() -> Result<()> {
 async fn a_limit_of_the_startup_packet_is_the_clients_own() -> Result<()> {
     let scene = Scene::calm("starting", "[pool]\nsize = 1").await?;
     let options = [("options", "-c idle_session_timeout=1s")];
+    let server = backend(&mut scene.raw().await?).await?;
     let mut client = scene.raw_with(&options).await?;
-    let server = backend(&mut client).await?;
-    run(&mut client, "SET idle_session_timeout = '1h'; RESET ALL").await?;
-    assert_eq!(one(&mut client, "SHOW idle_session_timeout").await?, "1s");
+    let reset = "SET idle_session_timeout = '1h'; RESET ALL; SHOW idle_session_timeout";
+    assert_eq!(one(&mut client, reset).await?, "1s");
     idles_out(&mut client).await?;
     // Never having said a word.
     idles_out(&mut scene.raw_with(&options).await?).await?;
@@ -95,12 +95,26 @@ async fn a_client_that_keeps_its_server_is_told_by_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_limit_that_only_the_server_understands_holds_while_a_server_serves() -> Result<()> {
+    let scene = Scene::calm("rarely", "[pool]\nsize = 1").await?;
+    let (mut client, mut clock) = (scene.raw().await?, scene.raw().await?);
+    run(&mut client, "SET idle_session_timeout = '0x3e8'").await?;
+    run(&mut clock, "SET idle_session_timeout = '2s'").await?;
+    idles_out(&mut clock).await?;
+    assert_eq!(one(&mut client, "SHOW idle_session_timeout").await?, "1s");
+    run(&mut client, "CREATE TEMP TABLE own (i int)").await?;
+    idles_out(&mut client).await
+}
+
+#[tokio::test]
 async fn a_statement_that_takes_long_is_no_idleness() -> Result<()> {
     let scene = Scene::calm("working", "[pool]\nsize = 1").await?;
     let mut client = scene.raw().await?;
     run(&mut client, "SET idle_session_timeout = '3s'").await?;
-    run(&mut client, "SELECT pg_sleep(4)").await?;
-    assert_eq!(one(&mut client, "SELECT 1").await?, "1");
+    client.send(&[say::query("SELECT pg_sleep(4)"), say::query("SELECT 1")].concat()).await?;
+    for _ in 0..2 {
+        assert_eq!(tags(&client.read_until(b'Z').await?), "TDCZ");
+    }
     idles_out(&mut client).await
 }
 
@@ -112,9 +126,8 @@ async fn idle_in_transaction_session_timeout_is_the_servers_own() -> Result<()> 
     let mut other = scene.raw().await?;
     // It is nobody else's.
     assert_eq!(one(&mut other, "SHOW idle_in_transaction_session_timeout").await?, "0");
-    let sql = "BEGIN; CREATE TABLE undone (i int)";
-    run(&mut client, sql).await?;
-    assert_eq!(one(&mut client, "SHOW idle_in_transaction_session_timeout").await?, "300ms");
+    let sql = "BEGIN; CREATE TABLE undone (i int); SHOW idle_in_transaction_session_timeout";
+    assert_eq!(one(&mut client, sql).await?, "300ms");
     let told = words(&ended_with(&mut client, "25P03").await?);
     ensure(told.contains("idle-in-transaction timeout"), told)?;
     assert_eq!(one(&mut other, "SELECT to_regclass('undone') IS NULL").await?, "t");

@@ -60,16 +60,20 @@ fn milliseconds(text: &[u8]) -> Option<u32> {
     let digits = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
     let (number, unit) = text.split_at_checked(digits)?;
     let octal = number.len() > 1 && number.starts_with('0') && !number.contains('.');
-    let factor = match unit.trim_ascii_start() {
-        "" | "ms" => 1.0,
-        "us" => 0.001,
-        "s" => 1_000.0,
-        "min" => 60_000.0,
-        "h" => 3_600_000.0,
-        "d" => 86_400_000.0,
+    // How many milliseconds a unit has, and to what part of one a value that has a unit is rounded: the next smaller unit.
+    let (factor, part) = match unit.trim_ascii_start() {
+        "" => (1.0, None),
+        "us" => (0.001, None),
+        "ms" => (1.0, Some(0.001)),
+        "s" => (1_000.0, Some(1.0)),
+        "min" => (60_000.0, Some(1_000.0)),
+        "h" => (3_600_000.0, Some(60_000.0)),
+        "d" => (86_400_000.0, Some(3_600_000.0)),
         _ => return None,
     };
-    let value = (number.parse::<f64>().ok().filter(|_| !octal)? * factor).round();
+    let exact = number.parse::<f64>().ok().filter(|_| !octal)? * factor;
+    let value = part.map_or(exact, |part| (exact / part).round_ties_even() * part);
+    let value = value.round_ties_even();
     if value > f64::from(i32::MAX) {
         return None;
     }
@@ -128,13 +132,21 @@ mod tests {
             ("'1.5 min '", 90_000),
             ("' 2h'", 7_200_000),
             ("'1500us'", 2),
+            ("'2500us'", 2),
+            ("2.5", 2),
+            ("'2.5ms'", 2),
+            ("'1.00001min'", 60_000),
+            ("'0.0001h'", 0),
             ("0", 0),
             ("'24d'", 2_073_600_000),
         ] {
             assert_eq!(written(text), IdleLimit::Of(ms), "{text}");
         }
-        for text in ["'25d'", "-1", "'1 S'", "010", "0x10", "E'1s'", "$$1s$$", "'1''s'", "''", "s"]
-        {
+        let unknown = [
+            "'25d'", "-1", "'1 S'", "010", "'010'", "0x10", "'0x3e8'", "'1e3'", "E'1s'", "$$1s$$",
+            "'1''s'", "''", "s",
+        ];
+        for text in unknown {
             assert_eq!(written(text), IdleLimit::Unknown, "{text}");
         }
     }
