@@ -263,20 +263,51 @@ async fn at_the_end_streams_are_closed_and_commands_carried_out() -> Result<()> 
 async fn a_login_waits_for_a_server_that_is_away_and_no_longer_than_others() -> Result<()> {
     let cluster = cluster().await?;
     let link = Link::to(cluster.primary().address()).await?;
-    let config = "[pool]\nwait_timeout = \"1s\"\nretry_backoff_max = \"100ms\"";
-    let scene = Scene::over(&link, &cluster, "waiting", config).await?;
+    let config = |wait: &str| {
+        format!(
+            "[pool]\nwait_timeout = \"{wait}\"\nretry_backoff_max = \"100ms\"\n\
+             [console]\nstats_users = [\"waiting\"]"
+        )
+    };
+    let scene = Scene::over(&link, &cluster, "waiting", &config("1s")).await?;
     allow(&scene).await?;
     link.refuse().await;
     refused(log_in(&scene, "true").await, "53300")?;
-    scene.reload("[pool]\nwait_timeout = \"1h\"", "pool.wait_timeout").await?;
+    scene.reload(&config("1h"), "pool.wait_timeout").await?;
+    let mut console = scene.trunkline.raw("waiting", PASSWORD, "trunkline").await?;
     let client = log_in(&scene, "true");
     let healed = async {
-        scene.trunkline.logged("login").await?;
+        wait_for("a connection is opening", PATIENCE, async || {
+            let shown = console.rows("SHOW REPLICATION").await?;
+            let state = shown.first().and_then(|row| row.get(4)).cloned().flatten();
+            ensure(state.as_deref() == Some("opening"), format!("{shown:?}"))
+        })
+        .await?;
         link.heal().await
     };
     let (client, healed) = tokio::join!(client, healed);
     healed?;
     assert_eq!(client?.rows("IDENTIFY_SYSTEM").await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn orders_to_the_pools_do_not_touch_them() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "unpaused", "[console]\nadmin_users = [\"unpaused\"]").await?;
+    let mut before = log_in(&scene, "true").await?;
+    let mut console = scene.trunkline.raw("unpaused", PASSWORD, "trunkline").await?;
+    run(&mut console, "PAUSE").await?;
+    let mut behind = log_in(&scene, "true").await?;
+    for command in ["RESUME", "RECONNECT"] {
+        for client in [&mut before, &mut behind] {
+            assert_eq!(client.rows("IDENTIFY_SYSTEM").await?.len(), 1);
+        }
+        run(&mut console, command).await?;
+    }
+    for client in [&mut before, &mut behind] {
+        assert_eq!(client.rows("IDENTIFY_SYSTEM").await?.len(), 1);
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use program::{Place, succeed};
 use tokio::process::Command;
 use trunkline_testkit::certs::Authority;
 use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Result, Trunkline};
 
 /// The longest that one program may take. They take seconds.
@@ -142,4 +143,36 @@ async fn pg_recvlogical_receives_changes() -> Result<()> {
     let mut drop_slot = receive()?;
     drop_slot.arg("--drop-slot");
     done(&scene, drop_slot).await.map(drop)
+}
+
+/// The subscriber is another database of the same cluster, so the slot is made before.
+#[tokio::test]
+async fn a_subscription_gets_what_is_there_and_what_comes() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = stage(&cluster, "").await?;
+    let slot = "SELECT pg_create_logical_replication_slot('fed', 'pgoutput')";
+    scene.node.execute(DATABASE, slot).await?;
+    let sql = "CREATE PUBLICATION all_of_it FOR TABLE copying.kept; \
+               GRANT SELECT ON copying.kept TO copying; INSERT INTO copying.kept VALUES (1)";
+    scene.node.execute(DATABASE, sql).await?;
+    scene.node.execute(DATABASE, "CREATE DATABASE fed").await?;
+    let own = "CREATE SCHEMA copying; CREATE TABLE copying.kept (i int)";
+    scene.node.execute("fed", own).await?;
+    let port = scene.trunkline.port();
+    let subscribe = format!(
+        "CREATE SUBSCRIPTION fed CONNECTION 'host=127.0.0.1 port={port} user={USER} password={PASSWORD} \
+         dbname={DATABASE}' PUBLICATION all_of_it WITH (create_slot = false)"
+    );
+    scene.node.execute("fed", &subscribe).await?;
+    for number in 2..4 {
+        let sql = format!("INSERT INTO copying.kept VALUES ({number})");
+        scene.node.execute(DATABASE, &sql).await?;
+    }
+    let all = "SELECT string_agg(i::text, ' ' ORDER BY i) FROM copying.kept";
+    wait_for("all has come", PATIENCE, async || {
+        let there = scene.node.query_text("fed", all).await.unwrap_or_default();
+        ensure(there == "1 2 3", there)
+    })
+    .await?;
+    scene.node.execute("fed", "DROP SUBSCRIPTION fed").await
 }
