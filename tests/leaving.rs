@@ -218,14 +218,21 @@ async fn a_server_that_cannot_be_made_clean_serves_nobody_else() -> Result<()> {
         ensure(before != after, format!("{load}: process {after} serves on"))?;
     }
     // Amid the statement, when nothing of it is answered.
-    let mut client = scene.raw().await?;
-    let before = backend(&mut client).await?;
-    client.send(&say::query("LOAD 'auto_explain'; SELECT pg_sleep(3600)")).await?;
-    scene.in_state("active", 1).await?;
-    client.reset()?;
+    let make = "CREATE FUNCTION loads() RETURNS void LANGUAGE plpgsql AS $$ BEGIN LOAD 'auto_explain'; END $$";
+    run(&mut scene.raw().await?, make).await?;
+    for load in ["LOAD 'auto_explain'", "SELECT loads()", "DO $$ BEGIN LOAD 'auto_explain'; END $$"]
+    {
+        let mut client = scene.raw().await?;
+        let before = backend(&mut client).await?;
+        client.send(&say::query(&format!("{load}; SELECT pg_sleep(3600)"))).await?;
+        scene.in_state("active", 1).await?;
+        client.reset()?;
+        let mut next = scene.raw().await?;
+        let after = backend(&mut next).await?;
+        ensure(before != after, format!("{load}: process {after} serves on"))?;
+    }
     let mut next = scene.raw().await?;
     let after = backend(&mut next).await?;
-    ensure(before != after, format!("process {after} serves on"))?;
     // What leaves nothing there that stays.
     run(&mut next, "BEGIN; CREATE TEMP TABLE own (i int)").await?;
     next.reset()?;

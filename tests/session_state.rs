@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, backend, error_in, one, pins_are, run};
+use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, one, pins_are, run};
 use tokio_postgres::Client;
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
 
 /// Two servers, and two clients that use them in turn.
 struct Pair {
@@ -200,6 +201,46 @@ async fn what_lives_on_one_server_pins_until_it_is_gone() -> Result<()> {
     pair.scene.node.execute(DATABASE, "ALTER ROLE row_pins SUPERUSER").await?;
     run(&mut pair.alice, "LOAD 'plpgsql'").await?;
     pair.pins_are(&["load"]).await
+}
+
+#[tokio::test]
+async fn what_discard_all_does_not_take_away_stays_with_one_client() -> Result<()> {
+    let loads = "CREATE FUNCTION row_loads() RETURNS void LANGUAGE plpgsql AS \
+                 $$ BEGIN LOAD 'auto_explain'; END $$; \
+                 CREATE PROCEDURE row_calls() LANGUAGE plpgsql AS \
+                 $$ BEGIN PERFORM row_loads(); END $$; \
+                 SELECT pg_replication_origin_create('row_origin'); ALTER ROLE row_stays SUPERUSER";
+    let mut pair = Pair::after("row_stays", loads).await?;
+    for (make, reason) in [
+        ("LOAD 'auto_explain'", "load"),
+        ("DO $$ BEGIN LOAD 'auto_explain'; END $$", "load"),
+        ("SELECT row_loads()", "object of the server session"),
+        ("CALL row_calls()", "object of the server session"),
+        (
+            "SELECT pg_create_physical_replication_slot('row_slot', false, true)",
+            "object of the server session",
+        ),
+        (
+            "SELECT pg_replication_origin_session_setup('row_origin')",
+            "object of the server session",
+        ),
+    ] {
+        let mut client = pair.scene.raw().await?;
+        run(&mut client, make).await?;
+        pair.pins_are(&[reason]).await?;
+        run(&mut client, "DISCARD ALL").await?;
+        pair.pins_are(&[reason]).await?;
+        let server = backend(&mut client).await?;
+        assert_ne!(backend(&mut pair.bob).await?, server, "{make}");
+        client.send(&say::terminate()).await?;
+        let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {server}");
+        wait_for(&format!("its server is closed behind {make}"), PATIENCE, async || {
+            let there = pair.scene.node.query_text(DATABASE, &there).await?;
+            ensure(there == "0", there)
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) makers: NameSet,
     /// Those among them of whose leavings a server cannot tell.
     pub(crate) keepers: NameSet,
+    /// Those among these whose leavings `DISCARD ALL` does not take away.
+    pub(crate) stayers: NameSet,
     /// Functions that call `currval` or `lastval`, or call one that does.
     pub(crate) readers: NameSet,
     /// Placeholders that functions name.

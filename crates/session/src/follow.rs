@@ -102,7 +102,7 @@ impl ClientSession {
             Change::DiscardAll => {
                 server.base_lost |= !self.settings.base().is_empty();
                 self.settings.discard_all();
-                self.forget_looks();
+                self.discard_looks();
                 self.change_channels(server, change);
                 self.forget_statements(server);
             }

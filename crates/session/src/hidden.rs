@@ -1,6 +1,8 @@
 //! Statements that may do more than their text shows: what can be known of it all the same, by the names in the text and
 //! by what the server has told of its functions.
 
+use std::cell::LazyCell;
+
 use trunkline_sql::placeholders;
 
 use crate::{
@@ -10,6 +12,16 @@ use crate::{
     look::HiddenState,
     pin::PinReason,
 };
+
+/// Functions whose work stays in the server.
+const OBJECT_MAKERS: [&[u8]; 4] = [
+    b"dblink_connect",
+    b"pg_replication_origin_session_setup",
+    b"pg_backup_start",
+    b"pg_start_backup",
+];
+
+const LOAD: &[u8] = b"load";
 
 /// Whether there is such a statement.
 pub(crate) fn hides(changes: &[(usize, Change)]) -> bool {
@@ -36,6 +48,7 @@ impl ClientSession {
         let mut all = Vec::with_capacity(changes.len());
         let names = text.and_then(placeholders);
         let reads = text.is_none_or(mentions_sequences);
+        let stays = LazyCell::new(|| text.and_then(staying));
         for (place, change) in changes {
             let mut add = |change: Change| all.push((*place, change));
             match change {
@@ -62,6 +75,9 @@ impl ClientSession {
                     if reads {
                         add(Change::Pin(PinReason::Sequence));
                     }
+                    if let Some(reason) = *stays {
+                        add(Change::Pin(reason));
+                    }
                 }
             }
         }
@@ -71,8 +87,26 @@ impl ClientSession {
 
 /// Whether `currval` or `lastval` is somewhere in it.
 fn mentions_sequences(text: &[u8]) -> bool {
-    text.windows(7)
-        .any(|word| word.eq_ignore_ascii_case(b"currval") || word.eq_ignore_ascii_case(b"lastval"))
+    mentions(text, b"currval") || mentions(text, b"lastval")
+}
+
+fn mentions(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// What is somewhere in it that stays in the server for good: a call that makes it, or a `LOAD` of a literal.
+fn staying(text: &[u8]) -> Option<PinReason> {
+    if OBJECT_MAKERS.into_iter().any(|name| mentions(text, name)) {
+        return Some(PinReason::ServerObject);
+    }
+    let is_load = |(at, word): (usize, &[u8])| {
+        let before = at.checked_sub(1).and_then(|at| text.get(at));
+        let name = text.get(at.saturating_add(word.len())..).unwrap_or_default();
+        word.eq_ignore_ascii_case(LOAD)
+            && !before.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            && matches!(name.trim_ascii_start(), [b'\'' | b'$', ..] | [b'e' | b'E', b'\'', ..])
+    };
+    text.windows(LOAD.len()).enumerate().any(is_load).then_some(PinReason::Load)
 }
 
 #[cfg(test)]
@@ -119,6 +153,25 @@ mod tests {
             "do $$ begin perform set_config(a, b, false); end $$",
         ] {
             assert_eq!(changes(text, Facts::default()), [pin.clone(), hidden.clone()], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stays_in_the_server_is_found_in_blocks() {
+        for (body, stays) in [
+            ("LOAD 'auto_explain'", Some(PinReason::Load)),
+            ("execute 'load ''x'''", Some(PinReason::Load)),
+            ("load\n e'x'", Some(PinReason::Load)),
+            ("perform DBLINK_connect_u('c', 'host=x')", Some(PinReason::ServerObject)),
+            ("upload 'x'; select load, 1 from t; perform load('x')", None),
+        ] {
+            let text = format!("do $a$ begin {body}; end $a$");
+            let changes = changes(&text, Facts::default());
+            let found = changes.iter().find_map(|change| match change {
+                Change::Pin(reason) => Some(*reason),
+                _ => None,
+            });
+            assert_eq!(found, stays, "{body}");
         }
     }
 

@@ -24,9 +24,13 @@ impl Effects {
 }
 
 impl Pins {
-    /// Whether what pins cannot be taken away by `DISCARD ALL`.
-    pub fn are_indelible(self) -> bool {
-        REASONS.into_iter().any(|reason| self.has(reason))
+    /// Those that `DISCARD ALL` does not take away.
+    pub(crate) fn indelible(self) -> Self {
+        let mut rest = Self::default();
+        for reason in REASONS {
+            rest.put(reason, self.has(reason));
+        }
+        rest
     }
 }
 
@@ -44,9 +48,12 @@ impl ServerSession {
 }
 
 impl ClientSession {
-    /// It leaves this server: what the server itself has told of counts as well.
+    /// It leaves this server: what the server itself has told of counts as well, and what it could not be asked for any more.
     pub(crate) fn leave_indelible(&self, server: &mut ServerSession) {
-        server.indelible |= self.pins().are_indelible();
+        let called = self.suspicion.as_ref();
+        let hidden =
+            called.is_some_and(|called| called.calls_one_of(&self.scope.facts().latest().stayers));
+        server.indelible |= hidden || !self.pins().indelible().is_empty();
     }
 }
 

@@ -45,6 +45,13 @@ pub(crate) struct Suspicion {
     in_vain: bool,
 }
 
+impl Suspicion {
+    /// Whether one of these functions was called.
+    pub(crate) fn calls_one_of(&self, names: &NameSet) -> bool {
+        !self.functions.is_disjoint(names)
+    }
+}
+
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBack {
@@ -205,7 +212,9 @@ impl ClientSession {
         self.pins.put(PinReason::Unread, findings.is_broken);
         let facts = self.scope.facts().latest();
         let keeper = suspicion.functions.intersection(&facts.keepers).next();
-        if keeper.is_some() {
+        if suspicion.calls_one_of(&facts.stayers) {
+            self.pins.add(PinReason::ServerObject);
+        } else if keeper.is_some() {
             self.pins.add(PinReason::HiddenState);
         }
         let blamed = keeper.or_else(|| suspicion.functions.first());
@@ -218,6 +227,15 @@ impl ClientSession {
             self.suspicion = Some(Box::new(Suspicion { in_vain: true, ..*suspicion }));
         }
         Reply::ReadBack
+    }
+
+    /// `DISCARD ALL`: what was left behind is gone, if that takes it away.
+    pub(crate) fn discard_looks(&mut self) {
+        let blamed = self.blamed.take();
+        let rest = self.pins.indelible();
+        self.forget_looks();
+        self.pins = rest;
+        self.blamed = blamed.filter(|_| !rest.is_empty());
     }
 
     /// What was left behind is gone.

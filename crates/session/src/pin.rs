@@ -29,7 +29,7 @@ pub enum PinReason {
     LongStatement,
     /// More statement names than are followed.
     TooManyStatements,
-    /// dblink connections, replication origins, temporary slots.
+    /// dblink connections, replication origins, temporary slots, backups.
     ServerObject,
     /// A statement may have left something behind, and the server has not been asked yet what the session has there.
     Unread,
@@ -137,11 +137,6 @@ impl Pins {
         }
     }
 
-    /// Takes all away: `DISCARD ALL`.
-    pub const fn clear(&mut self) {
-        self.0 = 0;
-    }
-
     /// The reasons.
     pub fn iter(self) -> impl Iterator<Item = PinReason> {
         PinReason::ALL.into_iter().filter(move |reason| self.0 & reason.bit() != 0)
@@ -161,7 +156,6 @@ mod tests {
         assert_eq!(pins.iter().collect::<Vec<_>>(), PinReason::ALL);
         pins.remove(PinReason::Listen);
         assert_eq!(pins.iter().count(), PinReason::ALL.len() - 1);
-        pins.clear();
-        assert!(pins.is_empty());
+        assert!(!pins.is_empty() && Pins::default().is_empty());
     }
 }

@@ -105,7 +105,11 @@ impl Findings {
                 self.facts.as_mut()?.makers.insert(name?.into());
             }
             b"keeper" => {
-                self.facts.as_mut()?.keepers.insert(name?.into());
+                let facts = self.facts.as_mut()?;
+                facts.keepers.insert(name?.into());
+                if value.is_some() {
+                    facts.stayers.insert(name?.into());
+                }
             }
             b"reader" => {
                 self.facts.as_mut()?.readers.insert(name?.into());

@@ -32,10 +32,11 @@ WITH RECURSIVE catalog AS MATERIALIZED (
   SELECT oid, proname FROM bodies WHERE body OPERATOR(pg_catalog.~) E'\\mset_config\\M|\\mpg_(try_)?advisory_lock(_shared)?\\M|(^|;|''|\\$|\\mbegin|\\mthen|\\melse|\\mloop|\\matomic)\\s*(set|reset|discard|listen|unlisten|load|prepare|deallocate|declare)\\s|\\mtemp(orary)?\\M|\\mpg_temp\\M|\\mdblink_connect|\\mpg_replication_origin_session_setup\\M|\\mpg_(create|copy)_(logical|physical)_replication_slot\\M'
   UNION SELECT b.oid, b.proname FROM bodies AS b JOIN makers AS m
     ON pg_catalog.strpos(b.body, pg_catalog.lower(m.proname::pg_catalog.text)) OPERATOR(pg_catalog.>) 0
-), keepers(proname) AS (
-  /* Those among them of whose leavings the server does not tell. */
-  SELECT proname FROM bodies WHERE body OPERATOR(pg_catalog.~) E'\\mset_config\\s*\\(\\s*(?!''{1,2}[a-z_][a-z0-9_$.]*''{1,2}\\s*,)(?![^;]*,\\s*true\\s*\\))|''\\s*set\\s+(?:session\\s+)?(?:%|''\\s*\\|\\|)|(^|;|''|\\$|\\mbegin|\\mthen|\\melse|\\mloop)\\s*load\\s|\\mdblink_connect|\\mpg_replication_origin_session_setup\\M'
-  UNION SELECT b.proname FROM bodies AS b JOIN keepers AS k
+), keepers(proname, stays) AS (
+  /* Those among them of whose leavings the server does not tell, and whether these stay as long as the server. */
+  SELECT proname, false FROM bodies WHERE body OPERATOR(pg_catalog.~) E'\\mset_config\\s*\\(\\s*(?!''{1,2}[a-z_][a-z0-9_$.]*''{1,2}\\s*,)(?![^;]*,\\s*true\\s*\\))|''\\s*set\\s+(?:session\\s+)?(?:%|''\\s*\\|\\|)'
+  UNION SELECT proname, true FROM bodies WHERE body OPERATOR(pg_catalog.~) E'(^|;|''|\\$|\\mbegin|\\mthen|\\melse|\\mloop)\\s*load\\s|\\mdblink_connect|\\mpg_(replication_origin_session_setup|backup_start|start_backup)\\M'
+  UNION SELECT b.proname, k.stays FROM bodies AS b JOIN keepers AS k
     ON pg_catalog.strpos(b.body, pg_catalog.lower(k.proname::pg_catalog.text)) OPERATOR(pg_catalog.>) 0
 ), readers(proname) AS (
   /* Those that read what the session has got from a sequence. */
@@ -49,7 +50,7 @@ UNION ALL SELECT 'whole', NULL, NULL FROM asked WHERE whole
 UNION ALL SELECT DISTINCT 'named', m[1], pg_catalog.current_setting(m[1], true)
   FROM bodies, LATERAL pg_catalog.regexp_matches(body, E'(?:\\mset_config\\s*\\(\\s*|\\mset\\s+(?:session\\s+|local\\s+)?)[''"]{0,2}([a-z_][a-z0-9_$]*(?:\\.[a-z_][a-z0-9_$]*)+)', 'g') AS m
 UNION ALL SELECT DISTINCT 'maker', proname, NULL FROM makers
-UNION ALL SELECT 'keeper', proname, NULL FROM keepers
+UNION ALL SELECT 'keeper', proname, CASE WHEN stays THEN 'stays' END FROM keepers
 UNION ALL SELECT 'reader', proname, NULL FROM readers
 UNION ALL SELECT 'trigger', NULL, NULL WHERE EXISTS (
   SELECT FROM pg_catalog.pg_trigger JOIN makers ON makers.oid OPERATOR(pg_catalog.=) tgfoid WHERE NOT tgisinternal)
