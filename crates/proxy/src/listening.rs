@@ -11,6 +11,7 @@ mod board;
 mod calls;
 mod hub;
 mod hubs;
+mod talk;
 
 pub(crate) use backends::{Backend, Backends};
 pub(crate) use board::{Audience, Place, Seat};

@@ -22,6 +22,7 @@ use super::{
     board::{Audience, Batch, Board, Place, Seat},
     calls::{Ask, Ticket},
     hubs::{Hubs, Lead},
+    talk::{ANSWER_MAX, Talk},
 };
 use crate::{
     backoff::Backoff,
@@ -34,12 +35,6 @@ use crate::{
 
 /// How long a `LISTEN` waits for the listener; then its client keeps its server.
 const ASK_MAX: Duration = Duration::from_secs(5);
-
-/// How long the server may take to answer; then the connection counts as lost.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
-
-/// A server that has said nothing for so long is asked whether it is there.
-const PULSE: Duration = Duration::from_secs(10);
 
 /// How long the connection is kept when nobody listens any more.
 const LINGER: Duration = Duration::from_secs(30);
@@ -99,42 +94,6 @@ impl Failure {
     /// A connection that was made has broken.
     fn of(error: &ControlError) -> Self {
         Self { why: error.to_string(), soon: true }
-    }
-}
-
-/// Where the conversation with the server stands.
-#[derive(Debug)]
-struct Talk {
-    /// So many clients ask one by one, since what several wanted together was refused.
-    singly: usize,
-    /// What it is at was refused.
-    refused: bool,
-    /// Since when nobody has said anything.
-    silent_since: Instant,
-}
-
-impl Default for Talk {
-    fn default() -> Self {
-        Self { singly: 0, refused: false, silent_since: Instant::now() }
-    }
-}
-
-impl Talk {
-    /// Tells the server what it is to do.
-    async fn begin(
-        &mut self,
-        ear: &mut ControlConnection,
-        batch: &Batch,
-    ) -> Result<(), ControlError> {
-        self.singly = self.singly.saturating_sub(batch.ask_count());
-        self.silent_since = Instant::now();
-        ear.say(&batch.text).await
-    }
-
-    /// When the server must have answered, or is asked for a sign of life.
-    fn due(&self, asked: bool) -> Instant {
-        let patience = if asked { ANSWER_MAX } else { PULSE };
-        self.silent_since.checked_add(patience).unwrap_or(self.silent_since)
     }
 }
 
