@@ -30,6 +30,16 @@ impl Difference {
         );
         Self { number: recording.number, step: "login".to_owned(), text }
     }
+
+    /// Whether the client was notified otherwise by the end of its script.
+    pub fn at_the_end(recording: &Recording, notified: &[String]) -> Option<Self> {
+        let expected = &recording.notified;
+        let text =
+            format!("    at the end\n      notified: {notified:?} instead of {expected:?}\n");
+        let text = format!("{}{text}", shown(recording, recording.played.len()));
+        let difference = Self { number: recording.number, step: "the end".to_owned(), text };
+        (notified != expected).then_some(difference)
+    }
 }
 
 impl fmt::Display for Difference {

@@ -19,6 +19,8 @@ pub struct Coverage {
     states: BTreeMap<String, usize>,
     /// Statements of each script.
     lengths: Vec<usize>,
+    /// Notifications.
+    notified: usize,
     moves: Moves,
 }
 
@@ -39,15 +41,19 @@ impl Coverage {
                 }
             }
             self.lengths.push(length);
+            self.notified += recording.notified.len();
         }
         self.moves.told += moves.told;
         self.moves.moved += moves.moved;
+        self.moves.kept += moves.kept;
     }
 
     /// What is not as it must be.
     pub fn complaints(&self) -> Vec<String> {
         let unused = rules::all().filter(|rule| !self.rules.contains_key(rule.name));
         let mut all: Vec<_> = unused.map(|rule| format!("never used: {}", rule.name)).collect();
+        let good = rules::all().filter(|rule| !rule.fails && self.always_fails(rule.name));
+        all.extend(good.map(|rule| format!("never without an error: {}", rule.name)));
         if self.median() < MEDIAN_MIN {
             all.push(format!("the script in the middle has {} statements", self.median()));
         }
@@ -55,11 +61,21 @@ impl Coverage {
         if errors * 3 < statements {
             all.push(format!("{errors} of {statements} statements fail, less than a third"));
         }
-        let Moves { told, moved } = self.moves;
+        let Moves { told, moved, kept } = self.moves;
         if moved * 2 < told || told == 0 {
             all.push(format!("{moved} of {told} transactions got another server, less than half"));
         }
+        if kept == 0 {
+            all.push("nobody was kept on a server".to_owned());
+        }
+        if self.notified == 0 {
+            all.push("nobody was notified".to_owned());
+        }
         all
+    }
+
+    fn always_fails(&self, rule: &str) -> bool {
+        self.rules.get(rule).is_some_and(|[_, statements, errors]| errors >= statements)
     }
 
     fn median(&self) -> usize {
@@ -84,11 +100,13 @@ impl fmt::Display for Coverage {
         writeln!(f, "  errors: {}", states.join(", "))?;
         let (statements, errors) = self.totals();
         let (scripts, median) = (self.lengths.len(), self.median());
-        let Moves { told, moved } = self.moves;
+        let Moves { told, moved, kept } = self.moves;
         writeln!(
             f,
             "  {scripts} scripts with {statements} statements, {median} in the middle one; {errors} errors"
         )?;
+        let notified = self.notified;
+        writeln!(f, "  {notified} notifications; {kept} times somebody was found pinned")?;
         writeln!(
             f,
             "  {moved} of {told} transactions that told their server had another one than the one before"

@@ -79,6 +79,15 @@ impl Player {
         Ok(())
     }
 
+    /// Asks something more, whose answer does not matter.
+    pub async fn ask(&mut self, sql: &str) -> Result<()> {
+        let mut answer = Answer::default();
+        for frame in self.client.query(sql).await? {
+            self.reader.take(frame, &mut answer)?;
+        }
+        Ok(())
+    }
+
     /// The notifications that have come.
     pub fn notified(&self) -> &[String] {
         &self.reader.notified

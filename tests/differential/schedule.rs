@@ -35,13 +35,15 @@ const ORDER: u64 = 3;
 /// The column of `SHOW PINS` with the process number that the client was told.
 const PID_COLUMN: usize = 2;
 
-/// Transactions that have told which server they had.
+/// Transactions that have told which server they had, and clients that were kept on theirs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moves {
     /// After another one of the same client that has.
     pub told: usize,
     /// Those of them that had another server than that.
     pub moved: usize,
+    /// How many times a client was found to be kept on its server.
+    pub kept: usize,
 }
 
 /// What came of a batch.
@@ -194,8 +196,13 @@ impl<'a> Crowd<'a> {
             let pid = seat.player.pid.to_string();
             let rows = self.console.rows("SHOW PINS").await?;
             seat.pinned = rows.iter().any(|row| row.get(PID_COLUMN) == Some(&Some(pid.clone())));
+            self.outcome.moves.kept += usize::from(seat.pinned && !seat.in_transaction);
         }
-        Ok(seat.next >= seat.recording.played.len())
+        if seat.next < seat.recording.played.len() {
+            return Ok(false);
+        }
+        self.outcome.differences.extend(seat.leave().await?);
+        Ok(true)
     }
 }
 
@@ -217,6 +224,13 @@ impl<'a> Seat<'a> {
         }
         let last = self.server.replace(server.clone())?;
         Some(last != server)
+    }
+
+    /// Its script is done. Whatever the server or the listener has sent it by now stands before the answer to one more
+    /// question: no notification more than PostgreSQL's.
+    async fn leave(&mut self) -> Result<Option<Difference>> {
+        self.player.ask("SELECT 1").await?;
+        Ok(Difference::at_the_end(self.recording, self.player.notified()))
     }
 
     fn holds(&self) -> bool {

@@ -31,7 +31,11 @@ const TEMPLATE_SQL: &str = "\
     CREATE TABLE blue.place AS SELECT 'blue'::text AS place;\
     GRANT SELECT ON public.place, red.place TO PUBLIC;\
     CREATE FUNCTION public.hide(name text, value text) RETURNS text LANGUAGE plpgsql AS \
-        $$ BEGIN RETURN set_config(name, value, false); END $$;";
+        $$ BEGIN RETURN set_config(name, value, false); END $$;\
+    CREATE FUNCTION public.let_tenant(value text) RETURNS text LANGUAGE plpgsql AS \
+        $$ BEGIN RETURN set_config('app.tenant', value, false); END $$;\
+    CREATE FUNCTION public.let_memory(value text) RETURNS text LANGUAGE plpgsql AS \
+        $$ BEGIN RETURN set_config('work_mem', value, false); END $$;";
 
 /// The server, for direct connections and for those of any Trunkline.
 #[derive(Debug)]

@@ -47,8 +47,9 @@ impl Answer {
 pub struct Reader {
     /// The first OID that a table of a script may have.
     fresh_oid: u32,
-    /// The columns of the rows that come, by whether they tell of the server.
-    tells: Vec<bool>,
+    /// The columns of the rows that come, by whether they tell of the server; none if the step has not had them
+    /// described.
+    tells: Option<Vec<bool>>,
     /// Notifications so far.
     pub notified: Vec<String>,
 }
@@ -56,7 +57,7 @@ pub struct Reader {
 impl Reader {
     /// For a server on which tables of scripts have this OID or a greater one.
     pub fn new(fresh_oid: u32) -> Self {
-        Self { fresh_oid, tells: Vec::new(), notified: Vec::new() }
+        Self { fresh_oid, tells: None, notified: Vec::new() }
     }
 
     /// Takes a message into the answer.
@@ -73,7 +74,10 @@ impl Reader {
         };
         match frame.tag {
             b'E' => answer.errors += 1,
-            b'Z' => answer.status = frame.status().unwrap_or_default(),
+            b'Z' => {
+                answer.status = frame.status().unwrap_or_default();
+                self.tells = None;
+            }
             _ => {}
         }
         answer.frames.push(frame);
@@ -92,12 +96,12 @@ impl Reader {
         let mut body = BytesMut::new();
         let columns = rest.try_get_u16()?;
         body.put_u16(columns);
-        self.tells.clear();
+        let mut tells = Vec::new();
         for _ in 0..columns {
             let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
             let name = rest.split_to(end);
             ensure!(rest.len() > 18, "{frame:?} is cut short");
-            self.tells.push(name == SERVER_COLUMN);
+            tells.push(name == SERVER_COLUMN);
             rest.advance(1);
             let table = rest.get_u32();
             body.put_slice(&name);
@@ -105,24 +109,29 @@ impl Reader {
             body.put_u32(if table < self.fresh_oid { table } else { self.fresh_oid });
             body.put_slice(&rest.split_to(14));
         }
+        self.tells = Some(tells);
         Ok(Frame { tag: frame.tag, body: body.freeze() })
     }
 
+    /// `DataRow`: per column its length, or -1 for NULL, and the value.
     fn row(&self, frame: Frame, answer: &mut Answer) -> Result<Frame> {
-        if !self.tells.contains(&true) {
+        let Some(tells) = &self.tells else { return Ok(frame) };
+        let values = frame.row()?;
+        ensure!(values.len() == tells.len(), "{frame:?} has not the columns that were described");
+        if !tells.contains(&true) {
             return Ok(frame);
         }
-        let mut told = String::new();
-        for (value, tells) in frame.row()?.iter().zip(&self.tells) {
-            let value = value.as_deref().unwrap_or("null");
+        let mut body = BytesMut::new();
+        body.put_u16(u16::try_from(values.len())?);
+        for (value, tells) in values.into_iter().zip(tells) {
+            let told = if *tells { Some(SERVER_COLUMN.to_owned()) } else { value.clone() };
             if *tells {
-                answer.server = Some(value.to_owned());
-            } else {
-                told.push_str(value);
+                answer.server = value;
             }
-            told.push('\0');
+            body.put_i32(told.as_ref().map_or(Ok(-1), |told| i32::try_from(told.len()))?);
+            body.put_slice(told.unwrap_or_default().as_bytes());
         }
-        Ok(Frame { tag: frame.tag, body: told.into() })
+        Ok(Frame { tag: frame.tag, body: body.freeze() })
     }
 }
 

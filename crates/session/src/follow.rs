@@ -119,6 +119,7 @@ impl ClientSession {
     }
 
     fn deallocate(&mut self, server: &mut ServerSession, name: &[u8]) {
+        planted!(self, KeptName, return);
         self.names.remove(name);
         let left = self.forget_made(name);
         // What was lent to be given up is gone.

@@ -15,6 +15,7 @@ use crate::{
     from_server::Reply,
     hold::Why,
     pin::{PinReason, Pins},
+    planted::planted,
     readback::Question,
     server::ServerSession,
 };
@@ -125,6 +126,7 @@ impl ClientSession {
 
     #[cold]
     fn note_look(&mut self, look: &Look) {
+        planted!(self, SkippedReadBack, return);
         let trusts = self.limits.hidden_state == HiddenState::Trust;
         match look {
             Look::Taken if !self.may_lose_a_pin() => return,

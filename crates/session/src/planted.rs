@@ -29,18 +29,24 @@ pub enum Bug {
     WrongReset,
     /// A server goes back to the pool within a transaction.
     EarlyRelease,
+    /// A server is not asked what a function has left behind.
+    SkippedReadBack,
+    /// `DEALLOCATE` does not forget the name.
+    KeptName,
 }
 
 #[cfg(feature = "planted")]
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::SkippedReplay,
         Self::SharedKey,
         Self::LostClose,
         Self::MissedPin,
         Self::WrongReset,
         Self::EarlyRelease,
+        Self::SkippedReadBack,
+        Self::KeptName,
     ];
 
     /// Its name, by which it can be asked for.
@@ -52,6 +58,8 @@ impl Bug {
             Self::MissedPin => "missed pin",
             Self::WrongReset => "wrong reset",
             Self::EarlyRelease => "early release",
+            Self::SkippedReadBack => "skipped read-back",
+            Self::KeptName => "kept name",
         }
     }
 }

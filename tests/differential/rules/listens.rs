@@ -1,11 +1,11 @@
 //! Notifications. Each client has a channel of its own.
 
-use super::{Rule, When, pinning, rule};
+use super::{Rule, When, rule};
 use crate::draft::Draft;
 use crate::script::Words;
 
 pub const RULES: &[Rule] = &[
-    pinning("listen", 24, When::Always, |draft| {
+    rule("listen", 24, When::Always, |draft| {
         let channel = channel(draft);
         let once = format!("NOTIFY {channel}, 'once'");
         draft.then(&NOTIFY, Words::query(format!("NOTIFY {channel}")));

@@ -36,6 +36,8 @@ pub struct Rule {
     pub when: When,
     /// Whether it leaves something behind that keeps the client on its server.
     pub keeps: Keeps,
+    /// Whether it is meant to fail.
+    pub fails: bool,
     /// Writes its messages.
     pub write: fn(&mut Draft) -> Words,
 }
@@ -73,7 +75,17 @@ const fn rule(
     when: When,
     write: fn(&mut Draft) -> Words,
 ) -> Rule {
-    Rule { name, weight, when, keeps: Keeps::Never, write }
+    Rule { name, weight, when, keeps: Keeps::Never, fails: false, write }
+}
+
+/// A rule that is meant to fail, and leaves nothing behind that keeps a server.
+const fn mistake(
+    name: &'static str,
+    weight: usize,
+    when: When,
+    write: fn(&mut Draft) -> Words,
+) -> Rule {
+    Rule { name, weight, when, keeps: Keeps::Never, fails: true, write }
 }
 
 /// A rule that does in rare cases.
@@ -83,7 +95,7 @@ const fn seldom_pinning(
     when: When,
     write: fn(&mut Draft) -> Words,
 ) -> Rule {
-    Rule { name, weight, when, keeps: Keeps::Seldom, write }
+    Rule { name, weight, when, keeps: Keeps::Seldom, fails: false, write }
 }
 
 /// A rule that does.
@@ -93,7 +105,7 @@ const fn pinning(
     when: When,
     write: fn(&mut Draft) -> Words,
 ) -> Rule {
-    Rule { name, weight, when, keeps: Keeps::Mostly, write }
+    Rule { name, weight, when, keeps: Keeps::Mostly, fails: false, write }
 }
 
 /// Ends a transaction.

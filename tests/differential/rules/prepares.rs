@@ -1,12 +1,12 @@
 //! Prepared statements of SQL, in one space of names with those of the protocol.
 
 use super::statements::name;
-use super::{Rule, When, pinning, rule, seldom_pinning};
+use super::{Rule, When, mistake, rule};
 use crate::draft::Draft;
 use crate::script::Words;
 
 pub const RULES: &[Rule] = &[
-    pinning("prepare", 26, When::Always, |draft| {
+    rule("prepare", 26, When::Always, |draft| {
         let (name, slot) = (either(draft), draft.slot);
         draft.then(&EXECUTE, Words::query(format!("EXECUTE {name}(1)")));
         draft.then(&BIND, Words::default().run_named(name, &[Some("5")]).sync());
@@ -20,18 +20,18 @@ pub const RULES: &[Rule] = &[
         };
         Words::query(format!("PREPARE {name} (int) AS {text}"))
     }),
-    pinning("prepare and execute in one", 6, When::Always, |draft| {
+    rule("prepare and execute in one", 6, When::Always, |draft| {
         let (name, slot) = (either(draft), draft.slot);
         let prepare = format!("PREPARE {name} (int) AS SELECT {slot} AS slot, $1");
         Words::queries(&[&prepare, &format!("EXECUTE {name}(6)")])
     }),
     EXECUTE,
-    seldom_pinning("execute by messages", 5, When::Always, |draft| {
+    rule("execute by messages", 5, When::Always, |draft| {
         let name = either(draft);
         Words::extended(format!("EXECUTE {name}(3)"), &[])
     }),
     BIND,
-    seldom_pinning("explain execute", 4, When::Always, |draft| {
+    rule("explain execute", 4, When::Always, |draft| {
         let name = either(draft);
         Words::query(format!("EXPLAIN (COSTS OFF, VERBOSE) EXECUTE {name}(1)"))
     }),
@@ -40,13 +40,13 @@ pub const RULES: &[Rule] = &[
         Words::query(format!("DEALLOCATE {name}"))
     }),
     rule("deallocate all", 3, When::Always, |_| Words::query("DEALLOCATE ALL")),
-    rule("wrong prepare", 4, When::Always, |draft| {
+    mistake("wrong prepare", 4, When::Always, |draft| {
         let name = either(draft);
         Words::query(format!("PREPARE {name} AS SELECT * FROM nowhere"))
     }),
 ];
 
-const EXECUTE: Rule = seldom_pinning("execute", 10, When::Always, |draft| {
+const EXECUTE: Rule = rule("execute", 10, When::Always, |draft| {
     let name = either(draft);
     let values = draft.dice.pick(&["", "(1)", "(2)", "('x')"]);
     Words::query(format!("EXECUTE {name}{values}"))

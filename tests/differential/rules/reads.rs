@@ -22,7 +22,7 @@ pub const RULES: &[Rule] = &[
         ]);
         Words::query(format!("SHOW {name}"))
     }),
-    rule("placeholder read", 10, When::Always, |draft| read(draft, TENANT)),
+    TENANT,
     rule("constants", 16, When::Always, |draft| read(draft, CONSTANTS)),
     rule("who and where", 12, When::Always, |draft| read(draft, WHO)),
     rule("place by search_path", 8, When::Always, |draft| {
@@ -35,6 +35,13 @@ pub const RULES: &[Rule] = &[
 ];
 
 pub const SETTINGS: Rule = rule("settings", 12, When::Always, settings);
+
+pub const TENANT: Rule = rule("placeholder read", 10, When::Always, tenant);
+
+/// Asks for the placeholder that scripts set.
+pub fn tenant(draft: &mut Draft) -> Words {
+    read(draft, OF_TENANT)
+}
 
 /// Asks for all that scripts set.
 pub fn settings(draft: &mut Draft) -> Words {
@@ -51,7 +58,7 @@ const ALL_SETTINGS: &str = "SELECT pg_backend_pid() AS server, name, setting FRO
     'default_transaction_deferrable', 'standard_conforming_strings') ORDER BY name";
 
 /// A server remembers that it has known a placeholder, and then says '' instead of nothing.
-const TENANT: &str =
+const OF_TENANT: &str =
     "SELECT pg_backend_pid() AS server, nullif(current_setting('app.tenant', true), '') AS tenant";
 
 const CONSTANTS: &str = "SELECT pg_backend_pid() AS server, '2024-07-01 12:00+00'::timestamptz, \

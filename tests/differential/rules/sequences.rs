@@ -4,7 +4,7 @@
 //! Known limit: `currval` and `lastval` in a later transaction than `nextval` may be refused, until the first such call
 //! has kept the session on its server. So they are called before any `nextval`, in the same transaction, and after that.
 
-use super::{Rule, When, pinning, rule};
+use super::{Rule, When, mistake, pinning, rule};
 use crate::draft::{Draft, Sequence};
 use crate::script::{Step, Words};
 use crate::transcript::Answer;
@@ -15,23 +15,25 @@ pub const RULES: &[Rule] = &[
         Words::query(format!("SELECT nextval('{sequence}')"))
     }),
     pinning(READ, 14, When::Always, |draft| {
-        let sequence = sequence(draft);
-        let next = format!("SELECT nextval('{sequence}')");
-        let read = format!("SELECT currval('{sequence}'), lastval()");
-        match draft.sequence {
-            Sequence::Untold => Words::queries(&[&next, &read]),
-            _ if draft.dice.percent(50) => Words::queries(&[&next, &read]),
-            _ => Words::query(read),
-        }
+        let read = format!("SELECT currval('{}'), lastval()", sequence(draft));
+        told(draft, &read)
     }),
-    pinning("lastval", 8, When::Always, |draft| match draft.sequence {
-        Sequence::Untold => Words::query("SELECT setval('no_sequence', 1)"),
-        _ => Words::query("SELECT lastval()"),
-    }),
-    rule("unknown sequence", 3, When::Always, |_| Words::query("SELECT nextval('no_sequence')")),
+    pinning(LAST, 8, When::Always, |draft| told(draft, "SELECT lastval()")),
+    mistake("unknown sequence", 3, When::Always, |_| Words::query("SELECT nextval('no_sequence')")),
 ];
 
 const READ: &str = "nextval and currval";
+const LAST: &str = "nextval and lastval";
+
+/// Reads the sequence, behind a `nextval` if it must be, or by chance.
+fn told(draft: &mut Draft, read: &str) -> Words {
+    let next = format!("SELECT nextval('{}')", sequence(draft));
+    if draft.sequence == Sequence::Untold || draft.dice.percent(50) {
+        Words::queries(&[&next, read])
+    } else {
+        Words::query(read)
+    }
+}
 
 fn sequence(draft: &Draft) -> String {
     format!("public.ticket_{:02}", draft.slot)
@@ -45,8 +47,7 @@ pub fn learn(draft: &mut Draft, step: &Step, answer: &Answer) {
     }
     draft.sequence = match step.rule {
         "nextval" if draft.sequence != Sequence::Told => Sequence::Untold,
-        READ => Sequence::Told,
-        "lastval" if draft.sequence == Sequence::Untouched => Sequence::Untouched,
+        READ | LAST => Sequence::Told,
         "discard all" => Sequence::Untouched,
         _ => draft.sequence,
     };

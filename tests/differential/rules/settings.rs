@@ -1,6 +1,6 @@
 //! Settings: of the session, of the transaction, placeholders, roles.
 
-use super::{Rule, When, reads, rule};
+use super::{Rule, When, mistake, reads, rule};
 use crate::draft::Draft;
 use crate::script::Words;
 
@@ -80,7 +80,7 @@ pub const RULES: &[Rule] = &[
         Words::query(format!("{verb} app.tenant TO 'tenant {slot} {number}'"))
     }),
     rule("reset of a placeholder", 3, When::Always, |_| Words::query("RESET app.tenant")),
-    rule("wrong setting", 10, When::Always, |draft| {
+    mistake("wrong setting", 10, When::Always, |draft| {
         Words::query(draft.dice.pick(&[
             "SET nothing_like_it = 1",
             "SET work_mem = 'much'",

@@ -7,7 +7,7 @@
 //! before it is found that the values are too many, or that it has no columns. So all take one value, and there they get
 //! one.
 
-use super::{Rule, When, rule, tables};
+use super::{Rule, When, mistake, rule, tables};
 use crate::draft::Draft;
 use crate::script::Words;
 
@@ -53,12 +53,12 @@ pub const RULES: &[Rule] = &[
         Words::default().parse("", text, &[]).sync()
     }),
     LATER,
-    rule("wrong text", 6, When::Always, |draft| {
+    mistake("wrong text", 6, When::Always, |draft| {
         let name = name(draft);
         let sql = draft.dice.pick(&["SELEC $1", "SELECT * FROM nowhere", "SELECT $1::nothing"]);
         Words::default().parse(name, sql, &[]).sync()
     }),
-    rule("wrong number of values", 5, When::NotFailed, |draft| {
+    mistake("wrong number of values", 5, When::NotFailed, |draft| {
         let name = name(draft);
         Words::default().run_named(name, &[Some("1"), Some("2"), Some("3")]).sync()
     }),

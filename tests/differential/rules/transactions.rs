@@ -17,20 +17,20 @@ pub const RULES: &[Rule] = &[
     rule("chain", 4, When::InBlock, |draft| {
         Words::query(draft.dice.pick(&["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"]))
     }),
-    rule("savepoint", 16, When::Open, |draft| {
+    rule("savepoint", 24, When::Open, |draft| {
         let name = savepoint(draft);
         let set = settings::set(draft);
         draft.then(&SET, Words::query(set));
-        draft.then(&BACK, Words::query(format!("ROLLBACK TO {name}")));
+        let back = draft.dice.pick(&["ROLLBACK TO", "ROLLBACK TO", "RELEASE"]);
+        let rule = if back == "RELEASE" { &RELEASE } else { &BACK };
+        draft.then(rule, Words::query(format!("{back} {name}")));
         let shown = reads::settings(draft);
         draft.then(&reads::SETTINGS, shown);
         Words::query(format!("SAVEPOINT {name}"))
     }),
     SET,
     BACK,
-    rule("release", 6, When::InBlock, |draft| {
-        Words::query(format!("RELEASE {}", savepoint(draft)))
-    }),
+    RELEASE,
     rule("whole transaction in one", 8, When::Idle, whole),
     rule("end and begin in one", 4, When::InBlock, |_| Words::queries(&["COMMIT", "BEGIN"])),
     rule("isolation", 4, When::InBlock, |draft| {
@@ -49,6 +49,10 @@ const SET: Rule =
 const BACK: Rule = rule("rollback to", 5, When::InBlock, |draft| {
     let name = savepoint(draft);
     Words::query(format!("ROLLBACK TO {name}"))
+});
+
+const RELEASE: Rule = rule("release", 6, When::InBlock, |draft| {
+    Words::query(format!("RELEASE {}", savepoint(draft)))
 });
 
 fn savepoint(draft: &mut Draft) -> &'static str {
