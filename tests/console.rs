@@ -2,27 +2,21 @@
 
 mod common;
 
-use common::{PASSWORD, Scene, ensure, error_in, run};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use common::{PASSWORD, Scene, ensure, error_in, pins, pins_are, run, shown};
+use tokio_postgres::Client;
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 
 /// A scene whose user may give every command.
 async fn scene(user: &str) -> Result<Scene<'static>> {
-    Scene::calm(user, &format!("[pool]\nsize = 2\n[console]\nadmin_users = [\"{user}\"]")).await
+    Scene::operated(user, "[pool]\nsize = 2").await
 }
 
-/// Why clients are pinned, and whether the console can say since when.
-async fn pins(operator: &Client) -> Result<Vec<(String, bool)>> {
-    let shown = operator.simple_query("SHOW PINS").await?;
-    let rows = shown.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => {
-            Some((row.get("reasons").unwrap_or_default().to_owned(), row.get("age").is_some()))
-        }
-        _ => None,
-    });
-    Ok(rows.collect())
+/// Whether the console can say since when clients are pinned.
+async fn ages(operator: &Client) -> Result<Vec<bool>> {
+    let ages = shown(operator, "SHOW PINS", "age").await?;
+    Ok(ages.iter().map(|age| !age.is_empty()).collect())
 }
 
 #[tokio::test]
@@ -62,26 +56,19 @@ async fn is_paused(scene: &Scene<'_>) -> Result<bool> {
 #[tokio::test]
 async fn pins_are_shown_with_their_reason_and_age() -> Result<()> {
     let scene = scene("pinned").await?;
-    let operator = scene.trunkline.connect("pinned", PASSWORD, "trunkline").await?;
-    assert_eq!(pins(&operator).await?, []);
+    let operator = scene.console().await?;
+    assert_eq!(pins(&operator).await?, Vec::<String>::new());
     let mut client = scene.raw().await?;
     run(&mut client, "BEGIN; CREATE TEMP TABLE t (i int)").await?;
-    assert_eq!(pins(&operator).await?, [("state not asked for yet".to_owned(), false)]);
+    assert_eq!(pins(&operator).await?, ["state not asked for yet"]);
+    assert_eq!(ages(&operator).await?, [false]);
     run(&mut client, "COMMIT").await?;
-    pins_are(&operator, &[("temporary object".to_owned(), true)]).await?;
+    pins_are(&operator, &["temporary object"]).await?;
+    assert_eq!(ages(&operator).await?, [true]);
     run(&mut client, "DROP TABLE t").await?;
     pins_are(&operator, &[]).await?;
     run(&mut client, "CREATE TEMP TABLE t (i int)").await?;
     run(&mut client, "DISCARD ALL").await?;
-    assert_eq!(pins(&operator).await?, []);
+    assert_eq!(pins(&operator).await?, Vec::<String>::new());
     Ok(())
-}
-
-/// Waits until these are the pins: the server is asked behind the client's answer.
-async fn pins_are(operator: &Client, expected: &[(String, bool)]) -> Result<()> {
-    wait_for("the pins are what they should be", PATIENCE, async || {
-        let seen = pins(operator).await?;
-        ensure(seen == expected, format!("{seen:?}"))
-    })
-    .await
 }

@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, ensure, one, pins, pins_are, run};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use common::{DATABASE, Scene, execute, one, pins, pins_are, run, shown};
+use tokio_postgres::SimpleQueryMessage;
 use trunkline_testkit::Result;
-use trunkline_testkit::peer::{RawClient, say, tags};
-use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::peer::{say, tags};
 
 /// Where something is done out of sight: the statements that make a place of this name around `$body` in PL/pgSQL, and the
 /// one that does it.
@@ -25,19 +24,22 @@ const PLACES: [(&str, &str, &str); 7] = [
         "trigger",
         "CREATE TABLE $name (i int);
          CREATE FUNCTION $name() RETURNS trigger LANGUAGE plpgsql AS $do$ BEGIN $body RETURN new; END $do$;
-         CREATE TRIGGER $name BEFORE INSERT ON $name FOR EACH ROW EXECUTE FUNCTION $name()",
+         CREATE TRIGGER $name BEFORE INSERT ON $name FOR EACH ROW EXECUTE FUNCTION $name();
+         GRANT ALL ON $name TO public",
         "INSERT INTO $name VALUES (1)",
     ),
     (
         "view",
         "CREATE FUNCTION $name_in() RETURNS int LANGUAGE plpgsql AS $do$ BEGIN $body RETURN 1; END $do$;
-         CREATE VIEW $name AS SELECT $name_in() AS one",
+         CREATE VIEW $name AS SELECT $name_in() AS one;
+         GRANT ALL ON $name TO public",
         "SELECT one FROM $name",
     ),
     (
         "default",
         "CREATE FUNCTION $name_in() RETURNS int LANGUAGE plpgsql AS $do$ BEGIN $body RETURN 1; END $do$;
-         CREATE TABLE $name (i int, j int DEFAULT $name_in())",
+         CREATE TABLE $name (i int, j int DEFAULT $name_in());
+         GRANT ALL ON $name TO public",
         "INSERT INTO $name (i) VALUES (1)",
     ),
 ];
@@ -50,32 +52,14 @@ async fn places(scene: &Scene<'_>, what: &str, body: &str) -> Result<Vec<(String
         let filled = |text: &str| text.replace("$name", &name).replace("$body", body);
         if !make.is_empty() {
             scene.node.execute(DATABASE, &filled(make)).await?;
-            scene
-                .node
-                .execute(DATABASE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO public")
-                .await?;
         }
         places.push((place.to_owned(), filled(use_it)));
     }
     Ok(places)
 }
 
-/// Runs a statement by messages of the extended protocol.
-async fn execute(client: &mut RawClient, sql: &str, values: &[Option<&str>]) -> Result<()> {
-    let messages =
-        [say::parse("", sql, &[]), say::bind("", "", values), say::execute("", 0), say::sync()];
-    let frames = client.exchange(&messages.concat(), 1).await?;
-    let tags = tags(&frames);
-    ensure(tags.contains('C') && !tags.contains('E'), format!("{sql}: {frames:?}"))
-}
-
-async fn operator(scene: &Scene<'_>) -> Result<Client> {
-    scene.trunkline.connect(&scene.user, PASSWORD, "trunkline").await
-}
-
 async fn scene(name: &'static str, config: &str) -> Result<Scene<'static>> {
-    let config = format!("[pool]\nsize = 1\n{config}\n[console]\nadmin_users = [\"{name}\"]");
-    Scene::calm(name, &config).await
+    Scene::operated(name, &format!("[pool]\nsize = 1\n{config}")).await
 }
 
 #[tokio::test]
@@ -84,7 +68,7 @@ async fn settings_made_out_of_sight_are_replayed() -> Result<()> {
     scene.node.execute(DATABASE, "CREATE ROLE unseen_other; GRANT unseen_other TO unseen").await?;
     let body = "SET TimeZone = 'Asia/Tokyo'; PERFORM set_config('unseen.tenant', 'acme', false); SET ROLE unseen_other;";
     let shown = "SELECT concat_ws(' ', current_setting('TimeZone'), coalesce(nullif(current_setting('unseen.tenant', true), ''), 'none'), current_user)";
-    let operator = operator(&scene).await?;
+    let operator = scene.console().await?;
     let mut bob = scene.raw().await?;
     for (place, statement) in places(&scene, "set", body).await? {
         for extended in [false, true] {
@@ -136,7 +120,7 @@ async fn a_placeholder_set_from_a_parameter_is_replayed() -> Result<()> {
 #[tokio::test]
 async fn what_is_made_out_of_sight_pins_until_it_is_gone() -> Result<()> {
     let scene = scene("making", "").await?;
-    let operator = operator(&scene).await?;
+    let operator = scene.console().await?;
     for (what, body, gone, reason) in [
         ("lock", "PERFORM pg_advisory_lock(71);", "SELECT pg_advisory_unlock(71)", "advisory lock"),
         ("temp", "CREATE TEMP TABLE kept (i int);", "DROP TABLE kept", "temporary object"),
@@ -151,11 +135,8 @@ async fn what_is_made_out_of_sight_pins_until_it_is_gone() -> Result<()> {
         for (place, statement) in places(&scene, what, body).await? {
             let mut alice = scene.raw().await?;
             run(&mut alice, &statement).await?;
-            wait_for(&format!("{what} of {place} pins"), PATIENCE, async || {
-                let seen = pins(&operator).await?;
-                ensure(seen == [reason], format!("{seen:?}"))
-            })
-            .await?;
+            let kept = pins_are(&operator, &[reason]).await;
+            kept.map_err(|error| error.context(format!("{what} of {place}")))?;
             run(&mut alice, gone).await?;
             pins_are(&operator, &[]).await?;
             // The one server of the pool serves others again.
@@ -211,7 +192,7 @@ async fn what_is_made_through_trunkline_is_known_from_then_on() -> Result<()> {
 #[tokio::test]
 async fn a_lock_that_is_had_twice_pins_until_it_is_given_back_twice() -> Result<()> {
     let scene = scene("twice", "").await?;
-    let operator = operator(&scene).await?;
+    let operator = scene.console().await?;
     let mut alice = scene.raw().await?;
     run(&mut alice, "SELECT pg_advisory_lock(72), pg_try_advisory_lock(72)").await?;
     run(&mut alice, "SELECT pg_advisory_unlock(72)").await?;
@@ -237,7 +218,7 @@ async fn of_functions_that_leave_nothing_nobody_is_pinned_and_they_are_counted()
     let scene = scene("harmless", "").await?;
     let make = "CREATE FUNCTION harmless_one() RETURNS int LANGUAGE sql AS 'SELECT 1'";
     scene.node.execute(DATABASE, make).await?;
-    let operator = operator(&scene).await?;
+    let operator = scene.console().await?;
     let mut alice = scene.raw().await?;
     for _ in 0..5 {
         assert_eq!(one(&mut alice, "SELECT harmless_one()").await?, "1");
@@ -257,7 +238,7 @@ async fn of_functions_that_leave_nothing_nobody_is_pinned_and_they_are_counted()
 #[tokio::test]
 async fn where_hidden_state_is_trusted_nobody_asks() -> Result<()> {
     let scene = scene("trusting", "hidden_state = \"trust\"").await?;
-    let operator = operator(&scene).await?;
+    let operator = scene.console().await?;
     let mut alice = scene.raw().await?;
     run(&mut alice, "DO $$ BEGIN PERFORM set_config('trusting.x', 'mine', false); END $$").await?;
     assert_eq!(pins(&operator).await?, Vec::<String>::new());
@@ -286,12 +267,8 @@ async fn who_begins_to_keep_a_server_is_told_by_a_notice() -> Result<()> {
         assert!(told.contains(part), "{part} is missing: {told}");
     }
     assert!(!told.contains("secret"));
-    let operator = operator(&scene).await?;
-    let shown = operator.simple_query("SHOW PINS").await?;
-    let by = shown.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get("statement").map(str::to_owned),
-        _ => None,
-    });
-    assert_eq!(by.as_deref(), Some("CREATE TEMP TABLE kept AS SELECT ? AS a"));
+    let operator = scene.console().await?;
+    let by = shown(&operator, "SHOW PINS", "statement").await?;
+    assert_eq!(by, ["CREATE TEMP TABLE kept AS SELECT ? AS a"]);
     Ok(())
 }

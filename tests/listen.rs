@@ -2,21 +2,21 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, ended_with, ensure, fails, one, run, run_each};
-use tokio_postgres::SimpleQueryMessage;
+use common::{
+    DATABASE, PASSWORD, Scene, ended_with, ensure, fails, nobody_is_pinned, one, pins_are, run,
+    run_each, shown,
+};
 use trunkline_testkit::Result;
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
 use trunkline_testkit::process::{self, Signal};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 
-/// Two servers, and an operator.
-fn config(user: &str) -> String {
-    format!("[pool]\nsize = 2\n[console]\nadmin_users = [\"{user}\"]")
-}
+/// Servers that all clients of a scene share.
+const TWO: &str = "[pool]\nsize = 2";
 
 async fn scene(user: &str) -> Result<Scene<'static>> {
-    Scene::calm(user, &config(user)).await
+    Scene::operated(user, TWO).await
 }
 
 /// A client, and the process number that it was told.
@@ -49,17 +49,6 @@ async fn hears_nothing_else(
     ensure(heard == "the only one", heard)
 }
 
-/// A column of a table of the console.
-async fn console(scene: &Scene<'_>, command: &str, column: &str) -> Result<Vec<String>> {
-    let operator = scene.trunkline.connect(&scene.user, PASSWORD, "trunkline").await?;
-    let shown = operator.simple_query(command).await?;
-    let values = shown.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(column).unwrap_or_default().to_owned()),
-        _ => None,
-    });
-    Ok(values.collect())
-}
-
 #[tokio::test]
 async fn notifications_reach_idle_clients_that_hold_no_server() -> Result<()> {
     let scene = scene("idle_listeners").await?;
@@ -69,7 +58,7 @@ async fn notifications_reach_idle_clients_that_hold_no_server() -> Result<()> {
     run(&mut bob, "NOTIFY news, 'hello'").await?;
     let heard = alice.expect(b'A').await?;
     assert_eq!(note(&heard), (bobs, "news".to_owned(), "hello".to_owned()));
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    nobody_is_pinned(&scene).await?;
     // Nobody else listens, whatever server he gets.
     let (mut carol, mut dave) = (scene.raw().await?, scene.raw().await?);
     run(&mut carol, "BEGIN").await?;
@@ -285,13 +274,13 @@ async fn many_clients_on_two_servers_hear_what_they_asked_for() -> Result<()> {
             assert_eq!(hear(client).await?, wanted, "client {place}");
         }
     }
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    nobody_is_pinned(&scene).await?;
     run_each(&mut crowd, "UNLISTEN *").await
 }
 
 #[tokio::test]
 async fn who_has_a_transaction_open_for_too_long_is_closed_and_told_why() -> Result<()> {
-    let config = format!("[limits]\nnotifications = \"64KiB\"\n{}", config("deaf"));
+    let config = format!("{TWO}\n[limits]\nnotifications = \"64KiB\"");
     let scene = Scene::calm("deaf", &config).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     let mut carol = scene.raw().await?;
@@ -322,15 +311,15 @@ const ROUNDS_MAX: usize = 200;
 
 #[tokio::test]
 async fn who_does_not_read_is_closed() -> Result<()> {
-    let config = format!("[limits]\nnotifications = \"64KiB\"\n{}", config("unread"));
-    let scene = Scene::calm("unread", &config).await?;
+    let config = format!("{TWO}\n[limits]\nnotifications = \"64KiB\"");
+    let scene = Scene::operated("unread", &config).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "LISTEN flood").await?;
     let flood =
         "SELECT count(pg_notify('flood', i || repeat('x', 7000))) FROM generate_series(1, 100) i";
     for _ in 0..ROUNDS_MAX {
         run(&mut bob, flood).await?;
-        let states = console(&scene, "SHOW CLIENTS", "state").await?;
+        let states = shown(&scene.console().await?, "SHOW CLIENTS", "state").await?;
         if states.len() < 2 || states.iter().any(|state| state == "closing") {
             return Ok(());
         }
@@ -347,7 +336,7 @@ async fn clients_of_rare_encodings_keep_servers_when_four_are_listened_for() -> 
         run(&mut client, "LISTEN news").await?;
         clients.push(client);
     }
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, ["listen"]);
+    assert_eq!(shown(&scene.console().await?, "SHOW PINS", "reasons").await?, ["listen"]);
     run(&mut scene.raw().await?, "NOTIFY news, 'all'").await?;
     for client in &mut clients {
         assert_eq!(hear(client).await?, "all");
@@ -363,9 +352,9 @@ async fn a_client_that_listens_to_more_than_a_thousand_channels_keeps_its_server
         (from..=to).map(|number| format!("LISTEN c{number}")).collect::<Vec<_>>().join("; ")
     };
     run(&mut alice, &listen(1, 1000)).await?;
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    assert_eq!(shown(&scene.console().await?, "SHOW PINS", "reasons").await?, Vec::<String>::new());
     run(&mut alice, &listen(1001, 1001)).await?;
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, ["listen"]);
+    assert_eq!(shown(&scene.console().await?, "SHOW PINS", "reasons").await?, ["listen"]);
     let mut bob = scene.raw().await?;
     for channel in ["c1001", "c1", "c1000"] {
         hears_nothing_else(&mut alice, &mut bob, channel).await?;
@@ -376,7 +365,7 @@ async fn a_client_that_listens_to_more_than_a_thousand_channels_keeps_its_server
 #[tokio::test]
 async fn a_cancel_while_a_client_waits_to_hear_itself_cancels_nothing() -> Result<()> {
     let cluster = common::cluster().await?;
-    let scene = Scene::before(&cluster, "unsaid", &config("unsaid")).await?;
+    let scene = Scene::operated_before(&cluster, "unsaid", TWO).await?;
     let mut alice = RawClient::tcp(scene.trunkline.address()).await?;
     let welcome = alice.login(&scene.user, PASSWORD, DATABASE).await?;
     run(&mut alice, "LISTEN me").await?;
@@ -387,7 +376,7 @@ async fn a_cancel_while_a_client_waits_to_hear_itself_cancels_nothing() -> Resul
     alice.send(&say::query("LISTEN more")).await?;
     let waits = "a client waits for the listener";
     wait_for(waits, PATIENCE, async || {
-        let states = console(&scene, "SHOW CLIENTS", "state").await?;
+        let states = shown(&scene.console().await?, "SHOW CLIENTS", "state").await?;
         ensure(states.iter().any(|state| state == "waiting"), states.join(" "))
     })
     .await?;
@@ -407,7 +396,7 @@ async fn a_cancel_while_a_client_waits_to_hear_itself_cancels_nothing() -> Resul
 #[tokio::test]
 async fn after_the_listener_was_lost_clients_are_warned_and_hear_again() -> Result<()> {
     let cluster = common::cluster().await?;
-    let scene = Scene::before(&cluster, "warned", &config("warned")).await?;
+    let scene = Scene::operated_before(&cluster, "warned", TWO).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "LISTEN news").await?;
     run(&mut bob, "LISTEN news").await?;
@@ -432,7 +421,7 @@ async fn after_the_listener_was_lost_clients_are_warned_and_hear_again() -> Resu
 #[tokio::test]
 async fn without_a_listener_a_client_keeps_its_server_and_hears_all_the_same() -> Result<()> {
     let cluster = common::cluster().await?;
-    let scene = Scene::before(&cluster, "kept", &config("kept")).await?;
+    let scene = Scene::operated_before(&cluster, "kept", TWO).await?;
     // The control role may not connect to this database.
     let role = "CREATE ROLE prober LOGIN PASSWORD 'p' IN ROLE pg_monitor";
     scene.node.execute(DATABASE, role).await?;
@@ -441,19 +430,19 @@ async fn without_a_listener_a_client_keeps_its_server_and_hears_all_the_same() -
     scene.reload("[cluster]\nuser = \"prober\"\npassword = \"p\"", "cluster.user").await?;
     let mut alice = scene.trunkline.raw("kept", PASSWORD, "closed").await?;
     run(&mut alice, "LISTEN news").await?;
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, ["listen"]);
+    pins_are(&scene.console().await?, &["listen"]).await?;
     let mut bob = scene.trunkline.raw("kept", PASSWORD, "closed").await?;
     run(&mut bob, "NOTIFY news, 'all the same'").await?;
     assert_eq!(hear(&mut alice).await?, "all the same");
     run(&mut alice, "UNLISTEN *").await?;
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    nobody_is_pinned(&scene).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn the_listener_follows_the_primary() -> Result<()> {
     let cluster = Cluster::builder().standbys(1).setting("max_connections", 50).start().await?;
-    let scene = Scene::before(&cluster, "followers", &config("followers")).await?;
+    let scene = Scene::operated_before(&cluster, "followers", TWO).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "LISTEN news").await?;
     run(&mut bob, "NOTIFY news, 'before'").await?;
@@ -481,8 +470,7 @@ async fn what_is_kept_is_limited_by_the_setting_in_force() -> Result<()> {
     for _ in 0..100 {
         hear(&mut alice).await?;
     }
-    let change = format!("[limits]\nnotifications = \"64KiB\"\n{}", config("limited"));
-    scene.reload(&change, "limits.notifications").await?;
+    scene.reload("[limits]\nnotifications = \"64KiB\"", "limits.notifications").await?;
     run(&mut alice, "BEGIN").await?;
     run(&mut bob, tell).await?;
     ended_with(&mut alice, "53400").await.map(drop)
@@ -509,7 +497,7 @@ async fn what_a_trigger_sends_carries_the_number_of_the_only_client_it_can_be_fr
         None => alice.expect(b'A').await?,
     };
     assert_eq!(note(&first), (own, "rows".to_owned(), "1".to_owned()));
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    nobody_is_pinned(&scene).await?;
     Ok(())
 }
 
@@ -520,7 +508,7 @@ async fn a_listen_inside_a_block_pins_and_each_notification_is_heard_once() -> R
     run(&mut alice, "LISTEN shown").await?;
     run(&mut alice, "DO $$ BEGIN EXECUTE 'LISTEN hidden'; EXECUTE 'LISTEN shown'; END $$").await?;
     run(&mut alice, "LISTEN later").await?;
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, ["listen"]);
+    pins_are(&scene.console().await?, &["listen"]).await?;
     run(&mut bob, "NOTIFY hidden, 'h'; NOTIFY shown, 's'; NOTIFY later, 'l'").await?;
     // One comes from the client's own server, the others from the listener.
     let mut heard = Vec::new();
@@ -531,20 +519,21 @@ async fn a_listen_inside_a_block_pins_and_each_notification_is_heard_once() -> R
     assert_eq!(heard, ["h", "l", "s"]);
     hears_nothing_else(&mut alice, &mut bob, "shown").await?;
     run(&mut alice, "UNLISTEN *").await?;
-    assert_eq!(console(&scene, "SHOW PINS", "reasons").await?, Vec::<String>::new());
+    nobody_is_pinned(&scene).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn channels_that_nobody_wants_any_more_are_given_up() -> Result<()> {
     let cluster = common::cluster().await?;
-    let scene = Scene::before(&cluster, "leavers", &config("leavers")).await?;
+    let scene = Scene::operated_before(&cluster, "leavers", TWO).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "LISTEN one; LISTEN two").await?;
     run(&mut bob, "LISTEN two; LISTEN three").await?;
     drop(alice);
+    let operator = scene.console().await?;
     wait_for("the first channel is given up", PATIENCE, async || {
-        let seen = console(&scene, "SHOW LISTENERS", "channels").await?;
+        let seen = shown(&operator, "SHOW LISTENERS", "channels").await?;
         ensure(seen == ["2"], format!("{seen:?}"))
     })
     .await?;

@@ -4,47 +4,11 @@
 mod common;
 
 use common::{
-    DATABASE, PASSWORD, Scene, backend, ensure, error_in, fails, one, pins_are, run, run_each,
-    words,
+    DATABASE, Scene, Seesaw, backend, ensure, error_in, execute, fails, nobody_is_pinned, one,
+    pins_are, run, words,
 };
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
-use trunkline_testkit::wait::{PATIENCE, wait_for};
-
-/// Two servers, of which one at a time is free: whoever comes next gets that one.
-struct Seesaw {
-    /// The first holds none.
-    holders: [RawClient; 2],
-}
-
-impl Seesaw {
-    async fn of(scene: &Scene<'_>) -> Result<Self> {
-        let mut holders = [scene.raw().await?, scene.raw().await?];
-        run_each(&mut holders, "BEGIN").await?;
-        run(&mut holders[0], "COMMIT").await?;
-        Ok(Self { holders })
-    }
-
-    /// The other one is free from now on.
-    async fn tilt(&mut self) -> Result<()> {
-        let [idle, held] = &mut self.holders;
-        run(idle, "BEGIN").await?;
-        run(held, "COMMIT").await?;
-        self.holders.swap(0, 1);
-        Ok(())
-    }
-}
-
-/// Nobody is pinned.
-async fn nobody_is_pinned(scene: &Scene<'_>) -> Result<()> {
-    wait_for("nobody is pinned", PATIENCE, async || {
-        let metrics = scene.trunkline.get("/metrics").await?.body;
-        let mut pools =
-            metrics.lines().filter(|line| line.starts_with("trunkline_pool_clients_pinned{"));
-        ensure(pools.all(|line| line.ends_with(" 0")), "somebody is")
-    })
-    .await
-}
 
 /// The rows of a statement that is bound by its name.
 async fn bound(client: &mut RawClient, name: &str, values: &[Option<&str>]) -> Result<String> {
@@ -57,7 +21,7 @@ async fn bound(client: &mut RawClient, name: &str, values: &[Option<&str>]) -> R
 
 #[tokio::test]
 async fn what_sql_prepares_follows_the_client_from_server_to_server() -> Result<()> {
-    let scene = Scene::calm("following", "[pool]\nsize = 2").await?;
+    let scene = Scene::operated("following", "[pool]\nsize = 2").await?;
     let mut alice = scene.raw().await?;
     run(&mut alice, "PREPARE mine (text) AS SELECT pg_backend_pid(), $1").await?;
     run(&mut alice, "PREPARE \"Mine\" AS SELECT 'in quotes'").await?;
@@ -91,7 +55,7 @@ async fn what_sql_prepares_follows_the_client_from_server_to_server() -> Result<
 
 #[tokio::test]
 async fn both_kinds_share_their_names_on_any_server() -> Result<()> {
-    let scene = Scene::calm("sharing", "[pool]\nsize = 2").await?;
+    let scene = Scene::operated("sharing", "[pool]\nsize = 2").await?;
     let mut alice = scene.raw().await?;
     let mut seesaw = Seesaw::of(&scene).await?;
     for _ in 0..3 {
@@ -166,7 +130,7 @@ async fn the_same_text_under_other_settings_gives_each_client_its_own_answer() -
 
 #[tokio::test]
 async fn what_a_statement_sets_when_it_is_executed_follows_too() -> Result<()> {
-    let scene = Scene::calm("setting", "[pool]\nsize = 2").await?;
+    let scene = Scene::operated("setting", "[pool]\nsize = 2").await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "PREPARE p AS SELECT set_config('work_mem', $1, false)").await?;
     let mut seesaw = Seesaw::of(&scene).await?;
@@ -198,15 +162,15 @@ async fn what_a_statement_sets_when_it_is_executed_follows_too() -> Result<()> {
 #[tokio::test]
 async fn a_server_keeps_few_of_hundreds_and_none_under_a_name_of_a_client() -> Result<()> {
     const COUNT: usize = 300;
-    let scene = Scene::calm("hundreds", "[pool]\nsize = 2\nmax_prepared_statements = 50").await?;
+    let scene =
+        Scene::operated("hundreds", "[pool]\nsize = 2\nmax_prepared_statements = 50").await?;
     let mut alice = scene.raw().await?;
     for number in 0..COUNT {
         let sql = format!("PREPARE s{number} AS SELECT {number}");
         if number % 2 == 0 {
             run(&mut alice, &sql).await?;
         } else {
-            let frames = alice.exchange(&say::extended(&sql, &[]), 1).await?;
-            ensure(frames.iter().any(|frame| frame.tag == b'C'), format!("{frames:?}"))?;
+            execute(&mut alice, &sql, &[]).await?;
         }
     }
     // Nor does it count with which the server is asked for what nobody sees.
@@ -233,7 +197,7 @@ async fn a_server_keeps_few_of_hundreds_and_none_under_a_name_of_a_client() -> R
 
 #[tokio::test]
 async fn in_statement_mode_it_follows_as_well() -> Result<()> {
-    let scene = Scene::calm("bystatement", "[pool]\nsize = 1\nmode = \"statement\"").await?;
+    let scene = Scene::operated("bystatement", "[pool]\nsize = 1\nmode = \"statement\"").await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "PREPARE p AS SELECT 'of alice'").await?;
     run(&mut bob, "PREPARE p AS SELECT 'of bob'").await?;
@@ -302,9 +266,8 @@ async fn what_is_prepared_behind_a_change_of_a_table_is_of_the_new_shape() -> Re
 
 #[tokio::test]
 async fn what_cannot_be_adopted_keeps_its_server_until_it_is_given_up() -> Result<()> {
-    let config = "[pool]\nsize = 4\n[console]\nadmin_users = [\"staying\"]";
-    let scene = Scene::calm("staying", config).await?;
-    let operator = scene.trunkline.connect("staying", PASSWORD, "trunkline").await?;
+    let scene = Scene::operated("staying", "[pool]\nsize = 4").await?;
+    let operator = scene.console().await?;
     let sum: Vec<_> = (1..=2001).map(|number| format!("${number}::int")).collect();
     let long = format!("PREPARE p AS SELECT 'long' /* {} */", "-".repeat(256 << 10));
     let wide = format!("PREPARE p AS SELECT {}", sum.join("+"));
@@ -330,7 +293,7 @@ async fn what_cannot_be_adopted_keeps_its_server_until_it_is_given_up() -> Resul
 
 #[tokio::test]
 async fn one_that_was_not_described_in_time_is_adopted_behind_the_next_transaction() -> Result<()> {
-    let scene = Scene::calm("late", "[pool]\nsize = 2").await?;
+    let scene = Scene::operated("late", "[pool]\nsize = 2").await?;
     let mut alice = scene.raw().await?;
     run(&mut alice, "CREATE TABLE locked (a int)").await?;
     run(&mut alice, "SET lock_timeout = '10ms'").await?;

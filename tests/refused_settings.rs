@@ -8,15 +8,11 @@ use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, say, tags};
 
 /// A client that has set something, and gets a server next that has not been used yet; and who holds the others.
-async fn moved(scene: &Scene<'_>, set: &str) -> Result<(RawClient, [RawClient; 2])> {
+async fn moved(scene: &Scene<'_>, set: &str) -> Result<(RawClient, Vec<RawClient>)> {
     let mut alice = scene.raw().await?;
     run(&mut alice, set).await?;
     // There may be two servers by now, as one is opened for whoever waits.
-    let mut holders = [scene.raw().await?, scene.raw().await?];
-    for holder in &mut holders {
-        run(holder, "BEGIN").await?;
-    }
-    Ok((alice, holders))
+    Ok((alice, scene.holders(2).await?))
 }
 
 /// Both protocols refuse with this code, and name the setting; the session lives on, and so do others.
@@ -26,28 +22,22 @@ async fn is_refused(
     code: &str,
     name: &str,
 ) -> Result<()> {
-    let simple = say::query("INSERT INTO untouched VALUES (1)");
-    let extended = [
-        say::parse("", "INSERT INTO untouched VALUES (1)", &[]),
-        say::bind("", "", &[]),
-        say::execute("", 0),
-        say::sync(),
-    ];
-    for messages in [simple.to_vec(), extended.concat()] {
+    let sql = format!("INSERT INTO {}_untouched VALUES (1)", scene.user);
+    for messages in [say::query(&sql), say::extended(&sql, &[])] {
         let said = alice.exchange(&messages, 1).await?;
         assert_eq!(tags(&said), "EZ");
         let error = common::words(&error_in(&said, code)?);
         assert!(error.contains(&format!("\"{name}\"")) && error.contains("not run"), "{error}");
     }
-    assert_eq!(one(&mut scene.raw().await?, "SELECT count(*) FROM untouched").await?, "0");
+    let sql = format!("SELECT count(*) FROM {}_untouched", scene.user);
+    assert_eq!(one(&mut scene.raw().await?, &sql).await?, "0");
     Ok(())
 }
 
 async fn scene(name: &'static str) -> Result<Scene<'static>> {
     let scene = Scene::calm(name, "[pool]\nsize = 3").await?;
-    let table = format!(
-        "CREATE TABLE IF NOT EXISTS untouched (i int); GRANT ALL ON untouched TO public; GRANT CREATE ON SCHEMA public TO {name}"
-    );
+    let table =
+        format!("CREATE TABLE {name}_untouched (i int); GRANT ALL ON {name}_untouched TO public");
     scene.node.execute(DATABASE, &table).await?;
     Ok(scene)
 }

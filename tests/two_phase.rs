@@ -2,22 +2,16 @@
 
 mod common;
 
-use common::{Scene, backend, ensure, fails, one, run};
+use common::{Scene, backend, ensure, fails, nobody_is_pinned, one, run};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{say, tags};
 
 /// A scene with one server, which nobody may keep.
 async fn scene(user: &str) -> Result<Scene<'static>> {
-    let config = format!("[pool]\nsize = 1\n[console]\nstats_users = [\"{user}\"]");
-    let scene = Scene::calm(user, &config).await?;
+    let scene = Scene::operated(user, "[pool]\nsize = 1").await?;
     let mut client = scene.raw().await?;
     run(&mut client, "CREATE TABLE kept (i int)").await?;
     Ok(scene)
-}
-
-async fn pins(scene: &Scene<'_>) -> Result<usize> {
-    let mut console = scene.trunkline.raw(&scene.user, common::PASSWORD, "trunkline").await?;
-    Ok(console.rows("SHOW PINS").await?.len())
 }
 
 #[tokio::test]
@@ -30,7 +24,7 @@ async fn a_prepared_transaction_keeps_no_server_and_any_client_may_end_it() -> R
         run(&mut first, "PREPARE TRANSACTION 'ended'").await?;
         // The only server is there for the other one.
         assert_eq!(backend(&mut second).await?, server);
-        assert_eq!(pins(&scene).await?, 0);
+        nobody_is_pinned(&scene).await?;
         run(&mut second, &format!("{ending} PREPARED 'ended'")).await?;
         assert_eq!(one(&mut first, "SELECT count(*) FROM kept").await?, "1");
     }

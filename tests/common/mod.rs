@@ -3,8 +3,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
+use std::mem;
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -51,6 +52,11 @@ impl Scene<'static> {
     pub async fn calm(user: &str, config: &str) -> Result<Self> {
         Scene::before(shared().await?, user, config).await
     }
+
+    /// The same, and the user may give every command of the console.
+    pub async fn operated(user: &str, config: &str) -> Result<Self> {
+        Scene::operated_before(shared().await?, user, config).await
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -58,6 +64,12 @@ impl<'a> Scene<'a> {
     pub async fn before(cluster: &'a Cluster, user: &str, config: &str) -> Result<Self> {
         let options = Trunkline::builder().cluster(cluster).user(user, PASSWORD).config(config);
         Scene::with(cluster, user, options).await
+    }
+
+    /// The same, and the user may give every command of the console.
+    pub async fn operated_before(cluster: &'a Cluster, user: &str, config: &str) -> Result<Self> {
+        let options = Trunkline::builder().cluster(cluster).user(user, PASSWORD).config(config);
+        Scene::with(cluster, user, options.set("console", "admin_users", vec![user])).await
     }
 
     /// A scene with a Trunkline of the caller's own wishes.
@@ -89,6 +101,11 @@ impl<'a> Scene<'a> {
         let all = [&own, parameters].concat();
         client.login_with(say::PROTOCOL_3_0, &all, PASSWORD).await?;
         Ok(client)
+    }
+
+    /// The console, for a user whom the settings name as its operator.
+    pub async fn console(&self) -> Result<Client> {
+        self.trunkline.connect(&self.user, PASSWORD, "trunkline").await
     }
 
     /// So many clients.
@@ -177,6 +194,44 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// All servers of a pool, of which one at a time is free: whoever comes next gets that one.
+#[derive(Debug)]
+pub struct Seesaw {
+    idle: RawClient,
+    /// Each holds one; the first is the next to let it go.
+    holders: VecDeque<RawClient>,
+}
+
+impl Seesaw {
+    /// Of the servers of a pool of two, which nobody may hold.
+    pub async fn of(scene: &Scene<'_>) -> Result<Self> {
+        Self::held_by(scene.crowd(2).await?).await
+    }
+
+    /// Of the servers of a pool of as many as there are clients.
+    pub async fn held_by(mut clients: Vec<RawClient>) -> Result<Self> {
+        run_each(&mut clients, "BEGIN").await?;
+        let mut holders = VecDeque::from(clients);
+        let idle = let_go(&mut holders).await?;
+        Ok(Self { idle, holders })
+    }
+
+    /// Another one is free from now on, each in turn.
+    pub async fn tilt(&mut self) -> Result<()> {
+        run(&mut self.idle, "BEGIN").await?;
+        let next = let_go(&mut self.holders).await?;
+        self.holders.push_back(mem::replace(&mut self.idle, next));
+        Ok(())
+    }
+}
+
+/// The first of them, which holds its server no longer.
+async fn let_go(holders: &mut VecDeque<RawClient>) -> Result<RawClient> {
+    let mut first = holders.pop_front().ok_or_else(|| Error::msg("nobody holds a server"))?;
+    run(&mut first, "COMMIT").await?;
+    Ok(first)
+}
+
 /// A Trunkline before a scripted server, which plays a healthy primary to the probes.
 pub async fn scripted(config: &str) -> Result<(Peer, Trunkline)> {
     let probes = |startup: &Startup| startup.parameter("user") == "postgres";
@@ -191,7 +246,8 @@ pub async fn scripted(config: &str) -> Result<(Peer, Trunkline)> {
         .user("alice", PASSWORD)
         .config("[server_tls]\nmode = \"disable\"")
         // It has no functions that could be asked for.
-        .config(&config.replacen("[pool]", "[pool]\nhidden_state = \"trust\"", 1))
+        .set("pool", "hidden_state", "trust")
+        .config(config)
         .start()
         .await?;
     Ok((peer, trunkline))
@@ -290,14 +346,19 @@ pub fn ensure(holds: bool, seen: impl Display) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::msg(seen.to_string())) }
 }
 
-/// The reasons for which clients are pinned, as the console tells them.
-pub async fn pins(operator: &Client) -> Result<Vec<String>> {
-    let shown = operator.simple_query("SHOW PINS").await?;
-    let rows = shown.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get("reasons").map(str::to_owned),
+/// A column of a table of the console.
+pub async fn shown(operator: &Client, command: &str, column: &str) -> Result<Vec<String>> {
+    let shown = operator.simple_query(command).await?;
+    let values = shown.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(column).unwrap_or_default().to_owned()),
         _ => None,
     });
-    Ok(rows.collect())
+    Ok(values.collect())
+}
+
+/// The reasons for which clients are pinned, as the console tells them.
+pub async fn pins(operator: &Client) -> Result<Vec<String>> {
+    shown(operator, "SHOW PINS", "reasons").await
 }
 
 /// Waits until these are the reasons: a server is asked behind its client's answer.
@@ -307,4 +368,17 @@ pub async fn pins_are(operator: &Client, expected: &[&str]) -> Result<()> {
         ensure(seen == expected, format!("{seen:?}"))
     })
     .await
+}
+
+/// Waits until nobody is pinned, in a scene whose user is an operator.
+pub async fn nobody_is_pinned(scene: &Scene<'_>) -> Result<()> {
+    pins_are(&scene.console().await?, &[]).await
+}
+
+/// Runs a statement that must succeed, by messages of the extended protocol.
+pub async fn execute(client: &mut RawClient, sql: &str, values: &[Option<&str>]) -> Result<()> {
+    let frames = client.exchange(&say::extended(sql, values), 1).await?;
+    let done = frames.iter().any(|frame| frame.tag == b'C');
+    let failed = frames.iter().any(|frame| frame.tag == b'E');
+    ensure(done && !failed, format!("{sql}: {frames:?}"))
 }
