@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, backend, ensure, error_in, one, pins_are, run};
+use std::collections::BTreeSet;
+
+use common::{DATABASE, Scene, Seesaw, backend, ensure, error_in, one, pins_are, run};
 use tokio_postgres::Client;
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
@@ -24,33 +26,26 @@ impl Pair {
 
     /// The same after something was done in the database.
     async fn after(name: &'static str, setup: &str) -> Result<Self> {
-        let config = format!("[pool]\nsize = 2\n[console]\nadmin_users = [\"{name}\"]");
-        let scene = Scene::calm(name, &config).await?;
-        let setup = format!("GRANT ALL ON SCHEMA public TO {name}; {setup}");
-        scene.node.execute(DATABASE, &setup).await?;
+        let scene = Scene::operated(name, "[pool]\nsize = 2").await?;
+        scene.node.execute(DATABASE, setup).await?;
         let (alice, bob) = (scene.raw().await?, scene.raw().await?);
-        let operator = scene.trunkline.connect(name, PASSWORD, "trunkline").await?;
+        let operator = scene.console().await?;
         Ok(Self { scene, alice, bob, operator })
     }
 
     /// Alice finds `hers` and Bob `his`, on one server and on the other.
     async fn see(&mut self, sql: &str, hers: &str, his: &str) -> Result<()> {
-        let mut servers = Vec::new();
-        for _ in 0..2 {
-            // Whoever holds a server leaves the other one to both.
-            let mut holder = self.scene.raw().await?;
-            run(&mut holder, "BEGIN").await?;
-            for _ in 0..2 {
-                assert_eq!(one(&mut self.alice, sql).await?, hers, "{sql}");
-                assert_eq!(one(&mut self.bob, sql).await?, his, "{sql}");
+        let mut seesaw = Seesaw::of(&self.scene).await?;
+        let mut seen = [BTreeSet::new(), BTreeSet::new()];
+        for _ in 0..4 {
+            let both = [(&mut self.alice, hers), (&mut self.bob, his)];
+            for ((client, expected), servers) in both.into_iter().zip(&mut seen) {
+                assert_eq!(one(client, sql).await?, expected, "{sql}");
+                servers.insert(backend(client).await?);
             }
-            servers.push(backend(&mut self.bob).await?);
-            let mut other = self.scene.raw().await?;
-            run(&mut other, "BEGIN").await?;
-            run(&mut holder, "COMMIT").await?;
-            assert_eq!(one(&mut self.alice, sql).await?, hers, "{sql}");
-            run(&mut other, "COMMIT").await?;
+            seesaw.tilt().await?;
         }
+        assert_eq!(seen.map(|servers| servers.len()), [2, 2], "{sql}");
         Ok(())
     }
 
@@ -134,14 +129,17 @@ async fn statements_of_the_protocol_are_prepared_where_they_are_used() -> Result
         error_in(&client.exchange(&parse, 1).await?, "42P05")?;
     }
     let execute = [say::bind("", "same", &[]), say::execute("", 0), say::sync()].concat();
-    for _ in 0..2 {
-        let mut holder = pair.scene.raw().await?;
-        run(&mut holder, "BEGIN").await?;
+    let mut seesaw = Seesaw::of(&pair.scene).await?;
+    let mut servers = BTreeSet::new();
+    for _ in 0..4 {
         for (client, epoch) in [(&mut pair.alice, "1704034800"), (&mut pair.bob, "1704067200")] {
             let said = client.exchange(&execute, 1).await?;
             assert_eq!(said[1].row()?, [Some(epoch.to_owned())]);
+            servers.insert(backend(client).await?);
         }
+        seesaw.tilt().await?;
     }
+    assert_eq!(servers.len(), 2);
     let close = [say::close_statement("same"), say::sync()].concat();
     assert_eq!(tags(&pair.alice.exchange(&close, 1).await?), "3Z");
     error_in(&pair.alice.exchange(&execute, 1).await?, "26000")?;
@@ -189,10 +187,11 @@ async fn what_lives_on_one_server_pins_until_it_is_gone() -> Result<()> {
         assert_ne!(backend(&mut pair.bob).await?, server, "{make}");
         run(&mut pair.alice, gone).await?;
         pair.pins_are(&[]).await?;
-        // And by what ends with the transaction, nobody is kept.
-        run(&mut pair.alice, &format!("BEGIN; {make}; {gone}; ROLLBACK")).await?;
+        // And by what ends with the transaction, nobody is kept. A lock of the session does not.
+        run(&mut pair.alice, &format!("BEGIN; {make}; ROLLBACK")).await?;
         if reason == "advisory lock" {
-            run(&mut pair.alice, "SELECT pg_advisory_unlock_all()").await?;
+            pair.pins_are(&[reason]).await?;
+            run(&mut pair.alice, gone).await?;
         }
         pair.pins_are(&[]).await?;
     }
@@ -255,9 +254,18 @@ async fn nobody_reads_the_sequences_of_another() -> Result<()> {
         run(&mut pair.alice, both).await?;
         let seen = pair.alice.query("SELECT currval('row_numbers')").await?;
         // Her own, or none.
-        let own = seen.iter().find(|frame| frame.tag == b'D').map(Frame::row).transpose()?;
-        let next = (hers.parse::<i64>()? + 1).to_string();
-        assert!(own.is_none_or(|row| row == [Some(next)]), "{seen:?}");
+        let next = hers.parse::<i64>()? + 1;
+        match seen.iter().find(|frame| frame.tag == b'D').map(Frame::row).transpose()? {
+            Some(row) => assert_eq!(row, [Some(next.to_string())]),
+            None => drop(error_in(&seen, "55000")?),
+        }
+        // It keeps her server from now on.
+        let again = "SELECT nextval('row_numbers'); SELECT currval('row_numbers')";
+        let rows = pair.alice.rows(again).await?;
+        assert_eq!(rows.last(), Some(&vec![Some((next + 1).to_string())]));
+        let read = one(&mut pair.alice, "SELECT currval('row_numbers')").await?;
+        assert_eq!(read, (next + 1).to_string());
+        pair.pins_are(&["sequence state"]).await?;
     }
     Ok(())
 }
