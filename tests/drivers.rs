@@ -4,6 +4,7 @@
 //! The checks of a driver are written in its own language, in `tests/drivers`; `scripts/test-deps`
 //! installs the drivers.
 
+mod common;
 #[path = "drivers/rust/pgx.rs"]
 mod pgx;
 #[path = "drivers/rust/program.rs"]
@@ -25,7 +26,7 @@ const USER: &str = "app";
 const PASSWORD: &str = "app-password";
 
 /// Servers of the pool: one for a listener, one that is held, and one to go on with.
-const POOL_SIZE: i64 = 3;
+const POOL_SIZE: u32 = 3;
 
 /// So few that drivers which prepare much see their statements closed and prepared again.
 const SERVER_STATEMENTS: i64 = 20;
@@ -169,6 +170,6 @@ async fn tokio_postgres_works() -> Result<()> {
 #[tokio::test]
 async fn pipelines_as_of_pgx_work() -> Result<()> {
     let stage = Stage::set().await?;
-    let outcome = pgx::check_all(&stage.place()).await;
+    let outcome = pgx::check_all(&stage.place(), usize::try_from(POOL_SIZE)?).await;
     outcome.map_err(|error| error.context(stage.trunkline.log_tail()))
 }

@@ -7,7 +7,7 @@ import asyncio
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import sqlalchemy
 from sqlalchemy import (
@@ -19,6 +19,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session, relationship, selectinload
 
 from checks import check, expect, run
+
+#: Servers of the pool.
+SERVERS = 3
 
 #: Threads of a crowd: more than there are servers.
 CROWD = 8
@@ -208,20 +211,41 @@ def serves_a_crowd():
 
 @check
 def serves_asyncpg():
-    """asyncpg under it, with its statement cache"""
+    """asyncpg under it, with its statement cache, on each of the servers"""
+    query = text("SELECT pg_backend_pid(), CAST(:seed AS int) * 100 + CAST(:turn AS int)")
+
+    async def ask(connection, seed, turn):
+        """Asks by a statement of the cache, and gives the server that has answered."""
+        answer = await connection.execute(query, {"seed": seed, "turn": turn})
+        server, seen = answer.one()
+        expect(seen, seed * 100 + turn)
+        await connection.rollback()
+        return server
+
+    async def moves(engine):
+        """One connection, while of all servers only one at a time is free."""
+        async with AsyncExitStack() as opened:
+            connection, *holders = [
+                await opened.enter_async_context(engine.connect()) for _ in range(1 + SERVERS)]
+            for holder in holders:
+                await holder.execute(text("SELECT 1"))
+            servers = set()
+            for turn, holder in enumerate(holders):
+                await holder.rollback()
+                servers.add(await ask(connection, 0, turn))
+                await holder.execute(text("SELECT 1"))
+            expect(len(servers), SERVERS)
 
     async def crowd():
         engine = create_async_engine("postgresql+asyncpg://")
 
         async def work(seed):
             for turn in range(20):
-                async with engine.begin() as connection:
-                    seen = await connection.execute(
-                        text("SELECT CAST(:seed AS int) * 100 + CAST(:turn AS int)"),
-                        {"seed": seed, "turn": turn})
-                    expect(seen.scalar_one(), seed * 100 + turn)
+                async with engine.connect() as connection:
+                    await ask(connection, seed, turn)
 
         await asyncio.gather(*(work(seed) for seed in range(CROWD)))
+        await moves(engine)
         await engine.dispose()
 
     asyncio.run(asyncio.wait_for(crowd(), 20))

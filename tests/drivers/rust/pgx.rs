@@ -1,14 +1,20 @@
 //! The messages that Go's pgx 5 sends with its default settings: statements are prepared under names that are made of
 //! their texts, and batches are pipelines, in which all new statements are described before they are used.
 
+use std::collections::BTreeSet;
+
 use anyhow::ensure;
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, RawClient, say, tags};
 
+use crate::common::Seesaw;
 use crate::program::Place;
 
 /// Connections of the pool: more than there are servers.
 const CROWD: usize = 8;
+
+/// How often each of them is at work: twice on each server.
+const ROUNDS: usize = 6;
 
 /// A statement of the cache: its name, and how many rows it gives for one parameter.
 struct Cached {
@@ -20,6 +26,8 @@ struct Cached {
 struct Connection {
     client: RawClient,
     cached: Vec<Cached>,
+    /// The servers on which it has been.
+    servers: BTreeSet<String>,
 }
 
 impl Connection {
@@ -27,7 +35,7 @@ impl Connection {
         let address = ([127, 0, 0, 1], place.port).into();
         let mut client = RawClient::tcp(address).await?;
         client.login(place.user, place.password, &place.database).await?;
-        Ok(Self { client, cached: Vec::new() })
+        Ok(Self { client, cached: Vec::new(), servers: BTreeSet::new() })
     }
 
     /// The name in the cache; new ones are to be prepared.
@@ -108,13 +116,18 @@ const TEXTS: [&str; 4] = [
 ];
 
 /// Many connections on few servers, each with batches, transactions and a cache that is small.
-pub(crate) async fn check_all(place: &Place) -> Result<()> {
+pub(crate) async fn check_all(place: &Place, servers: usize) -> Result<()> {
+    let mut holders = Vec::new();
+    for _ in 0..servers {
+        holders.push(Connection::open(place).await?.client);
+    }
+    let mut seesaw = Seesaw::held_by(holders).await?;
     let mut connections = Vec::new();
     for _ in 0..CROWD {
         connections.push(Connection::open(place).await?);
     }
-    // Each in turn, so that each finds the server that the one before has left.
-    for round in 0..6 {
+    // Each in turn, so that each finds the server that the one before has left; in the next round it is another one.
+    for round in 0..ROUNDS {
         for (seed, connection) in connections.iter_mut().enumerate() {
             let value = (seed * 10).to_string();
             let all: Vec<_> = TEXTS.iter().map(|text| (*text, value.as_str())).collect();
@@ -128,6 +141,10 @@ pub(crate) async fn check_all(place: &Place) -> Result<()> {
             }
             transaction(connection, seed).await?;
         }
+        seesaw.tilt().await?;
+    }
+    for connection in &connections {
+        ensure!(connection.servers.len() == servers, "not on every server");
     }
     fails_within(&mut connections).await
 }
@@ -137,6 +154,8 @@ async fn transaction(connection: &mut Connection, seed: usize) -> Result<()> {
     ensure!(connection.simple("begin").await? == "CZ");
     let said = connection.query(TEXTS[0], &seed.to_string()).await?;
     ensure!(values(&said)? == [(seed + 1).to_string()], "{said:?}");
+    let server = connection.client.query("SELECT pg_backend_pid()").await?;
+    connection.servers.extend(values(&server)?);
     ensure!(connection.simple("commit").await? == "CZ");
     // `Conn.Ping`.
     ensure!(connection.simple("-- ping").await? == "IZ");
