@@ -100,6 +100,8 @@ async fn what_is_known_is_no_leak() -> Result<()> {
         "SET jit = FALSE",
         "SET search_path = \"a b\", public",
         "SET timezone = 'europe/berlin'",
+        // What it leaves is the default, and counts as set for PostgreSQL.
+        "RESET work_mem; SET LOCAL work_mem = '1MB'",
         "SET datestyle = German",
         "SET intervalstyle = ISO_8601",
         "SET role unhunted_a",

@@ -75,6 +75,7 @@ impl ServerSession {
                 None if told.is_empty() && settings::is_placeholder(&found.name) => {}
                 // It may be one that the server was opened with.
                 None if scope.is_variant() && settings::is_placeholder(&found.name) => {}
+                None if found.is_default => {}
                 None => out.push(difference(&found.name, "is set, and nobody knows of it")),
             }
         };
@@ -151,7 +152,8 @@ mod tests {
     use crate::setting::tests::set;
 
     fn found(name: &str, value: &str) -> Found {
-        Found { name: name.as_bytes().into(), value: Some(value.as_bytes().into()) }
+        let value = Some(value.as_bytes().into());
+        Found { name: name.as_bytes().into(), value, is_default: false }
     }
 
     /// What is wrong with a server that has these settings and should have those.
@@ -175,6 +177,9 @@ mod tests {
         let other = vec![found("timezone", "UTC"), found("work_mem", "1024")];
         assert_eq!(wrong(&scope, other, &should).len(), 1, "it was told otherwise before");
         assert_eq!(wrong(&scope, vec![found("jit", "off")], &[]).len(), 1);
+        let default = || vec![Found { is_default: true, ..found("jit", "on") }];
+        assert!(wrong(&scope, default(), &[]).is_empty());
+        assert_eq!(wrong(&scope, default(), &[("jit", "off")]).len(), 1);
         assert_eq!(wrong(&scope, vec![found("a.x", "1")], &[]).len(), 1);
         assert_eq!(wrong(&scope, Vec::new(), &[("jit", "off")]).len(), 1);
         assert_eq!(wrong(&scope, Vec::new(), &[("a.x", "1")]).len(), 1);

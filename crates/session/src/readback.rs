@@ -78,6 +78,8 @@ pub(crate) struct Found {
     pub(crate) name: Box<[u8]>,
     /// Its value; none if it is too long.
     pub(crate) value: Option<Box<[u8]>>,
+    /// It is the one that a `RESET` would give.
+    pub(crate) is_default: bool,
 }
 
 impl Findings {
@@ -117,6 +119,9 @@ impl Findings {
             b"trigger" => self.facts.as_mut()?.in_triggers = true,
             b"anywhere" => self.facts.as_mut()?.anywhere = true,
             b"setting" => self.settings.push(found(name?, value)),
+            b"default" => {
+                self.settings.push(Found { is_default: true, ..found(name?, value) });
+            }
             b"placeholder" => self.placeholder(name?, value),
             b"role" => self.role = value?.into(),
             b"statement" => {
@@ -144,7 +149,7 @@ impl Findings {
 
 fn found(name: &[u8], value: Option<&[u8]>) -> Found {
     let value = value.filter(|value| value.len() <= VALUE_MAX).map(Into::into);
-    Found { name: name.to_ascii_lowercase().into(), value }
+    Found { name: name.to_ascii_lowercase().into(), value, is_default: false }
 }
 
 /// What a frame was to a server that is being asked.
@@ -254,6 +259,7 @@ mod tests {
         findings.take(&row([Some("maker"), Some("f"), None]));
         findings.take(&row([Some("setting"), Some("TimeZone"), Some("UTC")]));
         findings.take(&row([Some("setting"), Some("long"), None]));
+        findings.take(&row([Some("default"), Some("jit"), Some("on")]));
         findings.take(&row([Some("placeholder"), Some("app.x"), None]));
         findings.take(&row([Some("role"), None, Some("none")]));
         findings.take(&row([Some("statement"), Some("p"), None]));
@@ -261,6 +267,11 @@ mod tests {
         assert!(!findings.is_broken && findings.has_lock && !findings.has_temporary);
         assert_eq!(findings.settings[0], found(b"timezone", Some(b"UTC")));
         assert_eq!(findings.settings[1].value, None);
+        assert_eq!(findings.settings[2].value.as_deref(), Some(b"on".as_slice()));
+        assert_eq!(
+            findings.settings.iter().map(|found| found.is_default).collect::<Vec<_>>(),
+            [false, false, true]
+        );
         assert_eq!(findings.placeholders, [found(b"app.y", Some(b"z"))]);
         assert_eq!(*findings.role, *b"none");
         assert!(findings.facts.as_ref().unwrap().makers.contains(b"f".as_slice()));

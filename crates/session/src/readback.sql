@@ -59,7 +59,8 @@ UNION ALL SELECT 'anywhere', NULL, NULL WHERE EXISTS (
   SELECT FROM pg_catalog.pg_depend JOIN makers ON makers.oid OPERATOR(pg_catalog.=) refobjid
   WHERE refclassid OPERATOR(pg_catalog.=) 1255
     AND classid OPERATOR(pg_catalog.=) ANY ('{2618,2604,2617,2605,2606,3256,1259}'::pg_catalog.oid[]))
-UNION ALL SELECT 'setting', name, CASE WHEN pg_catalog.octet_length(setting) OPERATOR(pg_catalog.<=) 8192 THEN setting END
+/* A SET LOCAL behind a RESET in one transaction leaves the default, as if it had been set. */
+UNION ALL SELECT CASE WHEN setting OPERATOR(pg_catalog.=) reset_val THEN 'default' ELSE 'setting' END, name, CASE WHEN pg_catalog.octet_length(setting) OPERATOR(pg_catalog.<=) 8192 THEN setting END
   FROM pg_catalog.pg_settings WHERE (SELECT whole FROM asked) AND source OPERATOR(pg_catalog.=) 'session'
 UNION ALL SELECT 'placeholder', name, pg_catalog.current_setting(name, true)
   FROM pg_catalog.unnest($2::pg_catalog.text[]) AS known(name) WHERE (SELECT whole FROM asked)
