@@ -76,24 +76,29 @@ async fn server_of(client: &Client) -> Result<i32> {
     Ok(client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0))
 }
 
-/// Holds the server that the client used last, until what is given is dropped.
-async fn hold(place: &Place, client: &Client) -> Result<Vec<Connected>> {
+/// Holds the server that the client used last, until what is given is dropped or released.
+async fn hold(place: &Place, client: &Client) -> Result<Connected> {
     let before = server_of(client).await?;
     let mut holders = Vec::new();
-    while server_of(client).await? == before {
-        ensure!(holders.len() <= 2, "the client keeps its server");
+    // Whoever gets another one keeps that until the server is found.
+    let found = loop {
+        ensure!(holders.len() <= 2, "the server is not found");
         let holder = connect(place).await?;
         holder.client.batch_execute("BEGIN").await?;
+        if server_of(&holder.client).await? == before {
+            break holder;
+        }
         holders.push(holder);
+    };
+    for other in holders {
+        release(other).await?;
     }
-    Ok(holders)
+    ensure!(server_of(client).await? != before, "the client keeps its server");
+    Ok(found)
 }
 
-async fn release(holders: Vec<Connected>) -> Result<()> {
-    for holder in holders {
-        holder.client.batch_execute("ROLLBACK").await?;
-    }
-    Ok(())
+async fn release(holder: Connected) -> Result<()> {
+    Ok(holder.client.batch_execute("ROLLBACK").await?)
 }
 
 async fn carries_types(place: &Place) -> Result<()> {
