@@ -212,6 +212,11 @@ impl ServerSession {
         !self.owed.is_empty() || self.intake != Intake::Messages
     }
 
+    /// Whether the last that was sent was its client's, and is not answered.
+    pub fn owes_client(&self) -> bool {
+        self.owed.back().is_some_and(|last| !last.is_ours())
+    }
+
     /// Whether replies are owed that will come although the client sends nothing more, or its end. What was sent
     /// without a Sync must have been flushed for that; see [`flush`](Self::flush).
     pub fn will_answer(&self) -> bool {

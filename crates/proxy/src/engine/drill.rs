@@ -12,6 +12,7 @@ mod outage;
 mod panics;
 mod places;
 mod story;
+mod waking;
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -67,6 +67,10 @@ impl Kept {
 }
 
 impl Listening {
+    pub(super) fn new(member: Member) -> Self {
+        Self { member, kept: VecDeque::new(), size: 0, due: false, asks: Asks::default() }
+    }
+
     fn keep(&mut self, kept: Kept) {
         self.size = self.size.saturating_add(kept.size());
         self.kept.push_back(kept);
@@ -125,15 +129,7 @@ impl Worker {
             encoding: encoding.into(),
         };
         let seat = Seat { at: self.index, slot: index, id: self.shared.next_serial() };
-        client.listening = hubs.join(place, seat).map(|member| {
-            Box::new(Listening {
-                member,
-                kept: VecDeque::new(),
-                size: 0,
-                due: false,
-                asks: Asks::default(),
-            })
-        });
+        client.listening = hubs.join(place, seat).map(|member| Box::new(Listening::new(member)));
     }
 
     /// The listener has answered this ask of a client, if that is still there.

@@ -158,12 +158,12 @@ impl Worker {
 /// How many replies may be owed to a client while others wait for a server. One that sends statement after statement
 /// without a pause would keep its server for ever, as there would always be a reply owed; so it sends less ahead, and if
 /// its lease began before `patience`, nothing more until all is answered: then the server goes to who waits, unless a
-/// transaction is open.
+/// transaction is open. What of ours is answered wakes nobody, so nobody may wait for that here.
 #[cold]
 fn owed_in_crowd(client: &Client, server: &Server, patience: u64) -> usize {
     if !client.session.shares_servers() {
         OWED_MAX
-    } else if server.since < patience && server.session.is_busy() {
+    } else if server.since < patience && server.session.owes_client() {
         0
     } else {
         OWED_IN_CROWD

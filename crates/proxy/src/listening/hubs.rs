@@ -261,6 +261,15 @@ impl Hub {
     }
 }
 
+#[cfg(test)]
+impl Member {
+    /// At a listener that never answers.
+    pub(crate) fn unanswered(seat: Seat) -> Self {
+        let (database, encoding) = ("shop".into(), "UTF8".into());
+        Self { hub: Arc::new(Hub::new(Place { database, encoding })), seat }
+    }
+}
+
 impl Member {
     /// It wants to be told of these channels, or only to know when all is heard that was sent by now. The answer is a
     /// message to its loop, with the same number.
