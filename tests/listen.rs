@@ -235,13 +235,13 @@ async fn errors_of_listen_are_the_servers_own() -> Result<()> {
 async fn nothing_comes_within_a_transaction_and_all_behind_it() -> Result<()> {
     let scene = scene("patient").await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
-    run(&mut alice, "LISTEN news").await?;
+    run(&mut alice, "LISTEN news_behind").await?;
     run(&mut alice, "BEGIN").await?;
-    run(&mut bob, "NOTIFY news, 'one'; NOTIFY news, 'two'").await?;
+    run(&mut bob, "NOTIFY news_behind, 'one'; NOTIFY news_behind, 'two'").await?;
     // The other listener is told at once, and both are told by the same connection.
     let mut carol = scene.raw().await?;
-    run(&mut bob, "LISTEN news").await?;
-    hears_nothing_else(&mut bob, &mut carol, "news").await?;
+    run(&mut bob, "LISTEN news_behind").await?;
+    hears_nothing_else(&mut bob, &mut carol, "news_behind").await?;
     assert_eq!(tags(&alice.query("SELECT 1").await?), "TDCZ");
     assert_eq!(tags(&alice.query("COMMIT").await?), "CZ");
     for expected in ["one", "two", "the only one"] {
@@ -314,11 +314,10 @@ async fn who_does_not_read_is_closed() -> Result<()> {
     let config = format!("{TWO}\n[limits]\nnotifications = \"64KiB\"");
     let scene = Scene::operated("unread", &config).await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
-    run(&mut alice, "LISTEN flood").await?;
-    let flood =
-        "SELECT count(pg_notify('flood', i || repeat('x', 7000))) FROM generate_series(1, 100) i";
+    run(&mut alice, "LISTEN flood_unread").await?;
+    let flood_unread = "SELECT count(pg_notify('flood_unread', i || repeat('x', 7000))) FROM generate_series(1, 100) i";
     for _ in 0..ROUNDS_MAX {
-        run(&mut bob, flood).await?;
+        run(&mut bob, flood_unread).await?;
         let states = shown(&scene.console().await?, "SHOW CLIENTS", "state").await?;
         if states.len() < 2 || states.iter().any(|state| state == "closing") {
             return Ok(());
@@ -333,11 +332,11 @@ async fn clients_of_rare_encodings_keep_servers_when_four_are_listened_for() -> 
     let mut clients = Vec::new();
     for encoding in ["UTF8", "LATIN1", "LATIN2", "WIN1252", "LATIN9"] {
         let mut client = scene.raw_with(&[("client_encoding", encoding)]).await?;
-        run(&mut client, "LISTEN news").await?;
+        run(&mut client, "LISTEN rare_news").await?;
         clients.push(client);
     }
     assert_eq!(shown(&scene.console().await?, "SHOW PINS", "reasons").await?, ["listen"]);
-    run(&mut scene.raw().await?, "NOTIFY news, 'all'").await?;
+    run(&mut scene.raw().await?, "NOTIFY rare_news, 'all'").await?;
     for client in &mut clients {
         assert_eq!(hear(client).await?, "all");
     }
@@ -429,10 +428,10 @@ async fn without_a_listener_a_client_keeps_its_server_and_hears_all_the_same() -
     scene.node.execute("closed", "REVOKE CONNECT ON DATABASE closed FROM public").await?;
     scene.reload("[cluster]\nuser = \"prober\"\npassword = \"p\"", "cluster.user").await?;
     let mut alice = scene.trunkline.raw("kept", PASSWORD, "closed").await?;
-    run(&mut alice, "LISTEN news").await?;
+    run(&mut alice, "LISTEN news_direct").await?;
     pins_are(&scene.console().await?, &["listen"]).await?;
     let mut bob = scene.trunkline.raw("kept", PASSWORD, "closed").await?;
-    run(&mut bob, "NOTIFY news, 'all the same'").await?;
+    run(&mut bob, "NOTIFY news_direct, 'all the same'").await?;
     assert_eq!(hear(&mut alice).await?, "all the same");
     run(&mut alice, "UNLISTEN *").await?;
     nobody_is_pinned(&scene).await?;
@@ -461,10 +460,9 @@ async fn the_listener_follows_the_primary() -> Result<()> {
 async fn what_is_kept_is_limited_by_the_setting_in_force() -> Result<()> {
     let scene = scene("limited").await?;
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
-    run(&mut alice, "LISTEN flood").await?;
+    run(&mut alice, "LISTEN flood_limited").await?;
     run(&mut alice, "BEGIN").await?;
-    let tell =
-        "SELECT count(pg_notify('flood', i || repeat('x', 1000))) FROM generate_series(1, 100) i";
+    let tell = "SELECT count(pg_notify('flood_limited', i || repeat('x', 1000))) FROM generate_series(1, 100) i";
     run(&mut bob, tell).await?;
     run(&mut alice, "COMMIT").await?;
     for _ in 0..100 {
@@ -507,9 +505,9 @@ async fn a_listen_inside_a_block_pins_and_each_notification_is_heard_once() -> R
     let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
     run(&mut alice, "LISTEN shown").await?;
     run(&mut alice, "DO $$ BEGIN EXECUTE 'LISTEN hidden'; EXECUTE 'LISTEN shown'; END $$").await?;
-    run(&mut alice, "LISTEN later").await?;
+    run(&mut alice, "LISTEN block_later").await?;
     pins_are(&scene.console().await?, &["listen"]).await?;
-    run(&mut bob, "NOTIFY hidden, 'h'; NOTIFY shown, 's'; NOTIFY later, 'l'").await?;
+    run(&mut bob, "NOTIFY hidden, 'h'; NOTIFY shown, 's'; NOTIFY block_later, 'l'").await?;
     // One comes from the client's own server, the others from the listener.
     let mut heard = Vec::new();
     for _ in 0..3 {
@@ -548,9 +546,9 @@ async fn clients_are_told_in_their_own_encoding() -> Result<()> {
     let scene = scene("encoded").await?;
     let mut alice = scene.raw_with(&[("client_encoding", "LATIN1")]).await?;
     let (mut bob, mut carol) = (scene.raw().await?, scene.raw().await?);
-    run(&mut alice, "LISTEN news").await?;
-    run(&mut bob, "LISTEN news").await?;
-    run(&mut carol, "NOTIFY news, 'größer'").await?;
+    run(&mut alice, "LISTEN words").await?;
+    run(&mut bob, "LISTEN words").await?;
+    run(&mut carol, "NOTIFY words, 'größer'").await?;
     assert_eq!(hear(&mut bob).await?, "größer");
     let heard = alice.expect(b'A').await?;
     assert!(heard.body.windows(2).any(|bytes| bytes == b"\xf6\xdf"), "{heard:?}");
