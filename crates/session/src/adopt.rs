@@ -57,6 +57,7 @@ impl ClientSession {
                 self.note_set(&found.name, server);
             } else {
                 server.note_placeholder(&found.name);
+                self.scope.note_placeholder(&found.name);
             }
         }
         for entry in known.iter().filter(|entry| findings.lacks(&entry.name)) {

@@ -298,15 +298,21 @@ impl ClientSession {
     /// The transaction has ended like this.
     #[inline]
     pub(crate) fn end_channels(&mut self, commits: bool) {
-        if let Some(channels) = self.channels.as_deref_mut() {
-            if commits {
-                if channels.unpins {
-                    self.pins.remove(PinReason::Listen);
-                }
-                channels.commit();
-            } else {
-                channels.rollback();
+        if self.channels.is_some() {
+            self.end_those_channels(commits);
+        }
+    }
+
+    #[cold]
+    fn end_those_channels(&mut self, commits: bool) {
+        let Some(channels) = self.channels.as_deref_mut() else { return };
+        if commits {
+            if channels.unpins {
+                self.pins.remove(PinReason::Listen);
             }
+            channels.commit();
+        } else {
+            channels.rollback();
         }
     }
 

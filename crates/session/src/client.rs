@@ -375,15 +375,25 @@ impl ClientSession {
     }
 
     /// Makes sure the server has `statement`, before a message that names it.
+    #[inline]
     pub(crate) fn give(
         &self,
         statement: &Arc<Statement>,
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) {
-        if server.statements.touch(statement.id) {
-            return;
+        if !server.statements.touch(statement.id) {
+            self.give_anew(statement, server, out);
         }
+    }
+
+    #[cold]
+    fn give_anew(
+        &self,
+        statement: &Arc<Statement>,
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+    ) {
         let parsed = (statement.settings(), statement.folds());
         let is_told = statement.told().has_result();
         self.parse_under(parsed, server, out, |server, out| {

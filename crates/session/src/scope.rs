@@ -19,6 +19,8 @@ pub struct Scope {
     pub(crate) number: u32,
     /// A client of it has called `currval` or `lastval`, or is about to.
     reads_sequences: AtomicBool,
+    /// There is one at least.
+    has_placeholders: AtomicBool,
     /// Placeholders that clients of it have set. Replaced as a whole; read seldom.
     placeholders: Mutex<Arc<NameSet>>,
     /// Of its database.
@@ -81,9 +83,16 @@ impl Scope {
         Arc::clone(&self.placeholders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A client has set a placeholder that it had not set before.
+    /// Whether a server of it may have a placeholder.
+    #[inline]
+    pub fn has_placeholders(&self) -> bool {
+        self.has_placeholders.load(Ordering::Relaxed)
+    }
+
+    /// A client has set a placeholder that it had not set before, or a server has told of one.
     #[cold]
     pub(crate) fn note_placeholder(&self, name: &[u8]) {
+        self.has_placeholders.store(true, Ordering::Relaxed);
         let mut known = self.placeholders.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() < PLACEHOLDERS_MAX && !known.contains(name) {
             Arc::make_mut(&mut known).insert(name.into());
@@ -98,10 +107,12 @@ mod tests {
     #[test]
     fn placeholders_are_known_once_and_not_without_limit() {
         let scope = Scope::default();
+        assert!(!scope.has_placeholders());
         for number in 0..2 * PLACEHOLDERS_MAX {
             scope.note_placeholder(format!("app.n{number}").as_bytes());
             scope.note_placeholder(b"app.n0");
         }
+        assert!(scope.has_placeholders());
         assert_eq!(scope.placeholders().len(), PLACEHOLDERS_MAX);
     }
 }

@@ -194,9 +194,15 @@ impl SettingsTrack {
     /// The transaction has committed.
     #[inline]
     pub(crate) fn commit(&mut self) {
-        if !Arc::ptr_eq(&self.committed, &self.current) {
-            self.committed = Arc::clone(&self.current);
+        // Most change nothing.
+        if self.is_open() || !self.savepoints.is_empty() {
+            self.commit_changes();
         }
+    }
+
+    #[cold]
+    fn commit_changes(&mut self) {
+        self.committed = Arc::clone(&self.current);
         self.end();
     }
 

@@ -28,10 +28,11 @@ impl Worker {
         let soon = self.times.paranoid && pool.surveyed > 0;
         let free = pool.waiters.is_empty() && !pool.family.is_paused() && !soon;
         let promised = free && !pool.idle.is_empty() && self.is_due_elsewhere(pool);
+        let chooses = pool.family.scope.has_placeholders();
         if free
             && !promised
             && let Some(server) = self.take_idle(pool_index)
-            && let Some(server) = self.suited(client_index, pool_index, server)
+            && let Some(server) = self.suited(chooses, (client_index, pool_index), server)
         {
             self.grant(client_index, server);
             return;

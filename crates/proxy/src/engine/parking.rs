@@ -83,9 +83,9 @@ impl Worker {
 
     /// Gives the server to the first in the queue.
     fn serve_next(&mut self, pool_index: usize, server_index: usize) {
-        let first = self.pools.get(pool_index).and_then(|pool| pool.waiters.front());
-        let Some(client) = first.map(|waiter| waiter.client) else { return };
-        if self.suits(client, server_index) == Suits::Not {
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        let Some(client) = pool.waiters.front().map(|waiter| waiter.client) else { return };
+        if pool.family.scope.has_placeholders() && self.suits(client, server_index) == Suits::Not {
             self.retire(server_index);
             self.open_more(pool_index);
             return;
