@@ -116,6 +116,7 @@ impl ServerSession {
 
     /// The message is looked at again that has waited, if for answers before it: all have come, though no Sync may have been
     /// among what they answer.
+    #[inline]
     pub(crate) fn end_wait(&mut self) {
         if self.is_held_for(Why::Ahead) && self.owed.is_empty() {
             self.release_hold();

@@ -157,12 +157,15 @@ impl ClientSession {
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) -> Meaning {
-        if server.statements.is_latest(statement.id) || !statement.told().has_result() {
+        // The message may have waited for the answer, amid a group that is not answered yet.
+        server.end_wait();
+        if !statement.told().has_result() || server.statements.touch_as_told(statement.id) {
             return Meaning::Ours(statement);
         }
         self.compared_with_told(statement, server, out)
     }
 
+    /// The server has not said it, or has said that it does not.
     #[cold]
     fn compared_with_told(
         &mut self,
@@ -170,15 +173,14 @@ impl ClientSession {
         server: &mut ServerSession,
         out: &mut Outgoing<'_>,
     ) -> Meaning {
-        server.end_wait();
         let has = server.statements.as_told(statement.id);
         // In a failed transaction it is refused for that.
         let fails = server.status == TxStatus::Failed && server.owed.is_empty();
-        match has {
-            Some(AsTold::Yes) => return Meaning::Ours(statement),
-            Some(AsTold::No) if !fails => return Meaning::Stale(statement),
-            _ if fails => return Meaning::Ours(statement),
-            _ => {}
+        if fails {
+            return Meaning::Ours(statement);
+        }
+        if has == Some(AsTold::No) {
+            return Meaning::Stale(statement);
         }
         let course = server.course();
         if course == Course::Undecided {

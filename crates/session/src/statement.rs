@@ -286,13 +286,13 @@ impl ServerStatements {
     /// Whether the server has `id`; marks it as used.
     #[inline]
     pub(crate) fn touch(&mut self, id: u64) -> bool {
-        id == self.latest || self.touch_another(id)
+        id == self.latest || self.touch_another(id).is_some()
     }
 
-    /// Whether it is the one that was used last, and looks as clients were told.
+    /// Whether the server has `id`, and describes it as clients were told; marks it as used.
     #[inline]
-    pub(crate) const fn is_latest(&self, id: u64) -> bool {
-        id == self.latest
+    pub(crate) fn touch_as_told(&mut self, id: u64) -> bool {
+        id == self.latest || self.touch_another(id) == Some(AsTold::Yes)
     }
 
     /// Whether the server describes it as clients were told; none if it does not have it.
@@ -310,18 +310,14 @@ impl ServerStatements {
         }
     }
 
-    fn touch_another(&mut self, id: u64) -> bool {
+    fn touch_another(&mut self, id: u64) -> Option<AsTold> {
         self.uses = self.uses.wrapping_add(1);
-        match self.held.get_mut(&id) {
-            Some(held) => {
-                held.used = self.uses;
-                if held.as_told == AsTold::Yes {
-                    self.latest = id;
-                }
-                true
-            }
-            None => false,
+        let held = self.held.get_mut(&id)?;
+        held.used = self.uses;
+        if held.as_told == AsTold::Yes {
+            self.latest = id;
         }
+        Some(held.as_told)
     }
 
     /// The server is being given this statement.

@@ -14,8 +14,7 @@ impl Worker {
     }
 
     /// The server that the client gets instead of this one, which was parked: mostly itself, and always if the pool has
-    /// nothing to choose by. None if it would see there what
-    /// it must not: then the server is closed for a new one.
+    /// nothing to choose by. None if it would see there what it must not: then the server is closed for a new one.
     #[inline]
     pub(super) fn suited(
         &mut self,
