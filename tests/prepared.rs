@@ -245,11 +245,11 @@ async fn what_is_prepared_behind_a_change_of_a_table_is_of_the_new_shape() -> Re
         assert_eq!(tags(&client.exchange(&parse, 1).await?), "1Z");
         assert_eq!(bound(client, "s", &[]).await?, "1");
     }
-    // Who has prepared it before is told, as by PostgreSQL, but once.
+    // Who has prepared it before, and does not ask for a description, is told, as by PostgreSQL, but once.
     let bind = [say::bind("", "s", &[]), say::sync()].concat();
     error_in(&alice.exchange(&bind, 1).await?, "0A000")?;
     assert_eq!(bound(&mut alice, "s", &[]).await?, "1");
-    // The same of what SQL executes; and in the transaction of the change itself.
+    // What SQL executes is answered with a description of its rows; and in the transaction of the change itself.
     run(&mut alice, "PREPARE p AS SELECT * FROM shape; EXECUTE p").await?;
     run(&mut alice, "EXECUTE p").await?;
     run(&mut bob, "BEGIN; ALTER TABLE shape ADD COLUMN c int").await?;
@@ -257,10 +257,42 @@ async fn what_is_prepared_behind_a_change_of_a_table_is_of_the_new_shape() -> Re
     assert_eq!(tags(&bob.exchange(&parse, 1).await?), "1Z");
     assert_eq!(bound(&mut bob, "t", &[]).await?, "1");
     run(&mut bob, "COMMIT").await?;
-    fails(&mut alice, "EXECUTE p", "0A000").await?;
     run(&mut alice, "EXECUTE p").await?;
     assert_eq!(tags(&carol.exchange(&parse, 1).await?), "1Z");
     assert_eq!(bound(&mut carol, "t", &[]).await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_asks_for_the_description_of_each_result_is_not_told_that_a_table_has_changed()
+-> Result<()> {
+    let scene = Scene::calm("described", "[pool]\nsize = 1").await?;
+    let (mut alice, mut bob) = (scene.raw().await?, scene.raw().await?);
+    run(&mut alice, "CREATE TABLE described AS SELECT 1 AS a").await?;
+    let parse = [say::parse("s", "SELECT * FROM described", &[]), say::sync()].concat();
+    assert_eq!(tags(&alice.exchange(&parse, 1).await?), "1Z");
+    let ask = [say::bind("", "s", &[]), say::describe_portal(""), say::execute("", 0), say::sync()];
+    let ask = ask.concat();
+    let mut columns = 1;
+    for change in ["ADD b int DEFAULT 2", "DROP a", "ADD a int", "ALTER a TYPE text"] {
+        let frames = alice.exchange(&ask, 1).await?;
+        ensure(tags(&frames) == "2TDCZ", format!("before {change}: {frames:?}"))?;
+        assert_eq!(frames[2].row()?.len(), columns, "before {change}");
+        run(&mut bob, &format!("ALTER TABLE described {change}")).await?;
+        columns = if change.starts_with("DROP") { 1 } else { 2 };
+        run(&mut alice, "BEGIN").await?;
+        assert_eq!(tags(&alice.exchange(&ask, 1).await?), "2TDCZ", "behind {change}");
+        run(&mut alice, "COMMIT").await?;
+    }
+    run(&mut bob, "DROP TABLE described").await?;
+    error_in(&alice.exchange(&ask, 1).await?, "42P01")?;
+    run(&mut bob, "CREATE TABLE described AS SELECT 5 AS x, 6 AS y, 7 AS z").await?;
+    assert_eq!(alice.exchange(&ask, 1).await?[2].row()?.len(), 3);
+    // Out of sight, it is told once.
+    let change = "ALTER TABLE described.described DROP z";
+    scene.node.execute(DATABASE, change).await?;
+    error_in(&alice.exchange(&ask, 1).await?, "0A000")?;
+    assert_eq!(alice.exchange(&ask, 1).await?[2].row()?.len(), 2);
     Ok(())
 }
 

@@ -3,16 +3,24 @@
 //! A server analyses a statement when it is prepared, and refuses it later if its result has become another since (0A000,
 //! plancache.c). So what is prepared behind such a change is a statement of its own, and is not shared with what others have
 //! prepared before; and a statement that a server has refused is prepared anew when it is used next.
+//!
+//! A client that asks for the description of each result before it reads it, as libpq does, does not rely on an older one. Its
+//! statements are prepared anew as soon as the catalog has changed, so that it is not told the error at all.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
+use trunkline_wire::frontend::Bind;
+
 use crate::{
     change::Change,
-    client::ClientSession,
+    client::{ClientSession, Surroundings},
     draft,
+    environment::Meaning,
+    name,
+    outgoing::Outgoing,
     server::{ServerSession, TxStatus},
     statement::Statement,
 };
@@ -54,6 +62,49 @@ impl ClientSession {
         if std::mem::take(&mut self.catalog_changed) {
             self.scope.facts().catalog().note_change();
         }
+    }
+
+    /// What a Bind means, which ends at `end` of the burst, if the description of its portal is asked for right behind it.
+    #[inline]
+    pub(crate) fn by_catalog_of_now(
+        &mut self,
+        meaning: Meaning,
+        (bind, end): (&Bind<'_>, usize),
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
+    ) -> Meaning {
+        let outdated = match &meaning {
+            Meaning::Ours(statement) => self.is_outdated(statement),
+            Meaning::Stale(_) => true,
+            _ => false,
+        };
+        if !outdated || !out.describes_portal_at(end, bind.portal) {
+            return meaning;
+        }
+        self.mean_as_before();
+        match &meaning {
+            Meaning::Stale(stale) => self.prepare_anew(stale),
+            _ => self.renew(bind.statement),
+        }
+        self.statement(bind.statement, server, out, around)
+    }
+
+    /// Whether the catalog has changed since it was prepared.
+    #[inline]
+    fn is_outdated(&self, statement: &Statement) -> bool {
+        statement.changes() != self.scope.facts().catalog().changes()
+    }
+
+    /// If the catalog has changed since the statement of this name was prepared, the name means one that is to be prepared
+    /// as it is now.
+    pub(crate) fn renew(&mut self, name: &[u8]) {
+        let name = name::of_protocol(name);
+        let Some(old) = self.names.get(name).filter(|known| self.is_outdated(known)) else {
+            return;
+        };
+        let renewed = draft::renewed(old, self.scope.facts().catalog().changes());
+        self.names.insert(name.into(), renewed);
     }
 
     /// A server has refused to run a statement any more: the client's names for it mean one that is to be prepared anew.

@@ -22,6 +22,15 @@ pub(crate) fn instead_of(old: &Statement) -> Arc<Statement> {
     Statement::draft(parts, old.effects.clone(), old.is_shared(), old.place().room())
 }
 
+/// The same, to be prepared as the catalog is after so many changes.
+pub(crate) fn renewed(old: &Statement, changes: u32) -> Arc<Statement> {
+    let (pool, rest) = old.environment.split_at_checked(size_of::<u32>()).unwrap_or_default();
+    let settings = rest.get(size_of::<u32>()..).unwrap_or_default();
+    let environment = [pool, &changes.to_be_bytes(), settings].concat();
+    let parts = (old.text.as_ref(), old.types.as_ref(), environment.as_slice());
+    Statement::draft(parts, old.effects.clone(), old.is_shared(), old.place().room())
+}
+
 impl Statement {
     /// One of these parts.
     pub(crate) fn draft(

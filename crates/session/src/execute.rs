@@ -162,6 +162,8 @@ impl ClientSession {
         {
             return Renaming::No;
         }
+        // The answer to a simple query describes its rows.
+        self.renew(&mention.name);
         let Meaning::Ours(statement) = self.meaning(&mention.name, server, around) else {
             return Renaming::No;
         };

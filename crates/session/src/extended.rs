@@ -47,7 +47,10 @@ impl ClientSession {
             ways.server.forward(range);
             return Step::Next;
         };
-        let effects = match self.statement(bind.statement, server, ways.server, around) {
+        let meaning = self.statement(bind.statement, server, ways.server, around);
+        let place = (&bind, range.end);
+        let meaning = self.by_catalog_of_now(meaning, place, server, ways.server, around);
+        let effects = match meaning {
             Meaning::Undecided => return Step::Wait,
             Meaning::Overfull => return overfull::refuse_message(server, ways, around),
             Meaning::Stale(statement) => return self.refuse_stale(statement, server, ways),

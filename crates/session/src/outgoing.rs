@@ -3,6 +3,10 @@
 use std::ops::Range;
 
 use bytes::BytesMut;
+use trunkline_wire::{
+    frame::{HEADER, peek},
+    frontend::{self, Describe},
+};
 
 /// Splices frames that go on unchanged with messages of ours.
 ///
@@ -59,6 +63,18 @@ impl<'b> Outgoing<'b> {
     /// Whether what was forwarded last ends at `end` of the source.
     pub fn ends_at(&self, end: usize) -> bool {
         !self.run.is_empty() && self.run.end == end
+    }
+
+    /// Whether the message at this place of the source asks for the description of a portal of this name. What has not been
+    /// read yet does not count.
+    #[cold]
+    pub fn describes_portal_at(&self, at: usize, portal: &[u8]) -> bool {
+        let Some(behind) = self.source.get(at..) else { return false };
+        let Ok(Some(header)) = peek(behind) else { return false };
+        let body = behind.get(..header.len).and_then(|frame| frame.get(HEADER..));
+        header.tag == frontend::tag::DESCRIBE
+            && body.and_then(|body| Describe::parse(body).ok())
+                == Some(Describe { kind: frontend::PORTAL, name: portal })
     }
 
     /// Ends the parcel.

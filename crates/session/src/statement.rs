@@ -47,6 +47,8 @@ pub struct Statement {
     pub environment: Box<[u8]>,
     /// What executing it leaves behind in the session.
     pub effects: Effects,
+    /// How often the catalog had changed, out of the environment.
+    changes: u32,
     /// What it takes from the settings.
     folds: Folds,
     /// Whether other clients may be given it. It must be used under its own environment only, then: a server that
@@ -99,6 +101,12 @@ impl Statement {
         &self.told
     }
 
+    /// How often the catalog of its database had changed when it was prepared.
+    #[inline]
+    pub(crate) fn changes(&self) -> u32 {
+        self.changes
+    }
+
     /// What it takes from the settings.
     #[inline]
     pub(crate) fn folds(&self) -> Folds {
@@ -146,6 +154,7 @@ impl Statement {
             types: types.into(),
             environment: environment.into(),
             effects,
+            changes: changes_of(environment),
             folds: Folds::of(text),
             shared,
             accepted: AtomicBool::new(false),
@@ -158,6 +167,12 @@ impl Statement {
     fn says(&self, text: &[u8], types: &[u8], environment: &[u8]) -> bool {
         *self.text == *text && *self.types == *types && *self.environment == *environment
     }
+}
+
+/// How often the catalog had changed, as an environment says it.
+fn changes_of(environment: &[u8]) -> u32 {
+    let scope = environment.get(size_of::<u32>()..SCOPE_BYTES);
+    scope.and_then(|changes| changes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
 /// All prepared statements of the process, so that clients with the same text share one name. It knows those that a client

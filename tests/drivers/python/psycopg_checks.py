@@ -128,6 +128,23 @@ def prepares_by_itself():
 
 
 @check
+def sees_changed_tables():
+    """statements that it has prepared show the columns of a table that another has changed, in and out of transactions"""
+    with connect(autocommit=True) as one, connect(autocommit=True) as other:
+        one.execute("CREATE TABLE psycopg_changes AS SELECT 1 AS a")
+        query = "SELECT * FROM psycopg_changes"
+        for columns in range(1, 5):
+            for _ in range(2):
+                expect(len(one.execute(query, prepare=True).fetchone()), columns)
+            other.execute(f"ALTER TABLE psycopg_changes ADD c{columns} int")
+            with one.transaction(), elsewhere(other):
+                expect(len(one.execute(query, prepare=True).fetchone()), columns + 1)
+        with elsewhere(one):
+            expect(len(one.execute(query, prepare=True).fetchone()), 5)
+        one.execute("DROP TABLE psycopg_changes")
+
+
+@check
 def evicts_prepared():
     """statements beyond prepared_max are given up and prepared again, on whichever server"""
     with connect(autocommit=True) as connection:
