@@ -61,7 +61,7 @@ impl ServerSession {
     /// Whether a question must be put to it as soon as the client is between two messages; see
     /// [`Self::put_question`].
     pub fn has_question(&self) -> bool {
-        self.amid_copy.question == Question::Due || !self.takeover.is_empty()
+        self.amid_copy.question == Question::Due || !self.takeover.is_empty() || self.has_lent()
     }
 
     /// Writes the question that is due, if one is. The client must be between two messages.
@@ -70,6 +70,9 @@ impl ServerSession {
             self.amid_copy.question = Question::Asked;
             self.hold(Why::CopySyncs);
             write_question(out);
+        }
+        if self.has_lent() {
+            self.take_all_back(out);
         }
         self.put_takeover(out);
     }

@@ -68,13 +68,15 @@ impl ClientSession {
                 effects
             }
             Meaning::NotOurs => {
+                let effects = self.effects_there(bind.statement);
+                self.lend_to_message(&effects, server, ways.server, around);
                 let stranger = Stranger::of(bind.statement);
                 if stranger.is_plain() {
                     ways.server.forward(range);
                 } else {
                     frontend::bind(ways.server.insert(), bind.portal, &stranger.name(), bind.rest);
                 }
-                self.effects_there(bind.statement)
+                effects
             }
         };
         self.note_portal(bind.portal, effects.bound(bind.rest));
@@ -200,6 +202,8 @@ impl ClientSession {
                         ways.server.forward(range);
                     }
                     Meaning::NotOurs => {
+                        let effects = self.effects_there(name);
+                        self.lend_to_message(&effects, server, ways.server, around);
                         let name = Stranger::of(name).name();
                         frontend::describe(ways.server.insert(), frontend::STATEMENT, &name);
                     }

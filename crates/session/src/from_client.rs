@@ -14,7 +14,7 @@ use crate::{
     copy::on_early_copy,
     effect::Effects,
     execute::Renaming,
-    expect::{Ours, Owed},
+    expect::Owed,
     facts::Reach,
     hidden::hides,
     hold::Forgetting,
@@ -170,7 +170,7 @@ impl ClientSession {
         match &restoring {
             None => ways.server.forward(range),
             Some(Restoring::Text(text)) => frontend::query(ways.server.insert(), text),
-            Some(Restoring::Messages(_)) => {}
+            Some(Restoring::Messages(_) | Restoring::Undecided) => {}
         }
         take_back(&lent, server, ways.server);
         step
@@ -200,13 +200,14 @@ impl ClientSession {
         if self.before_query(effects, server, out) {
             return true;
         }
-        if matches!(restoring, Some(Restoring::Messages(_))) {
-            if server.awaits_all(out) {
-                return true;
-            }
-            if server.status != TxStatus::Idle {
-                *restoring = None;
-            }
+        if !matches!(restoring, Some(Restoring::Messages(_) | Restoring::Undecided)) {
+            return false;
+        }
+        if server.awaits_all(out) {
+            return true;
+        }
+        if server.status != TxStatus::Idle {
+            *restoring = None;
         }
         false
     }
@@ -302,12 +303,7 @@ impl ServerSession {
             self.sync_forgetting();
         }
         if !self.decoys.is_empty() {
-            for name in std::mem::take(&mut self.decoys) {
-                frontend::close(out.insert(), frontend::STATEMENT, &name);
-                self.owed.push(Owed::Ours(Ours::CloseOther));
-            }
-            frontend::sync(out.insert());
-            self.owed.push(Owed::Ours(Ours::Sync));
+            self.take_back_behind_sync(out);
         }
     }
 }

@@ -367,7 +367,8 @@ impl ClientSession {
         }
         out.forward(range);
         settle(server);
-        if (self.made.is_some() | self.catalog_changed) && self.begin_takeover_behind(server) {
+        let has_more = self.made.is_some() | self.catalog_changed | server.lent_stays;
+        if has_more && (self.begin_takeover_behind(server) | server.has_lent()) {
             return Reply::ReadyToAsk;
         }
         Reply::Ready
@@ -412,7 +413,9 @@ impl ClientSession {
         } else if matches!(ours, Ours::SyncAhead) {
             // The client's message goes on before the server goes to anybody else.
             Reply::Next
-        } else if (self.made.is_some() | self.catalog_changed) && self.begin_takeover(server) {
+        } else if (self.made.is_some() | self.catalog_changed | server.lent_stays)
+            && (self.begin_takeover(server) | server.has_lent())
+        {
             Reply::ReadyToAsk
         } else {
             Reply::Ready

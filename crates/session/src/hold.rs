@@ -86,6 +86,8 @@ pub(crate) enum Why {
     Listener,
     /// What goes ahead of it is not answered, or what decides whether something does; see [`crate::ahead`].
     Ahead,
+    /// Names are lent that could not be taken back behind the Sync before it; see [`crate::lend`].
+    Lent,
 }
 
 impl ServerSession {
@@ -111,6 +113,7 @@ impl ServerSession {
         }
         match self.hold.why {
             Why::Copy | Why::Ahead => !self.owed.is_empty(),
+            Why::Lent => self.lent_stays,
             Why::Listener => true,
             Why::Name => self.naming.is_undecided(),
             Why::Unnamed => self.unnamed_is_undecided(),
@@ -143,14 +146,14 @@ impl ServerSession {
 
     /// After an error nothing is under way any more that all statements depend on; names may be.
     pub(crate) fn settle_after_error(&mut self) {
-        let doubts = self.is_held_for(Why::CopySyncs);
+        let remains = [Why::CopySyncs, Why::Lent].into_iter().find(|why| self.is_held_for(*why));
         self.settle_down();
         self.unsettled.set_names(!self.naming.is_empty());
         if self.naming.is_open() {
             self.forgetting = Forgetting::Names;
         }
-        if doubts {
-            self.hold(Why::CopySyncs);
+        if let Some(why) = remains {
+            self.hold(why);
         }
     }
 

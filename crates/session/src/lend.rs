@@ -5,6 +5,7 @@
 //! the server: the statements are prepared under them before the text and closed behind it. The text itself goes on
 //! unchanged, so that what it answers, and the place of an error in it, are the server's own.
 
+use bytes::BytesMut;
 use trunkline_wire::frontend;
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     effect::Effects,
     environment::Meaning,
     expect::{Ours, Owed},
+    hold::Why,
     outgoing::Outgoing,
     overfull,
     server::{Intake, ServerSession, TxStatus},
@@ -214,6 +216,39 @@ impl ServerSession {
         frontend::close(out.insert(), frontend::STATEMENT, &lent);
         self.owed.push(Owed::Ours(Ours::CloseOther));
         false
+    }
+}
+
+impl ServerSession {
+    /// Closes what is lent, behind a Sync that was sent. If a COPY may have begun before that, the server may take nothing but
+    /// data now: then it is told to as soon as nothing is owed, and what the client sends behind the Sync waits.
+    #[cold]
+    pub(crate) fn take_back_behind_sync(&mut self, out: &mut Outgoing<'_>) {
+        if self.owed.may_copy_in_last_group() {
+            self.lent_stays = true;
+            self.hold(Why::Lent);
+        } else {
+            self.take_all_back(out.insert());
+        }
+    }
+
+    /// Whether something is lent that was not taken back behind a Sync, and can be now.
+    pub(crate) fn has_lent(&self) -> bool {
+        self.lent_stays && self.owed.is_empty() && self.intake == Intake::Messages
+    }
+
+    /// Closes what is lent.
+    pub(crate) fn take_all_back(&mut self, out: &mut BytesMut) {
+        self.lent_stays = false;
+        for name in std::mem::take(&mut self.decoys) {
+            frontend::close(out, frontend::STATEMENT, &name);
+            self.owed.push(Owed::Ours(Ours::CloseOther));
+        }
+        frontend::sync(out);
+        self.owed.push(Owed::Ours(Ours::Sync));
+        if self.is_held_for(Why::Lent) {
+            self.release_hold();
+        }
     }
 }
 

@@ -131,10 +131,7 @@ impl ClientSession {
         for (_, change) in changes.iter() {
             self.note_catalog_change(change);
             let Change::Prepare(making) = change else { continue };
-            if self.made.is_none() {
-                let room = around.with_store(|store| store.shared_room());
-                self.made = Some(Box::new(Made::new(room)));
-            }
+            self.made_with(around);
             // It was lent to be given up: what is closed behind the next Sync would be the new one.
             let lent = server.decoys.iter().position(|lent| *lent == making.name);
             if let Some(place) = lent.filter(|_| !self.names.contains(&making.name)) {
@@ -142,6 +139,22 @@ impl ClientSession {
                 self.expect_left(&making.name);
             }
         }
+    }
+
+    fn made_with(&mut self, around: &mut impl Surroundings) -> &mut Made {
+        self.made.get_or_insert_with(|| {
+            Box::new(Made::new(around.with_store(|store| store.shared_room())))
+        })
+    }
+
+    /// A statement that is sent to live on the server under this name leaves this behind when it is executed.
+    pub(crate) fn keep_there(
+        &mut self,
+        name: &[u8],
+        effects: Effects,
+        around: &mut impl Surroundings,
+    ) {
+        self.made_with(around).keep(name.into(), effects);
     }
 
     /// What was lent to a text under this name may be left behind, or what the text prepares instead.

@@ -20,7 +20,7 @@ use crate::{
     recent::RecentParses,
     server::{Intake, ServerSession, TxStatus},
     setting::Folds,
-    statement::StatementLimits,
+    statement::{Statement, StatementLimits},
 };
 
 impl ClientSession {
@@ -175,35 +175,19 @@ impl ClientSession {
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }
+        if effects.names_statements() && server.awaits_names_of(&effects, ways.server) {
+            server.intake = intake;
+            return Step::Wait;
+        }
         if !self.has_room(parse) {
-            self.parse_there(parse, &effects, server, range, ways);
+            self.parse_there(parse, &effects, server, range, ways, around);
             return Step::Next;
         }
-        // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared. Nor is
-        // one that names others, which mean for each client what it has prepared, or one that may see what nobody else
-        // sees yet.
-        let outlook = self.outlook(server);
-        let executes = effects.names_statements();
-        let shared = server.status != TxStatus::Failed
-            && !outlook.is_unknown()
-            && !executes
-            && !self.catalog_changed
-            && !self.pins.has(PinReason::Unread);
-        let environment = self.environment(outlook.seen(), Folds::of(parse.text));
-        drop(outlook);
-        let parts = (parse.text, parse.types, environment.as_ref());
-        let statement = if shared {
-            let hash = around.hash(parse.text, parse.types, &environment);
-            around.with_store(|store| store.intern(hash, parts, || effects))
-        } else {
-            around.with_store(|store| store.unshared(parts, effects))
-        };
+        let statement = self.statement_of(parse, effects, server, around);
         if !statement.place().fits(self.names.step_for(name)) {
             return overfull::refuse_message(server, ways, around);
         }
-        if server.awaits_name(&statement.name)
-            || executes && server.awaits_names_of(&statement.effects, ways.server)
-        {
+        if server.awaits_name(&statement.name) {
             server.intake = intake;
             return Step::Wait;
         }
@@ -231,6 +215,33 @@ impl ClientSession {
         Step::Next
     }
 
+    /// The statement that a message is to prepare, whether others have it already or not.
+    fn statement_of(
+        &self,
+        parse: &Parse<'_>,
+        effects: Effects,
+        server: &ServerSession,
+        around: &mut impl Surroundings,
+    ) -> Arc<Statement> {
+        // Whether the text is allowed in a failed transaction is the server's to say: such a statement is not shared. Nor is
+        // one that names others, which mean for each client what it has prepared, or one that may see what nobody else
+        // sees yet.
+        let outlook = self.outlook(server);
+        let shared = server.status != TxStatus::Failed
+            && !outlook.is_unknown()
+            && !effects.names_statements()
+            && !self.catalog_changed
+            && !self.pins.has(PinReason::Unread);
+        let environment = self.environment(outlook.seen(), Folds::of(parse.text));
+        let parts = (parse.text, parse.types, environment.as_ref());
+        if shared {
+            let hash = around.hash(parse.text, parse.types, &environment);
+            around.with_store(|store| store.intern(hash, parts, || effects))
+        } else {
+            around.with_store(|store| store.unshared(parts, effects))
+        }
+    }
+
     /// Whether the client may have one more named statement that any server can be given.
     pub(crate) fn has_room(&self, parse: &Parse<'_>) -> bool {
         self.has_room_for(0, parse.text.len().saturating_add(parse.types.len()))
@@ -251,14 +262,19 @@ impl ClientSession {
         server: &mut ServerSession,
         range: Range<usize>,
         ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
     ) {
+        let name: Box<[u8]> = name::of_protocol(parse.name).into();
+        if effects.names_statements() {
+            self.lend_to_message(effects, server, ways.server, around);
+            self.keep_there(&name, effects.clone(), around);
+        }
         let stranger = Stranger::of(parse.name);
         if stranger.is_plain() {
             ways.server.forward(range);
         } else {
             frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
         }
-        let name: Box<[u8]> = name::of_protocol(parse.name).into();
         self.there.insert(name.clone());
         server.begin_naming(&name);
         server.owed.push(Owed::ParseThere(name));

@@ -289,6 +289,20 @@ impl Queue {
         BehindCopy::Ignored(some)
     }
 
+    /// Whether a statement that may be a COPY is executed in the last group of messages that a Sync ends.
+    pub(crate) fn may_copy_in_last_group(&self) -> bool {
+        let (mut last, mut copies) = (false, false);
+        for owed in self.iter() {
+            if owed.is_sync() {
+                last = std::mem::take(&mut copies);
+            } else if let Owed::Execute(effects) = owed {
+                // A COPY cannot be prepared by SQL.
+                copies |= !effects.names_statements();
+            }
+        }
+        last
+    }
+
     /// The COPY of the front entry is over, and the end of its data with it.
     pub(crate) fn forget_copy_end(&mut self) {
         if self.kinds.waiting().get(1) == Some(&Kind::CopyEnd) {

@@ -36,6 +36,8 @@ pub(crate) enum Restoring {
     /// As messages of the extended protocol, and these statements behind it; unless a transaction is open, where it is
     /// refused. All that was sent before must be answered: if it fails, a Sync is the client's to send.
     Messages(Replay),
+    /// What is under way decides it: the message waits.
+    Undecided,
 }
 
 impl ClientSession {
@@ -91,10 +93,27 @@ impl ClientSession {
             let can = !replay.text.is_empty() && statement_ends(text, server.rules).len() == 1;
             return (effects, can.then_some(Restoring::Messages(replay)));
         }
+        if self.may_be_local_for_nothing(text, changes, server) {
+            return (effects, Some(Restoring::Undecided));
+        }
         match self.restored_text(text, changes, server) {
             Some((text, effects)) => (effects, Some(Restoring::Text(text))),
             None => (effects, None),
         }
+    }
+
+    /// Whether it takes something back for its transaction only, and it is not known yet whether one is open.
+    fn may_be_local_for_nothing(
+        &self,
+        text: &[u8],
+        changes: &[(usize, Change)],
+        server: &ServerSession,
+    ) -> bool {
+        !server.owes_client_nothing()
+            && changes.iter().any(|(_, change)| {
+                matches!(change, Change::SetLocal(..)) && !self.lost_by(change).text.is_empty()
+            })
+            && statement_ends(text, server.rules).len() == 1
     }
 
     /// The text with a statement behind each that takes something of the startup packet back; none if there is none.
@@ -306,6 +325,7 @@ mod tests {
                 Some(Restoring::Messages(replay)) => {
                     format!("messages, {}", String::from_utf8(replay.text).unwrap())
                 }
+                Some(Restoring::Undecided) => "later".to_owned(),
             }
         });
         assert_eq!(texts[0], texts[1]);

@@ -103,6 +103,8 @@ pub struct ServerSession {
     pub(crate) unnamed_doubtful: bool,
     /// Statements under a client's own name that must be closed after the next Sync.
     pub(crate) decoys: Vec<Box<[u8]>>,
+    /// They were not closed behind the Sync, because a COPY may have begun.
+    pub(crate) lent_stays: bool,
     /// It has said that it ends, or has broken the protocol.
     pub(crate) ending: bool,
     /// It reads COPY data for the reply that is owed next.
@@ -164,6 +166,7 @@ impl ServerSession {
             unnamed: 0,
             unnamed_doubtful: false,
             decoys: Vec::new(),
+            lent_stays: false,
             ending: false,
             copying: false,
             listens: false,
@@ -194,6 +197,7 @@ impl ServerSession {
             && self.status == TxStatus::Idle
             && self.intake == Intake::Messages
             && self.decoys.is_empty()
+            && !self.lent_stays
             && !self.ending
     }
 
@@ -290,6 +294,7 @@ impl ServerSession {
             && self.intake == Intake::Messages
             && self.status != TxStatus::Idle
             && self.decoys.is_empty()
+            && !self.lent_stays
             && !self.ending
     }
 

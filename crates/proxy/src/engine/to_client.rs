@@ -392,7 +392,12 @@ fn judge_burst(
         match reply {
             Reply::Next => {}
             Reply::Ready => outcome.ready = Ready::Yes,
-            Reply::ReadyUnsaid => outcome.ready = Ready::Unsaid,
+            Reply::ReadyUnsaid => {
+                outcome.ready = Ready::Unsaid;
+                if server.session.has_question() {
+                    outcome.also = Some(Also::Ask);
+                }
+            }
             Reply::Prepared => outcome.also = Some(Also::Prepared),
             Reply::Replayed => outcome.also = Some(Also::Replayed),
             Reply::Ask => outcome.also = Some(Also::Ask),
