@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{DATABASE, Scene, backend, fails, one, run, servers};
-use trunkline_testkit::Result;
+use common::{DATABASE, Scene, backend, fails, one, run, servers, shown};
 use trunkline_testkit::peer::RawClient;
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Error, Result};
 
 /// What the client sees of a placeholder that has no value there.
 async fn unset(client: &mut RawClient, name: &str) -> Result<Option<String>> {
@@ -12,9 +13,23 @@ async fn unset(client: &mut RawClient, name: &str) -> Result<Option<String>> {
     Ok(rows.into_iter().flatten().next().flatten())
 }
 
+/// Waits until so many servers are free: one that comes back may be looked at before it is.
+async fn free_are(scene: &Scene<'_>, count: usize) -> Result<()> {
+    let console = scene.console().await?;
+    wait_for(&format!("{count} servers are free"), PATIENCE, async || {
+        let free = shown(&console, "SHOW POOLS", "sv_idle").await?;
+        if free.contains(&count.to_string()) {
+            Ok(())
+        } else {
+            Err(Error::msg(format!("{free:?}")))
+        }
+    })
+    .await
+}
+
 /// Two servers, of which the one that was used last is that where Alice has run this.
 async fn scene(user: &str, config: &str, sql: &str) -> Result<(Scene<'static>, RawClient, u32)> {
-    let scene = Scene::calm(user, &format!("[pool]\nsize = 2\n{config}")).await?;
+    let scene = Scene::operated(user, &format!("[pool]\nsize = 2\n{config}")).await?;
     let mut alice = scene.raw().await?;
     let mut holder = scene.raw().await?;
     run(&mut holder, "BEGIN").await?;
@@ -23,9 +38,10 @@ async fn scene(user: &str, config: &str, sql: &str) -> Result<(Scene<'static>, R
     let hers = backend(&mut alice).await?;
     assert_ne!(hers, held);
     run(&mut holder, "COMMIT").await?;
-    scene.in_state("idle", 2).await?;
+    free_are(&scene, 2).await?;
     // Both are free, and she has a preference.
     assert_eq!(backend(&mut alice).await?, hers, "{sql}");
+    free_are(&scene, 2).await?;
     Ok((scene, alice, hers))
 }
 
@@ -40,12 +56,18 @@ async fn who_has_never_set_one_gets_a_server_without_it() -> Result<()> {
         let (scene, mut alice, hers) = scene(user, "", sql).await?;
         let mut bob = scene.raw().await?;
         assert_ne!(backend(&mut bob).await?, hers, "{sql}");
+        free_are(&scene, 2).await?;
         assert_eq!(unset(&mut bob, "app.tenant").await?, None, "{sql}");
+        free_are(&scene, 2).await?;
         fails(&mut bob, "SHOW app.tenant", "42704").await?;
+        free_are(&scene, 2).await?;
         // She has it still, or what PostgreSQL leaves of it.
         run(&mut alice, "RESET app.tenant").await?;
+        free_are(&scene, 2).await?;
         assert_eq!(unset(&mut alice, "app.tenant").await?.as_deref(), Some(""), "{sql}");
+        free_are(&scene, 2).await?;
         assert_eq!(backend(&mut alice).await?, hers, "{sql}");
+        free_are(&scene, 2).await?;
         // If there is no other, he gets hers.
         let mut holder = scene.raw().await?;
         run(&mut holder, "BEGIN").await?;
@@ -69,6 +91,7 @@ async fn what_functions_set_counts_as_well() -> Result<()> {
     let mut bob = scene.raw().await?;
     // Her server is asked behind her answer.
     assert_eq!(unset(&mut bob, "app.hidden").await?, None);
+    free_are(&scene, 2).await?;
     assert_ne!(backend(&mut bob).await?, hers);
     Ok(())
 }
