@@ -24,7 +24,8 @@ pub(crate) fn instead_of(old: &Statement) -> Arc<Statement> {
 
 /// The same, to be prepared as the catalog is after so many changes.
 pub(crate) fn renewed(old: &Statement, changes: u32) -> Arc<Statement> {
-    let (pool, rest) = old.environment.split_at_checked(size_of::<u32>()).unwrap_or_default();
+    let before = if old.is_draft() { old.environment_of_draft() } else { old.environment.clone() };
+    let (pool, rest) = before.split_at_checked(size_of::<u32>()).unwrap_or_default();
     let settings = rest.get(size_of::<u32>()..).unwrap_or_default();
     let environment = [pool, &changes.to_be_bytes(), settings].concat();
     let parts = (old.text.as_ref(), old.types.as_ref(), environment.as_slice());
@@ -107,6 +108,10 @@ mod tests {
             let environment = [b"\0\0\0\x07\0\0\0\x01", settings.environment()].concat();
             let parts = (b"select 'a'".as_slice(), b"\0\0".as_slice(), environment.as_slice());
             let draft = Statement::draft(parts, Effects::None, true, &Arc::default());
+            let renewed = renewed(&renewed(&draft, 2), 3);
+            assert_eq!((renewed.changes(), draft.changes()), (3, 1));
+            let later = [b"\0\0\0\x07\0\0\0\x03", settings.environment()].concat();
+            assert_eq!(*renewed.environment_of_draft(), *later);
             let described = draft.described(b"\0\x01\0\0\0\x17");
             assert!(described.is_draft() && !described.is_of(&settings));
             assert_eq!(*described.environment_of_draft(), *environment);
