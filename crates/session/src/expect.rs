@@ -107,8 +107,10 @@ pub(crate) enum Ours {
     Parse(Arc<Statement>),
     /// `ParseComplete` of the unnamed statement of this client, sent again on another server: its number.
     ParseUnnamed(u64),
-    /// `ParseComplete` of a statement that only serves to make the server refuse the client's duplicate name.
+    /// `ParseComplete` of a statement of ours that is executed between the client's messages.
     Decoy,
+    /// `ParseComplete` of what stands under a client's own name until after the next Sync: see [`crate::lend`].
+    Lent(Box<[u8]>),
     /// `CloseComplete` of a statement we no longer need.
     Close(Arc<Statement>),
     /// `CloseComplete` of an unnamed statement that is not this client's.

@@ -230,7 +230,7 @@ impl ClientSession {
     /// A completion that is not for the client.
     fn on_extended_of_ours(&mut self, server: &mut ServerSession, tag: u8) -> Reply {
         match (tag, server.owed.front()) {
-            (b'1', Some(Owed::Ours(Ours::Decoy)))
+            (b'1', Some(Owed::Ours(Ours::Decoy | Ours::Lent(_))))
             | (b'2', Some(Owed::Ours(Ours::Bind)))
             | (b'3', Some(Owed::Ours(Ours::CloseUnnamed | Ours::CloseOther))) => {
                 server.owed.pop();

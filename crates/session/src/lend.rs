@@ -193,12 +193,12 @@ impl ClientSession {
                 let parsed = (statement.settings(), statement.folds());
                 self.parse_under(parsed, server, out, |server, out| {
                     frontend::parse(out.insert(), name, &statement.text, &statement.types);
-                    server.owed.push(Owed::Ours(Ours::Decoy));
+                    server.owed.push(Owed::Ours(Ours::Lent(name.clone())));
                 });
                 self.owe_meant(server);
             } else {
                 frontend::parse(out.insert(), name, b"", b"\0\0");
-                server.owed.push(Owed::Ours(Ours::Decoy));
+                server.owed.push(Owed::Ours(Ours::Lent(name.clone())));
             }
         }
     }
@@ -221,14 +221,38 @@ impl ServerSession {
 
 impl ServerSession {
     /// Closes what is lent, behind a Sync that was sent. If a COPY may have begun before that, the server may take nothing but
-    /// data now: then it is told to as soon as nothing is owed, and what the client sends behind the Sync waits.
+    /// data now; and if the client has closed a name, and all that is skipped, that name means what it did. Then it is told to
+    /// as soon as nothing is owed, and what the client sends behind the Sync waits.
     #[cold]
     pub(crate) fn take_back_behind_sync(&mut self, out: &mut Outgoing<'_>) {
-        if self.owed.may_copy_in_last_group() {
+        if self.owed.is_last_group_undecided() {
             self.lent_stays = true;
             self.hold(Why::Lent);
         } else {
             self.take_all_back(out.insert());
+        }
+    }
+
+    /// What was lent in messages that the server has skipped is not there, but for what was lent behind them.
+    #[cold]
+    pub(crate) fn forget_lent(&mut self, skipped: &[Box<[u8]>]) {
+        for name in skipped {
+            let again =
+                |owed: &Owed| matches!(owed, Owed::Ours(Ours::Lent(other)) if other == name);
+            if !self.owed.iter().any(again) {
+                self.decoys.retain(|lent| lent != name);
+            }
+        }
+        if self.lent_stays && self.decoys.is_empty() {
+            self.end_loan();
+        }
+    }
+
+    /// Nothing is lent any more that was not taken back behind a Sync.
+    fn end_loan(&mut self) {
+        self.lent_stays = false;
+        if self.is_held_for(Why::Lent) {
+            self.release_hold();
         }
     }
 
@@ -239,16 +263,13 @@ impl ServerSession {
 
     /// Closes what is lent.
     pub(crate) fn take_all_back(&mut self, out: &mut BytesMut) {
-        self.lent_stays = false;
         for name in std::mem::take(&mut self.decoys) {
             frontend::close(out, frontend::STATEMENT, &name);
             self.owed.push(Owed::Ours(Ours::CloseOther));
         }
         frontend::sync(out);
         self.owed.push(Owed::Ours(Ours::Sync));
-        if self.is_held_for(Why::Lent) {
-            self.release_hold();
-        }
+        self.end_loan();
     }
 }
 

@@ -345,6 +345,6 @@ pub(crate) fn send_decoy(name: &[u8], server: &mut ServerSession, ways: &mut Way
         return;
     }
     frontend::parse(ways.server.insert(), &name, b"", b"\0\0");
-    server.owed.push(Owed::Ours(Ours::Decoy));
+    server.owed.push(Owed::Ours(Ours::Lent(name.as_ref().into())));
     server.decoys.push(name.into());
 }

@@ -289,16 +289,20 @@ impl Queue {
         BehindCopy::Ignored(some)
     }
 
-    /// Whether a statement that may be a COPY is executed in the last group of messages that a Sync ends.
-    pub(crate) fn may_copy_in_last_group(&self) -> bool {
-        let (mut last, mut copies) = (false, false);
+    /// Whether in the last group of messages that a Sync ends a statement is executed that may be a COPY, or a statement is
+    /// closed that lives on the server.
+    pub(crate) fn is_last_group_undecided(&self) -> bool {
+        let (mut last, mut undecided) = (false, false);
         for owed in self.iter() {
             if owed.is_sync() {
-                last = std::mem::take(&mut copies);
-            } else if let Owed::Execute(effects) = owed {
-                // A COPY cannot be prepared by SQL.
-                copies |= !effects.names_statements();
+                last = std::mem::take(&mut undecided);
             }
+            undecided |= match owed {
+                // A COPY cannot be prepared by SQL.
+                Owed::Execute(effects) => !effects.names_statements(),
+                Owed::CloseThere(_) => true,
+                _ => false,
+            };
         }
         last
     }

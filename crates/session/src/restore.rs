@@ -19,7 +19,7 @@ use crate::{
     client::{ClientSession, PoolMode},
     effect::Effects,
     environment::{run_between, run_between_as},
-    expect::Owed,
+    expect::{Ours, Owed},
     outgoing::Outgoing,
     queue::Kind,
     replay::Replay,
@@ -228,6 +228,9 @@ pub(crate) fn send_as_messages(
     out: &mut Outgoing<'_>,
 ) {
     debug_assert!(server.owes_client_nothing(), "it may be skipped");
+    // As the simple query would have done.
+    frontend::close(out.insert(), frontend::STATEMENT, b"");
+    server.owed.push(Owed::Ours(Ours::CloseOther));
     run_between_as(text, Owed::Execute(effects), server, out);
     for statement in replay.statements() {
         run_between(statement, server, out);

@@ -16,10 +16,14 @@ impl ClientSession {
         let later = (std::mem::take(&mut self.unnamed), server.unnamed);
         let superseded = owed.changes_unnamed_behind_sync();
         let (mut skipped_query, mut undone_unnamed) = (false, false);
+        let mut lent = Vec::new();
         let synced = owed.discard_to_sync(|entry| {
             skipped_query |= matches!(entry, Owed::Query(..));
             undone_unnamed |= matches!(entry, Owed::ParseUnnamed | Owed::Before(_));
-            self.undo(server, entry);
+            match entry {
+                Owed::Ours(Ours::Lent(name)) => lent.push(name),
+                entry => self.undo(server, entry),
+            }
         });
         if skipped_query && owed.give_sync_to_client() {
             // The server of the client's own would have dropped the unnamed statement for the query.
@@ -47,6 +51,9 @@ impl ClientSession {
             server.forgetting = Forgetting::Unsynced;
         }
         server.owed = owed;
+        if !lent.is_empty() {
+            server.forget_lent(&lent);
+        }
         if !synced {
             server.intake = Intake::Skipping;
         } else if server.intake == Intake::CopyData {
