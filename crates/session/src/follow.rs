@@ -26,6 +26,7 @@ impl ClientSession {
             Effects::None => {}
             Effects::Transaction(transaction) => {
                 if place == 0 {
+                    server.begun |= *transaction == Transaction::Begin;
                     self.end_transaction(*transaction, tag);
                 }
             }
@@ -56,8 +57,8 @@ impl ClientSession {
     fn change(&mut self, server: &mut ServerSession, change: &Change, tag: &[u8]) {
         match change {
             // Of what it is looked for was noted when it was sent: it may leave something behind even if it fails.
-            Change::Begin
-            | Change::Mention(_)
+            Change::Begin => server.begun = true,
+            Change::Mention(_)
             | Change::Renamed(_)
             | Change::Restore { .. }
             | Change::Look(_)

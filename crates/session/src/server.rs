@@ -105,6 +105,8 @@ pub struct ServerSession {
     pub(crate) decoys: Vec<Box<[u8]>>,
     /// They were not closed behind the Sync, because a COPY may have begun.
     pub(crate) lent_stays: bool,
+    /// A transaction block was begun, of which no `ReadyForQuery` may have told yet.
+    pub(crate) begun: bool,
     /// It has said that it ends, or has broken the protocol.
     pub(crate) ending: bool,
     /// It reads COPY data for the reply that is owed next.
@@ -167,6 +169,7 @@ impl ServerSession {
             unnamed_doubtful: false,
             decoys: Vec::new(),
             lent_stays: false,
+            begun: false,
             ending: false,
             copying: false,
             listens: false,
@@ -357,6 +360,7 @@ impl ServerSession {
     pub(crate) fn became_ready(&mut self, status: TxStatus) {
         self.status = status;
         if self.owed.is_empty() {
+            self.begun = false;
             self.settle_down();
         }
     }
@@ -370,7 +374,7 @@ impl ServerSession {
             _ => false,
         };
         self.owed.iter().any(earlier)
-            && (self.status != TxStatus::Idle || self.owed.iter().any(begins))
+            && (self.begun || self.status != TxStatus::Idle || self.owed.iter().any(begins))
     }
 
     /// All that was under way is answered.

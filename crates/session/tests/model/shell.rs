@@ -63,15 +63,14 @@ impl Shell {
     /// The client sends bytes, whole messages, which arrive in two parts.
     ///
     /// It does not send a query that names statements behind messages without a Sync, into a failed transaction, or into
-    /// a COPY, where they cannot be lent, or a Sync into a COPY behind statements that name others, as they are taken back
-    /// behind a Sync. Nor does it take back what its startup packet has set by a message that is too long for that to be
+    /// a COPY, where they cannot be lent, or one that is too long for them to be found. Nor does it take back what its startup packet has set by a message that is too long for that to be
     /// seen in time.
     pub(crate) fn send(&mut self, index: usize, bytes: &[u8], cut: usize) {
         let client = &mut self.clients[index];
         let mut sent = Vec::new();
         for (tag, body) in messages(bytes) {
             let strange = client.alone.lends_nothing() && names(tag, &body)
-                || client.alone.reads_copy_behind_names() && tag == b'S'
+                || body.len() > HOLD_MAX - HEADER && names(tag, &body)
                 || client.startup && body.len() > HOLD_MAX - HEADER && resets(tag, &body);
             if !strange {
                 let mut out = BytesMut::new();

@@ -117,16 +117,6 @@ impl Postgres {
         (self.unsynced && !self.skipping) || self.copy.is_some() || self.block == Block::Failed
     }
 
-    /// Whether COPY data is read behind a statement that names another, with no Sync between them.
-    pub(crate) fn reads_copy_behind_names(&self) -> bool {
-        self.reads_copy() && self.named
-    }
-
-    /// Whether COPY data is read.
-    pub(crate) fn reads_copy(&self) -> bool {
-        self.copy.is_some()
-    }
-
     /// What is set, as committed.
     pub(crate) fn settings(&self) -> &BTreeMap<String, String> {
         &self.now.settings
