@@ -123,6 +123,8 @@ CREATE FUNCTION frozen_lock(integer) RETURNS boolean IMMUTABLE LANGUAGE sql
     AS 'SELECT pg_catalog.pg_try_advisory_xact_lock($1)';
 CREATE FUNCTION who_is_busy() RETURNS bigint STABLE LANGUAGE sql
     AS 'SELECT count(*) FROM pg_catalog.pg_stat_activity';
+CREATE FUNCTION cached_value(text) RETURNS text STABLE LANGUAGE sql
+    AS 'SELECT value FROM public.cache WHERE key = $1';
 CREATE FUNCTION ask_any(text) RETURNS text STABLE LANGUAGE plpgsql AS $$
 DECLARE answer text;
 BEGIN EXECUTE $1 INTO answer; RETURN answer; END $$;
@@ -282,4 +284,6 @@ INSERT INTO metrics VALUES ('cold', 1), ('hot', 2);
 INSERT INTO notes VALUES (1, 'red', 'a'), (2, 'blue', 'b');
 INSERT INTO pgbench_accounts VALUES (1, 1, 100, '');
 INSERT INTO "User" (email, name) VALUES ('ada@example.org', 'Ada');
+-- The rows above have taken the first numbers.
+ALTER TABLE orders ALTER COLUMN id RESTART WITH 100;
 REFRESH MATERIALIZED VIEW sales_by_day;
