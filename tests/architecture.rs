@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, process::Command};
 
 /// Every crate of the workspace with the crates of the workspace it may depend on, in its ordinary dependencies.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("trunkline-wire", &[]),
     ("trunkline-sql", &[]),
     ("trunkline-cluster", &[]),
     ("trunkline-settings", &[]),
+    ("trunkline-route", &[]),
     ("trunkline-session", &["trunkline-wire", "trunkline-sql"]),
     (
         "trunkline-proxy",
@@ -28,11 +29,12 @@ const ALLOWED: [(&str, &[&str]); 9] = [
 ];
 
 /// The pure crates, which must not know a runtime, sockets, or dice.
-const PURE: [&str; 5] = [
+const PURE: [&str; 6] = [
     "trunkline-wire",
     "trunkline-sql",
     "trunkline-cluster",
     "trunkline-settings",
+    "trunkline-route",
     "trunkline-session",
 ];
 

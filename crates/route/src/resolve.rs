@@ -1,0 +1,148 @@
+//! What a statement calls and names, found in the catalog: harmless, or the first reason why not.
+//!
+//! Which of several functions of one name PostgreSQL would take depends on types, which a text does not show. So every
+//! function counts that a call may mean, in every schema of the path and in `pg_catalog`; a `public.round(int)` that writes is
+//! called by `SELECT round(1)`. Of relations PostgreSQL takes the first of the path that the user may look into; since a
+//! snapshot is never of this very moment, and knows no rights, here every one counts too.
+
+use crate::{
+    Cause, Reason, Snapshot, Step,
+    builtin::{self, Builtin},
+    snapshot::Object,
+};
+
+/// The schema of what PostgreSQL brings along; every path has it.
+const SYSTEM: &str = "pg_catalog";
+
+/// What the schemas of temporary objects begin with.
+const TEMPORARY: &str = "pg_temp";
+
+/// Where names without a schema are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path<'a> {
+    /// In these schemas, with `$user` replaced, and in `pg_catalog`.
+    Known(&'a [&'a str]),
+    /// Anywhere.
+    Unknown,
+}
+
+impl Path<'_> {
+    #[inline]
+    fn has(self, schema: &str) -> bool {
+        match self {
+            Self::Known(schemas) => schema == SYSTEM || schemas.contains(&schema),
+            Self::Unknown => true,
+        }
+    }
+}
+
+/// A relation that a text names. Unquoted names are in lower case, as PostgreSQL has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// The schema, if the text says one.
+    pub schema: Option<&'a str>,
+    /// The name.
+    pub name: &'a str,
+}
+
+/// A call in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// The function.
+    pub function: Named<'a>,
+    /// How many arguments it is given.
+    pub arguments: usize,
+    /// The first argument, if it is a plain string: `current_setting` depends on it.
+    pub literal: Option<&'a str>,
+}
+
+/// What became of a statement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict<'a> {
+    /// Nothing that it calls or names keeps it from a standby.
+    Harmless,
+    /// This does.
+    Primary(Cause<'a>),
+}
+
+/// Judges a statement by what it calls and names, calls first. Harmless ones cost no allocation, nor do others.
+#[inline]
+pub fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    path: Path<'_>,
+    calls: impl IntoIterator<Item = Call<'a>>,
+    relations: impl IntoIterator<Item = Named<'a>>,
+) -> Verdict<'a> {
+    let called = calls.into_iter().find_map(|call| of_call(snapshot, path, call));
+    called
+        .or_else(|| relations.into_iter().find_map(|named| of_relation(snapshot, path, named)))
+        .map_or(Verdict::Harmless, Verdict::Primary)
+}
+
+/// What is the matter with a call.
+fn of_call<'a>(snapshot: &'a Snapshot, path: Path<'_>, call: Call<'a>) -> Option<Cause<'a>> {
+    let Named { schema, name } = call.function;
+    let mut known = false;
+    if schema.is_none_or(|schema| schema == SYSTEM)
+        && let Some(builtin) = builtin::call(name, call.arguments)
+    {
+        known = true;
+        let trouble = builtin.class.trouble(call.literal);
+        if let Some(reason) = trouble {
+            return Some(of_builtin(snapshot, builtin, reason));
+        }
+    }
+    if snapshot.unknown.is_some() && schema != Some(SYSTEM) {
+        return Some(unheard_of(snapshot, Reason::UnknownFunction, call.function));
+    }
+    let possible = |object: &&Object| {
+        takes(object, call.arguments) && is_meant(snapshot, path, schema, object)
+    };
+    for object in snapshot.functions_named(name).filter(possible) {
+        known = true;
+        if let Some(trouble) = object.trouble {
+            return snapshot.cause(trouble);
+        }
+    }
+    (!known).then(|| unheard_of(snapshot, Reason::UnknownFunction, call.function))
+}
+
+/// What is the matter with a relation.
+fn of_relation<'a>(snapshot: &'a Snapshot, path: Path<'_>, named: Named<'a>) -> Option<Cause<'a>> {
+    if named.schema.is_some_and(|schema| schema.starts_with(TEMPORARY)) {
+        return Some(unheard_of(snapshot, Reason::TemporaryTable, named));
+    }
+    let mut known = false;
+    let possible = |object: &&Object| is_meant(snapshot, path, named.schema, object);
+    for object in snapshot.relations_named(named.name).filter(possible) {
+        known = true;
+        if let Some(trouble) = object.trouble {
+            return snapshot.cause(trouble);
+        }
+    }
+    (!known).then(|| unheard_of(snapshot, Reason::UnknownRelation, named))
+}
+
+/// Whether a function may be given so many arguments.
+#[inline]
+fn takes(function: &Object, arguments: usize) -> bool {
+    arguments >= usize::from(function.least)
+        && (function.most == u8::MAX || arguments <= usize::from(function.most))
+}
+
+/// Whether a name, with a schema or without, may mean this object.
+#[inline]
+fn is_meant(snapshot: &Snapshot, path: Path<'_>, schema: Option<&str>, object: &Object) -> bool {
+    let own = snapshot.text(object.schema);
+    schema.map_or_else(|| path.has(own), |schema| schema == own)
+}
+
+fn of_builtin(snapshot: &Snapshot, builtin: Builtin, reason: Reason) -> Cause<'_> {
+    let step = Step { reason, schema: Some(SYSTEM), name: builtin.name };
+    Cause { snapshot, step, next: None }
+}
+
+fn unheard_of<'a>(snapshot: &'a Snapshot, reason: Reason, named: Named<'a>) -> Cause<'a> {
+    let step = Step { reason, schema: named.schema, name: named.name };
+    Cause { snapshot, step, next: None }
+}
