@@ -139,6 +139,8 @@ impl<'a> Judge<'a> {
             self.uses(node, uses, Reason::UnprovenFunction);
         }
         match &draft.body {
+            // Of `information_schema`: what it calls, it calls with the schema.
+            _ if draft.oid < FIRST_USER_OID && draft.language == "sql" => {}
             Some(text) => self.words(node, draft, text),
             None => self.trouble(node, Reason::UnprovenFunction, None),
         }

@@ -2,13 +2,12 @@
 //!
 //! Which of several functions of one name PostgreSQL would take depends on types, which a text does not show. So every
 //! function counts that a call may mean, in every schema of the path and in `pg_catalog`; a `public.round(int)` that writes is
-//! called by `SELECT round(1)`. Of relations PostgreSQL takes the first of the path that the user may look into; since a
-//! snapshot is never of this very moment, and knows no rights, here every one counts too.
+//! called by `SELECT round(1)`. Of relations PostgreSQL takes the first of the path.
 
 use crate::{
     Cause, Reason, Snapshot, Step,
     builtin::{self, Builtin},
-    snapshot::Object,
+    snapshot::{Object, TroubleId},
 };
 
 /// The schema of what PostgreSQL brings along; every path has it.
@@ -17,11 +16,13 @@ const SYSTEM: &str = "pg_catalog";
 /// What the schemas of temporary objects begin with.
 const TEMPORARY: &str = "pg_temp";
 
-/// Where names without a schema are looked for.
+/// Where names without a schema are looked for: in `pg_catalog`, and in the schemas of the path, with `$user` replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path<'a> {
-    /// In these schemas, with `$user` replaced, and in `pg_catalog`.
+    /// In all of these, in this order.
     Known(&'a [&'a str]),
+    /// In these, but for those that the user may not look into: so of relations every one counts, too.
+    Possible(&'a [&'a str]),
     /// Anywhere.
     Unknown,
 }
@@ -30,9 +31,18 @@ impl Path<'_> {
     #[inline]
     fn has(self, schema: &str) -> bool {
         match self {
-            Self::Known(schemas) => schema == SYSTEM || schemas.contains(&schema),
+            Self::Known(schemas) | Self::Possible(schemas) => {
+                schema == SYSTEM || schemas.contains(&schema)
+            }
             Self::Unknown => true,
         }
+    }
+
+    /// At which place a schema comes, if places count. `pg_catalog` is the first unless the path names it.
+    #[inline]
+    fn place(self, schema: &str) -> usize {
+        let Self::Known(schemas) = self else { return 0 };
+        schemas.iter().position(|known| *known == schema).map_or(0, |place| place + 1)
     }
 }
 
@@ -66,6 +76,8 @@ pub enum Verdict<'a> {
 }
 
 /// Judges a statement by what it calls and names, calls first. Harmless ones cost no allocation, nor do others.
+///
+/// Temporary objects are in no snapshot: a session that has some is not to be asked for, since they may hide others.
 #[inline]
 pub fn resolve<'a>(
     snapshot: &'a Snapshot,
@@ -112,15 +124,20 @@ fn of_relation<'a>(snapshot: &'a Snapshot, path: Path<'_>, named: Named<'a>) -> 
     if named.schema.is_some_and(|schema| schema.starts_with(TEMPORARY)) {
         return Some(unheard_of(snapshot, Reason::TemporaryTable, named));
     }
-    let mut known = false;
+    let mut first: Option<(usize, Option<TroubleId>)> = None;
     let possible = |object: &&Object| is_meant(snapshot, path, named.schema, object);
     for object in snapshot.relations_named(named.name).filter(possible) {
-        known = true;
-        if let Some(trouble) = object.trouble {
-            return snapshot.cause(trouble);
+        let place = path.place(snapshot.text(object.schema));
+        let worse = first
+            .is_none_or(|(known, trouble)| place < known || place == known && trouble.is_none());
+        if worse {
+            first = Some((place, object.trouble));
         }
     }
-    (!known).then(|| unheard_of(snapshot, Reason::UnknownRelation, named))
+    match first {
+        Some((_, trouble)) => trouble.and_then(|trouble| snapshot.cause(trouble)),
+        None => Some(unheard_of(snapshot, Reason::UnknownRelation, named)),
+    }
 }
 
 /// Whether a function may be given so many arguments.

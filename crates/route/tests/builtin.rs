@@ -39,7 +39,7 @@ const VOLATILE_AND_HARMLESS: [&str; 20] = [
 /// in the program. A session with temporary objects does not leave its server, so all temporary schemas are those of others. Those
 /// that only send and receive a type go by their ending.
 #[rustfmt::skip]
-const STABLE_AND_HARMLESS: [&str; 59] = [
+const STABLE_AND_HARMLESS: [&str; 58] = [
     "pg_basetype", "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_column_compression",
     "pg_column_is_updatable", "pg_column_size", "pg_column_toast_chunk_id", "pg_current_xact_id_if_assigned",
     "pg_describe_object", "pg_encoding_to_char", "pg_get_acl", "pg_get_catalog_foreign_keys", "pg_get_constraintdef",
@@ -53,7 +53,7 @@ const STABLE_AND_HARMLESS: [&str; 59] = [
     "pg_is_other_temp_schema", "pg_mcv_list_items",
     "pg_options_to_table", "pg_relation_is_publishable", "pg_relation_is_updatable",
     "pg_sequence_parameters", "pg_settings_get_flags", "pg_split_walfile_name", "pg_timezone_abbrevs",
-    "pg_timezone_abbrevs_abbrevs", "pg_timezone_abbrevs_zone", "pg_timezone_names", "pg_trigger_depth", "pg_typeof",
+    "pg_timezone_abbrevs_abbrevs", "pg_timezone_abbrevs_zone", "pg_trigger_depth", "pg_typeof",
     "txid_current_if_assigned",
 ];
 

@@ -137,6 +137,7 @@ fn functions_by_the_path(snapshot: &Snapshot) {
         (PUBLIC, "Round Up/1", "unknown function"),
         (Path::Unknown, "Round Up/1", "read"),
         (app, "tax/1", "unknown function"),
+        (Path::Possible(&["app", "legacy"]), "steady/1", "unproven function"),
     ] {
         assert_eq!(call(snapshot, path, text), expected, "{text} under {path:?}");
     }
@@ -178,9 +179,15 @@ fn relations_by_what_they_are(snapshot: &Snapshot) {
     ] {
         assert_eq!(relation(snapshot, PUBLIC, name), expected, "{name}");
     }
-    let both = Path::Known(&["app", "legacy"]);
-    assert_eq!(relation(snapshot, Path::Known(&["app"]), "tags"), "read");
-    assert_eq!(relation(snapshot, both, "tags"), "unlogged table");
+    for (path, expected) in [
+        (Path::Known(&["app"]), "read"),
+        (Path::Known(&["app", "legacy"]), "read"),
+        (Path::Known(&["legacy", "app"]), "unlogged table"),
+        (Path::Possible(&["app", "legacy"]), "unlogged table"),
+        (Path::Possible(&["app"]), "read"),
+    ] {
+        assert_eq!(relation(snapshot, path, "tags"), expected, "{path:?}");
+    }
     assert_eq!(relation(snapshot, Path::Unknown, "tags"), "unlogged table");
     assert_eq!(relation(snapshot, Path::Unknown, "orders"), "read");
 }

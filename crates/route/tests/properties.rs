@@ -229,8 +229,12 @@ proptest! {
         let mut after = before.clone();
         after.push(bounded(added, count));
         let was = ask(&before, Path::Known(&path), &question);
-        if !may_go(was) {
+        let is_call = matches!(question, Question::Call(..));
+        if !may_go(was) && is_call {
             prop_assert!(ask(&after, Path::Known(&path), &question).is_some());
+        }
+        if !may_go(ask(&before, Path::Possible(&path), &question)) {
+            prop_assert!(ask(&after, Path::Possible(&path), &question).is_some());
         }
     }
 
@@ -242,13 +246,37 @@ proptest! {
         added in 0..SCHEMAS.len(),
         question in question(),
     ) {
-        let was = ask(&things, Path::Known(&path(&chosen)), &question);
+        let shorter = path(&chosen);
+        let mut longer = shorter.clone();
+        longer.insert(place.min(longer.len()), SCHEMAS[added]);
+        let was = ask(&things, Path::Possible(&shorter), &question);
         if !may_go(was) {
-            let mut longer = path(&chosen);
-            longer.insert(place.min(longer.len()), SCHEMAS[added]);
-            prop_assert!(ask(&things, Path::Known(&longer), &question).is_some());
+            prop_assert!(ask(&things, Path::Possible(&longer), &question).is_some());
             prop_assert!(ask(&things, Path::Unknown, &question).is_some());
         }
+        // Where the first relation counts, one that comes before it is another matter.
+        let last = longer.len() == place.min(shorter.len()) + 1;
+        let was = ask(&things, Path::Known(&shorter), &question);
+        if !may_go(was) && (last || matches!(question, Question::Call(..))) {
+            prop_assert!(ask(&things, Path::Known(&longer), &question).is_some());
+        }
+    }
+
+    #[test]
+    fn of_relations_the_first_of_the_path_counts(
+        things in things(),
+        chosen in prop::collection::vec(0..SCHEMAS.len(), 0..4),
+        name in 0..RELATIONS.len(),
+    ) {
+        let schemas = path(&chosen);
+        let answers: Vec<_> = chosen
+            .iter()
+            .map(|schema| ask(&things, Path::Known(&[]), &Question::Relation(Some(*schema), name)))
+            .collect();
+        let found = answers.iter().find(|reason| **reason != Some(Reason::UnknownRelation));
+        let expected = found.copied().unwrap_or(Some(Reason::UnknownRelation));
+        let seen = ask(&things, Path::Known(&schemas), &Question::Relation(None, name));
+        prop_assert_eq!(seen.is_some(), expected.is_some());
     }
 
     #[test]

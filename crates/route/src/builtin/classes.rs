@@ -66,7 +66,7 @@ static WRITING: [&str; 49] = [
 /// They answer about the server that they run on: what it does, what it has counted, which files and settings it has; about
 /// transactions that a standby knows less of; or they are refused there.
 #[rustfmt::skip]
-static NODE_LOCAL: [&str; 203] = [
+static NODE_LOCAL: [&str; 204] = [
     "binary_upgrade_logical_slot_has_caught_up", "inet_client_addr", "inet_client_port", "inet_server_addr",
     "inet_server_port", "pg_available_extension_versions", "pg_available_extensions", "pg_backend_pid",
     "pg_backup_start_time", "pg_blocking_pids", "pg_collation_actual_version", "pg_conf_load_time", "pg_config",
@@ -127,8 +127,9 @@ static NODE_LOCAL: [&str; 203] = [
     "pg_stat_get_xact_tuples_fetched", "pg_stat_get_xact_tuples_hot_updated", "pg_stat_get_xact_tuples_inserted",
     "pg_stat_get_xact_tuples_newpage_updated", "pg_stat_get_xact_tuples_returned", "pg_stat_get_xact_tuples_updated",
     "pg_stat_have_stats", "pg_table_size", "pg_tablespace_databases", "pg_tablespace_location", "pg_tablespace_size",
-    "pg_total_relation_size", "pg_walfile_name", "pg_walfile_name_offset", "pg_xact_commit_timestamp",
-    "pg_xact_commit_timestamp_origin", "pg_xact_status", "txid_current_snapshot", "txid_status", "version",
+    "pg_timezone_names", "pg_total_relation_size", "pg_walfile_name", "pg_walfile_name_offset",
+    "pg_xact_commit_timestamp", "pg_xact_commit_timestamp_origin", "pg_xact_status", "txid_current_snapshot",
+    "txid_status", "version",
 ];
 
 /// They tell the server to do something.

@@ -14,18 +14,17 @@ pub enum SystemView {
 /// The function that [`SystemView::Sequences`] calls.
 pub const SEQUENCE_CALL: &str = "pg_sequence_last_value";
 
-/// Views over catalogs alone, which are replicated. The time zones are a part of the installation, which every conversion of
-/// a time relies on.
+/// Views over catalogs alone, which are replicated, and the abbreviations of time zones, which a setting of the session names.
 #[rustfmt::skip]
-static CATALOG: [&str; 18] = [
+static CATALOG: [&str; 17] = [
     "pg_group", "pg_indexes", "pg_matviews", "pg_policies", "pg_publication_tables", "pg_roles", "pg_rules",
     "pg_seclabels", "pg_shadow", "pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_tables", "pg_timezone_abbrevs",
-    "pg_timezone_names", "pg_user", "pg_user_mappings", "pg_views",
+    "pg_user", "pg_user_mappings", "pg_views",
 ];
 
-/// What a server does, has counted, was told in its files, or knows of its sessions.
+/// What a server does, has counted, has in its files, or knows of its sessions.
 #[rustfmt::skip]
-static NODE_LOCAL: [&str; 61] = [
+static NODE_LOCAL: [&str; 62] = [
     "pg_aios", "pg_available_extension_versions", "pg_available_extensions", "pg_backend_memory_contexts", "pg_config",
     "pg_cursors", "pg_file_settings", "pg_hba_file_rules", "pg_ident_file_mappings", "pg_locks",
     "pg_prepared_statements", "pg_prepared_xacts", "pg_replication_origin_status", "pg_replication_slots",
@@ -39,7 +38,7 @@ static NODE_LOCAL: [&str; 61] = [
     "pg_stat_wal_receiver", "pg_stat_xact_all_tables", "pg_stat_xact_sys_tables", "pg_stat_xact_user_functions",
     "pg_stat_xact_user_tables", "pg_statio_all_indexes", "pg_statio_all_sequences", "pg_statio_all_tables",
     "pg_statio_sys_indexes", "pg_statio_sys_sequences", "pg_statio_sys_tables", "pg_statio_user_indexes",
-    "pg_statio_user_sequences", "pg_statio_user_tables", "pg_wait_events",
+    "pg_statio_user_sequences", "pg_statio_user_tables", "pg_timezone_names", "pg_wait_events",
 ];
 
 /// What the view of `pg_catalog` of this name shows; nothing if it is not known.
