@@ -110,13 +110,14 @@ fn of_call<'a>(snapshot: &'a Snapshot, path: Path<'_>, call: Call<'a>) -> Option
     let possible = |object: &&Object| {
         takes(object, call.arguments) && is_meant(snapshot, path, schema, object)
     };
+    let unknown = || unheard_of(snapshot, Reason::UnknownFunction, call.function);
     for object in snapshot.functions_named(name).filter(possible) {
         known = true;
         if let Some(trouble) = object.trouble {
-            return snapshot.cause(trouble);
+            return Some(snapshot.cause(trouble).unwrap_or_else(unknown));
         }
     }
-    (!known).then(|| unheard_of(snapshot, Reason::UnknownFunction, call.function))
+    (!known).then(unknown)
 }
 
 /// What is the matter with a relation.
@@ -128,15 +129,18 @@ fn of_relation<'a>(snapshot: &'a Snapshot, path: Path<'_>, named: Named<'a>) -> 
     let possible = |object: &&Object| is_meant(snapshot, path, named.schema, object);
     for object in snapshot.relations_named(named.name).filter(possible) {
         let place = path.place(snapshot.text(object.schema));
-        let worse = first
-            .is_none_or(|(known, trouble)| place < known || place == known && trouble.is_none());
-        if worse {
+        // Where places do not count, one that is not harmless counts before those that are.
+        if first.is_none_or(|(known, trouble)| place < known || place == known && trouble.is_none())
+        {
             first = Some((place, object.trouble));
         }
     }
+    let unknown = || unheard_of(snapshot, Reason::UnknownRelation, named);
     match first {
-        Some((_, trouble)) => trouble.and_then(|trouble| snapshot.cause(trouble)),
-        None => Some(unheard_of(snapshot, Reason::UnknownRelation, named)),
+        Some((_, trouble)) => {
+            trouble.map(|trouble| snapshot.cause(trouble).unwrap_or_else(unknown))
+        }
+        None => Some(unknown()),
     }
 }
 

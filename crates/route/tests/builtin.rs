@@ -1,13 +1,15 @@
 //! The tables of built-in functions and views against a real server.
 
+#![allow(clippy::indexing_slicing, reason = "a wrong index fails the test, as it should")]
+
 mod common;
 
 use std::collections::BTreeSet;
 
-use common::read;
+use common::{read, rows_of, snapshot};
 use tokio_postgres::Client;
 use trunkline_route::builtin::{self, Class, NEWEST, SystemView};
-use trunkline_route::{Call, Named, Path, Reason, Verdict, resolve};
+use trunkline_route::{CATALOG, Call, Limits, Named, Path, Reason, Verdict, resolve};
 use trunkline_testkit::{Cluster, Result};
 
 /// Declared volatile, and still harmless: they tell the time, draw numbers, wait, or read what is replicated. `timezone` is
@@ -199,5 +201,19 @@ async fn a_function_that_a_superuser_adds_to_pg_catalog_is_judged_too() -> Resul
         assert_eq!(reason("sinh", schema), Some(Reason::UnprovenFunction));
         assert_eq!(reason("cosh", schema), None);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_newer_version_all_functions_are_asked_and_the_known_ones_are_left_out() -> Result<()>
+{
+    let (_cluster, client, _) = server().await?;
+    let newest = format!("{}", NEWEST + 1);
+    assert_eq!(CATALOG.matches(&format!("{newest}0000")).count(), 1, "it asks for newer ones");
+    let question = CATALOG.replace(&format!("{newest}0000"), "140000");
+    let all = rows_of(&client, &question, Limits::default()).await?;
+    let functions = all.iter().filter(|row| row[0].as_deref() == Some("function")).count();
+    assert!(functions > 3000, "{functions}");
+    assert_eq!(snapshot(&all).counts(), read(&client).await?.counts());
     Ok(())
 }

@@ -11,8 +11,13 @@ pub type Rows = Vec<[Option<String>; 6]>;
 
 /// What the server answers.
 pub async fn rows(client: &Client, limits: Limits) -> Result<Rows> {
+    rows_of(client, CATALOG, limits).await
+}
+
+/// What it answers to a question like this one.
+pub async fn rows_of(client: &Client, question: &str, limits: Limits) -> Result<Rows> {
     let [functions, relations, bytes] = limits.parameters();
-    let rows = client.query(CATALOG, &[&functions, &relations, &bytes]).await?;
+    let rows = client.query(question, &[&functions, &relations, &bytes]).await?;
     Ok(rows.iter().map(|row| std::array::from_fn(|column| row.get(column))).collect())
 }
 
