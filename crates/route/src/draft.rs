@@ -63,8 +63,8 @@ impl FunctionDraft {
             name: need(row.name)?,
             volatility,
             aggregate,
-            // The last argument of a variadic one may be left out as far as can be seen from a text.
-            least: arguments.saturating_sub(defaults).saturating_sub(u8::from(variadic)),
+            // Of what VARIADIC takes there must be one.
+            least: arguments.saturating_sub(defaults),
             most: if variadic { u8::MAX } else { arguments },
             of_row,
             language: next()?.to_owned(),
@@ -214,8 +214,8 @@ mod tests {
             FunctionDraft::of(&row).map(|draft| (draft.least, draft.most)).ok()
         };
         assert_eq!(function("i f 3 2 f f sql"), Some((1, 3)));
-        assert_eq!(function("i f 2 0 t f sql"), Some((1, u8::MAX)));
-        assert_eq!(function("i f 1 0 t f a language"), Some((0, u8::MAX)));
+        assert_eq!(function("i f 2 0 t f sql"), Some((2, u8::MAX)));
+        assert_eq!(function("i f 1 0 t f a language"), Some((1, u8::MAX)));
         assert_eq!(function("x f 1 0 t f sql"), None);
         assert_eq!(function("i f 1 0 t"), None);
     }

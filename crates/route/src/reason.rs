@@ -9,7 +9,7 @@ pub enum Reason {
     SequenceFunction,
     /// A lock that only sessions of the same server meet.
     AdvisoryLock,
-    /// A built-in function that writes, or takes a transaction number.
+    /// A built-in function that writes, takes a transaction number, or runs what a text says.
     WritingFunction,
     /// It answers about the server that it runs on.
     NodeLocalFunction,
@@ -21,7 +21,7 @@ pub enum Reason {
     FileFunction,
     /// It asks another server.
     Dblink,
-    /// A user's function that is volatile, or names what is not harmless; or a built-in one that runs what a text says.
+    /// A user's function that is volatile, or names what is not harmless.
     UnprovenFunction,
     /// No function of this name takes so many arguments.
     UnknownFunction,

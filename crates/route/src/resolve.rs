@@ -93,31 +93,57 @@ pub fn resolve<'a>(
 
 /// What is the matter with a call.
 fn of_call<'a>(snapshot: &'a Snapshot, path: Path<'_>, call: Call<'a>) -> Option<Cause<'a>> {
+    match of_candidates(snapshot, path, call) {
+        Candidates::Harmless => None,
+        Candidates::Trouble(cause) => Some(cause),
+        Candidates::None => Some(of_nowhere(snapshot, call)),
+    }
+}
+
+/// The functions that a call may mean.
+enum Candidates<'a> {
+    /// There is none.
+    None,
+    Harmless,
+    Trouble(Cause<'a>),
+}
+
+fn of_candidates<'a>(snapshot: &'a Snapshot, path: Path<'_>, call: Call<'a>) -> Candidates<'a> {
     let Named { schema, name } = call.function;
     let mut known = false;
     if schema.is_none_or(|schema| schema == SYSTEM)
         && let Some(builtin) = builtin::call(name, call.arguments)
     {
         known = true;
-        let trouble = builtin.class.trouble(call.literal);
-        if let Some(reason) = trouble {
-            return Some(of_builtin(snapshot, builtin, reason));
+        if let Some(reason) = builtin.class.trouble(call.literal) {
+            return Candidates::Trouble(of_builtin(snapshot, builtin, reason));
         }
     }
+    let unknown = || unheard_of(snapshot, Reason::UnknownFunction, call.function);
     if snapshot.unknown.is_some() && schema != Some(SYSTEM) {
-        return Some(unheard_of(snapshot, Reason::UnknownFunction, call.function));
+        return Candidates::Trouble(unknown());
     }
     let possible = |object: &&Object| {
         takes(object, call.arguments) && is_meant(snapshot, path, schema, object)
     };
-    let unknown = || unheard_of(snapshot, Reason::UnknownFunction, call.function);
     for object in snapshot.functions_named(name).filter(possible) {
         known = true;
         if let Some(trouble) = object.trouble {
-            return Some(snapshot.cause(trouble).unwrap_or_else(unknown));
+            return Candidates::Trouble(snapshot.cause(trouble).unwrap_or_else(unknown));
         }
     }
-    (!known).then(unknown)
+    if known { Candidates::Harmless } else { Candidates::None }
+}
+
+/// No function is meant. If nobody knows the schema, what functions of that name do elsewhere tells more.
+fn of_nowhere<'a>(snapshot: &'a Snapshot, call: Call<'a>) -> Cause<'a> {
+    if call.function.schema.is_some_and(|schema| !snapshot.has_schema(schema)) {
+        let anywhere = Call { function: Named { schema: None, ..call.function }, ..call };
+        if let Candidates::Trouble(cause) = of_candidates(snapshot, Path::Unknown, anywhere) {
+            return cause;
+        }
+    }
+    unheard_of(snapshot, Reason::UnknownFunction, call.function)
 }
 
 /// What is the matter with a relation.

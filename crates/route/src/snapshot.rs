@@ -146,6 +146,11 @@ impl Snapshot {
         self.schemas.iter().map(|span| self.text(*span))
     }
 
+    /// Whether it has a schema of this name.
+    pub(crate) fn has_schema(&self, name: &str) -> bool {
+        self.schemas.binary_search_by_key(&name, |span| self.text(*span)).is_ok()
+    }
+
     /// How many functions of users and relations of all kinds it has.
     pub fn counts(&self) -> (usize, usize) {
         (self.functions.len(), self.relations.len())

@@ -41,9 +41,9 @@ const VOLATILE_AND_HARMLESS: [&str; 20] = [
 /// in the program. A session with temporary objects does not leave its server, so all temporary schemas are those of others. Those
 /// that only send and receive a type go by their ending.
 #[rustfmt::skip]
-const STABLE_AND_HARMLESS: [&str; 58] = [
+const STABLE_AND_HARMLESS: [&str; 56] = [
     "pg_basetype", "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_column_compression",
-    "pg_column_is_updatable", "pg_column_size", "pg_column_toast_chunk_id", "pg_current_xact_id_if_assigned",
+    "pg_column_is_updatable", "pg_column_size", "pg_column_toast_chunk_id",
     "pg_describe_object", "pg_encoding_to_char", "pg_get_acl", "pg_get_catalog_foreign_keys", "pg_get_constraintdef",
     "pg_get_expr", "pg_get_function_arg_default", "pg_get_function_arguments", "pg_get_function_identity_arguments",
     "pg_get_function_result", "pg_get_function_sqlbody", "pg_get_functiondef", "pg_get_indexdef", "pg_get_keywords",
@@ -56,7 +56,6 @@ const STABLE_AND_HARMLESS: [&str; 58] = [
     "pg_options_to_table", "pg_relation_is_publishable", "pg_relation_is_updatable",
     "pg_sequence_parameters", "pg_settings_get_flags", "pg_split_walfile_name", "pg_timezone_abbrevs",
     "pg_timezone_abbrevs_abbrevs", "pg_timezone_abbrevs_zone", "pg_trigger_depth", "pg_typeof",
-    "txid_current_if_assigned",
 ];
 
 async fn server() -> Result<(Cluster, Client, bool)> {

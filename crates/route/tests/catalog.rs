@@ -89,6 +89,8 @@ fn functions_by_what_they_are_declared_as_and_name(snapshot: &Snapshot) {
         ("optional/1", "read"),
         ("optional/3", "read"),
         ("optional/4", "unknown function"),
+        ("many/0", "unknown function"),
+        ("many/1", "read"),
         ("many/9", "read"),
         ("overloaded/1", "unproven function"),
         ("overloaded/2", "read"),
@@ -137,6 +139,10 @@ fn functions_by_the_path(snapshot: &Snapshot) {
         (PUBLIC, "Round Up/1", "unknown function"),
         (Path::Unknown, "Round Up/1", "read"),
         (app, "tax/1", "unknown function"),
+        (app, "nowhere.tax/1", "unknown function"),
+        (app, "nowhere.round/1", "unproven function"),
+        (app, "nowhere.nextval/1", "sequence function"),
+        (app, "legacy.round/1", "unknown function"),
         (Path::Possible(&["app", "legacy"]), "steady/1", "unproven function"),
     ] {
         assert_eq!(call(snapshot, path, text), expected, "{text} under {path:?}");

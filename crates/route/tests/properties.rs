@@ -12,7 +12,7 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use rows::{Made, function, mark, relation, snapshot, uses};
+use rows::{Made, function, mark, relation, schema, snapshot, uses};
 use trunkline_route::{Builder, Call, Named, Path, Reason, Row, Verdict, resolve};
 
 const SCHEMAS: [&str; 3] = ["a", "b", "public"];
@@ -79,6 +79,7 @@ fn number(place: Place) -> u32 {
 /// The rows of a catalog; a relation's users beyond its end are left out.
 fn catalog(things: &[Thing]) -> Vec<Made> {
     let mut rows = vec![mark()];
+    rows.extend(SCHEMAS.map(schema));
     for (place, thing) in things.iter().enumerate() {
         match thing {
             Thing::Function { schema, name, volatile, arguments, defaults, calls } => {

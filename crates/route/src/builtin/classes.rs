@@ -9,7 +9,7 @@ use super::Class;
 use crate::Reason;
 
 /// The lists of names with what is the matter with them.
-pub(super) static LISTS: [(&[&str], Class); 9] = [
+pub(super) static LISTS: [(&[&str], Class); 10] = [
     (&SEQUENCE, Class::Primary(Reason::SequenceFunction)),
     (&ADVISORY, Class::Primary(Reason::AdvisoryLock)),
     (&WRITING, Class::Primary(Reason::WritingFunction)),
@@ -17,6 +17,7 @@ pub(super) static LISTS: [(&[&str], Class); 9] = [
     (&CONTROL, Class::Primary(Reason::ControlFunction)),
     (&SESSION, Class::Primary(Reason::SessionFunction)),
     (&FILE, Class::Primary(Reason::FileFunction)),
+    (&RUNNING, Class::Primary(Reason::WritingFunction)),
     (&UNPROVEN, Class::Primary(Reason::UnprovenFunction)),
     (&SETTING, Class::Setting),
 ];
@@ -24,7 +25,7 @@ pub(super) static LISTS: [(&[&str], Class); 9] = [
 /// Where functions of one name differ: by number.
 pub(super) static EXCEPTIONS: [(u16, Class); 1] = [
     // `ts_rewrite(tsquery, text)` runs the text.
-    (3685, Class::Primary(Reason::UnprovenFunction)),
+    (3685, Class::Primary(Reason::WritingFunction)),
 ];
 
 /// It depends on which one is asked for, see [`setting`](super::setting).
@@ -44,9 +45,9 @@ static ADVISORY: [&str; 11] = [
     "pg_try_advisory_lock_shared", "pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared",
 ];
 
-/// They write, or take a transaction number. Large objects are opened in one transaction and used by its number there.
+/// They write, or take a transaction number, or tell of that of a session that has written. Large objects are opened in one transaction and used by its number there.
 #[rustfmt::skip]
-static WRITING: [&str; 49] = [
+static WRITING: [&str; 51] = [
     "binary_upgrade_add_sub_rel_state", "binary_upgrade_create_empty_extension", "binary_upgrade_replorigin_advance",
     "binary_upgrade_set_missing_value", "binary_upgrade_set_next_array_pg_type_oid",
     "binary_upgrade_set_next_heap_pg_class_oid", "binary_upgrade_set_next_heap_relfilenode",
@@ -59,8 +60,9 @@ static WRITING: [&str; 49] = [
     "brin_summarize_range", "gin_clean_pending_list", "lo_close", "lo_creat", "lo_create", "lo_from_bytea", "lo_get",
     "lo_lseek", "lo_lseek64", "lo_open", "lo_put", "lo_tell", "lo_tell64", "lo_truncate", "lo_truncate64", "lo_unlink",
     "loread", "lowrite", "pg_clear_attribute_stats", "pg_clear_relation_stats", "pg_current_xact_id",
-    "pg_extension_config_dump", "pg_import_system_collations", "pg_logical_emit_message", "pg_nextoid", "pg_notify",
-    "pg_restore_attribute_stats", "pg_restore_relation_stats", "txid_current",
+    "pg_current_xact_id_if_assigned", "pg_extension_config_dump", "pg_import_system_collations",
+    "pg_logical_emit_message", "pg_nextoid", "pg_notify", "pg_restore_attribute_stats", "pg_restore_relation_stats",
+    "txid_current", "txid_current_if_assigned",
 ];
 
 /// They answer about the server that they run on: what it does, what it has counted, which files and settings it has; about
@@ -166,18 +168,23 @@ static FILE: [&str; 18] = [
     "pg_stat_file", "pg_wal_summary_contents",
 ];
 
-/// They run, or read, what another text or an argument names; or they are for triggers and languages, and no statement
-/// calls them.
+/// They run what a text says, or read what an argument names, whatever that does.
 #[rustfmt::skip]
-static UNPROVEN: [&str; 47] = [
+static RUNNING: [&str; 13] = [
+    "currtid2", "cursor_to_xml", "cursor_to_xmlschema", "database_to_xml", "database_to_xml_and_xmlschema",
+    "query_to_xml", "query_to_xml_and_xmlschema", "query_to_xmlschema", "schema_to_xml", "schema_to_xml_and_xmlschema",
+    "table_to_xml", "table_to_xml_and_xmlschema", "ts_stat",
+];
+
+/// They are for triggers and languages: no statement calls them.
+#[rustfmt::skip]
+static UNPROVEN: [&str; 34] = [
     "RI_FKey_cascade_del", "RI_FKey_cascade_upd", "RI_FKey_check_ins", "RI_FKey_check_upd", "RI_FKey_noaction_del",
     "RI_FKey_noaction_upd", "RI_FKey_restrict_del", "RI_FKey_restrict_upd", "RI_FKey_setdefault_del",
-    "RI_FKey_setdefault_upd", "RI_FKey_setnull_del", "RI_FKey_setnull_upd", "brinhandler", "bthandler", "currtid2",
-    "cursor_to_xml", "cursor_to_xmlschema", "database_to_xml", "database_to_xml_and_xmlschema", "dsnowball_init",
-    "dsnowball_lexize", "event_trigger_in", "ginhandler", "gisthandler", "hashhandler", "heap_tableam_handler",
-    "pg_event_trigger_ddl_commands", "pg_event_trigger_dropped_objects", "pg_event_trigger_table_rewrite_oid",
-    "pg_event_trigger_table_rewrite_reason", "plpgsql_call_handler", "plpgsql_inline_handler", "plpgsql_validator",
-    "query_to_xml", "query_to_xml_and_xmlschema", "query_to_xmlschema", "schema_to_xml", "schema_to_xml_and_xmlschema",
-    "spghandler", "suppress_redundant_updates_trigger", "table_to_xml", "table_to_xml_and_xmlschema", "trigger_in",
-    "ts_stat", "tsvector_update_trigger", "tsvector_update_trigger_column", "unique_key_recheck",
+    "RI_FKey_setdefault_upd", "RI_FKey_setnull_del", "RI_FKey_setnull_upd", "brinhandler", "bthandler",
+    "dsnowball_init", "dsnowball_lexize", "event_trigger_in", "ginhandler", "gisthandler", "hashhandler",
+    "heap_tableam_handler", "pg_event_trigger_ddl_commands", "pg_event_trigger_dropped_objects",
+    "pg_event_trigger_table_rewrite_oid", "pg_event_trigger_table_rewrite_reason", "plpgsql_call_handler",
+    "plpgsql_inline_handler", "plpgsql_validator", "spghandler", "suppress_redundant_updates_trigger", "trigger_in",
+    "tsvector_update_trigger", "tsvector_update_trigger_column", "unique_key_recheck",
 ];

@@ -20,6 +20,11 @@ pub fn mark() -> Made {
     Made { kind: "mark", detail: Some("1".to_owned()), ..Made::default() }
 }
 
+/// A schema.
+pub fn schema(name: &str) -> Made {
+    Made { kind: "schema", schema: Some(name.to_owned()), ..Made::default() }
+}
+
 /// A function: its traits are those of the question.
 pub fn function(number: u32, schema: &str, name: &str, traits: &str, body: &str) -> Made {
     Made {
