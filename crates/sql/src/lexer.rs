@@ -183,6 +183,18 @@ impl Lexer {
         }
     }
 
+    /// Whether the lexer stopped inside a string, a quoted identifier or a comment, which lacks its end so far.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(
+            self.state,
+            State::Quoted
+                | State::Text
+                | State::TextEscape
+                | State::DollarBody { .. }
+                | State::BlockComment { .. }
+        )
+    }
+
     /// Where the unfinished name begins, if the lexer stopped inside one.
     pub(crate) fn unfinished_name(&self) -> Option<usize> {
         match self.state {

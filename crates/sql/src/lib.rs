@@ -15,6 +15,7 @@
 //! Start reading at [`scan`], then `scanner.rs` (one statement at a time), `lexer.rs` (one token at a time) and
 //! `statement.rs` (which reader takes which statement).
 
+pub mod access;
 mod atoms;
 mod cursor;
 mod effect;
