@@ -155,6 +155,7 @@ targets! {
     settings_hba: trunkline_settings::fuzz::hba;
     settings_url: trunkline_settings::fuzz::url;
     settings_userlist: trunkline_settings::fuzz::userlist;
+    sql_access: trunkline_sql::fuzz::access;
     sql_scan: trunkline_sql::fuzz::scan;
     wire_backend: trunkline_wire::fuzz::backend;
     wire_frontend: trunkline_wire::fuzz::frontend;

@@ -3,6 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use trunkline_sql::access::cache::{Cache, Found, Key, Limits};
+use trunkline_sql::access::{Secret, shape};
 use trunkline_sql::{Rules, Scanner, scan};
 
 struct Counting;
@@ -63,4 +65,32 @@ fn ordinary_statements_cost_no_allocation() {
     }
     let count = allocations_of(|| drop(scan(b"SET a TO 1", Rules::default())));
     assert!(count > 0, "the counter counts");
+    known_texts_cost_none();
+}
+
+/// What a cache knows costs none, be it known by its text or by its shape.
+fn known_texts_cost_none() {
+    let (secret, key) = (Secret::new([4; 16]), Key { generation: 1, path: 2 });
+    let mut cache = Cache::<u32>::new(Limits::default(), &secret);
+    for (one, other) in [
+        ("SELECT 1", "select 2"),
+        (
+            "SELECT \"a\", f('x') FROM t WHERE id IN (1, 2) /* why */",
+            "SELECT \"a\", f('yy') FROM t WHERE id IN (1)",
+        ),
+        ("INSERT INTO t VALUES ($1, 'é')", "/* app */ INSERT INTO t VALUES ($1, 'è')"),
+    ] {
+        cache.entry(one.as_bytes(), Rules::default()).0.keep(key, 7);
+        for (text, expected) in [(one, Found::Text), (other, Found::Shape), (other, Found::Shape)] {
+            let count = allocations_of(|| {
+                let (entry, found) = cache.entry(text.as_bytes(), Rules::default());
+                assert_eq!((found, entry.value(key)), (expected, Some(&7)), "{text}");
+            });
+            assert_eq!(count, 0, "{text}");
+            let count = allocations_of(|| {
+                assert!(shape(text.as_bytes(), Rules::default(), &secret).is_some());
+            });
+            assert_eq!(count, 0, "the shape of {text}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::keyword::Keyword;
 use crate::lexer::Kind;
 
 /// The words that a query begins with, parentheses left out.
-const QUERY: [&str; 4] = ["select", "values", "table", "with"];
+pub(crate) const QUERY: [&str; 4] = ["select", "values", "table", "with"];
 
 /// What a statement is by its first words.
 #[derive(Clone, Debug, PartialEq, Eq)]

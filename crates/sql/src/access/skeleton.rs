@@ -6,25 +6,20 @@
 //! than we do. Where it finds something, the place that each token carries says which of our tokens that is: the line
 //! is 1, and the column is the token's number, counted from 1.
 
+mod parentheses;
 mod rewrite;
 
 use std::ops::Range;
 
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
+use self::parentheses::{Open, shallow};
 use self::rewrite::Rewritten;
 use super::calls::Candidate;
 use super::tokens::Tokens;
 use super::types;
 use super::vocabulary::{Role, role};
 use crate::lexer::Kind;
-
-/// So many parentheses, brackets and `CASE`s may be open at once. Deeper queries cost the parser much for each level,
-/// the more so if it does not come to an end.
-const NESTING_READ: usize = 64;
-
-/// So many parentheses may open one behind the other: each time the parser tries what may stand in them.
-const OPENED_AT_ONCE: usize = 24;
 
 /// So many joins may wait for their `ON` at once (`a JOIN b JOIN c ON … ON …`): the parser calls itself for each.
 pub(crate) const JOINS_NESTED: usize = 50;
@@ -37,10 +32,6 @@ const OPERATOR: &[u8] = b"+-*/<>=~!@#%^&|`?";
 
 /// An operator of more than one character may end in `+` or `-` only if it has one of these.
 const ENDING: &[u8] = b"~!@#%^&|`?";
-
-/// Functions of XML, with a syntax of their own.
-const XML: [&str; 7] =
-    ["xmlattributes", "xmlelement", "xmlexists", "xmlforest", "xmlparse", "xmlpi", "xmlserialize"];
 
 /// Functions with words between their arguments (`trim(both 'x' from y)`).
 const WORDY: [&str; 4] = ["extract", "overlay", "substring", "trim"];
@@ -65,19 +56,6 @@ pub(crate) fn skeleton(
         at = builder.step(at)?;
     }
     Some(builder.shown)
-}
-
-/// What stands before a parenthesis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Open {
-    /// Nothing in particular.
-    Plain,
-    /// A function with words between its arguments.
-    Wordy,
-    /// `CAST`.
-    Cast,
-    /// `XMLELEMENT` and its kin.
-    Xml,
 }
 
 struct Builder<'a> {
@@ -160,7 +138,10 @@ impl Builder<'_> {
                     self.tokens.is_mark(next + 1, b'-') || self.tokens.is_mark(next + 1, b'+');
                 let digits = self.tokens.kind(next + 2) == Some(Kind::Number);
                 let touch = self.tokens.touches(next + 1) && self.tokens.touches(next + 2);
-                if signed && digits && touch { next + 3 } else { next }
+                // Letters right behind it are no part of any number.
+                let junk =
+                    self.tokens.kind(next + 3) == Some(Kind::Word) && self.tokens.touches(next + 3);
+                if signed && digits && touch && !junk { next + 3 } else { next }
             }
             [b'e' | b'E', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => next + 1,
             _ => next,
@@ -180,11 +161,13 @@ impl Builder<'_> {
     fn mark(&mut self, at: usize, byte: u8) -> Option<usize> {
         let token = match byte {
             b'(' => {
-                self.open.push(self.opening(at));
+                self.open(at);
                 Token::LParen
             }
             b')' => {
-                self.open.pop();
+                if self.open.pop() == Some(Open::Doubled) {
+                    self.show(at, Token::RParen);
+                }
                 Token::RParen
             }
             b'[' if self.tokens.is_mark(at + 1, b':') && !self.tokens.is_cast(at + 1) => {
@@ -219,24 +202,6 @@ impl Builder<'_> {
             _ => return None,
         };
         Some(self.show(at, token))
-    }
-
-    /// What the parenthesis at `at` belongs to.
-    fn opening(&self, at: usize) -> Open {
-        let Some(candidate) = at.checked_sub(1).and_then(|name| self.candidate(name)) else {
-            return Open::Plain;
-        };
-        if candidate.first != candidate.at {
-            Open::Plain
-        } else if candidate.special && self.tokens.is_any(candidate.at, &WORDY) {
-            Open::Wordy
-        } else if self.tokens.is_word(candidate.at, "cast") {
-            Open::Cast
-        } else if self.tokens.is_any(candidate.at, &XML) {
-            Open::Xml
-        } else {
-            Open::Plain
-        }
     }
 
     /// The name of a type: always the same one. Brackets behind it are left.
@@ -352,26 +317,6 @@ impl Builder<'_> {
         let by = self.candidates.binary_search_by_key(&at, |candidate| candidate.at);
         by.ok().and_then(|by| self.candidates.get(by))
     }
-}
-
-/// Nothing if these tokens are nested too deep.
-fn shallow(tokens: &Tokens<'_>, range: Range<usize>) -> Option<()> {
-    let (mut depth, mut deepest, mut opened) = (0_usize, 0, 0);
-    for at in range {
-        opened = if tokens.is_mark(at, b'(') { opened + 1 } else { 0 };
-        if opened > OPENED_AT_ONCE {
-            return None;
-        }
-        match tokens.kind(at) {
-            Some(Kind::Mark(b'(' | b'[')) => depth += 1,
-            Some(Kind::Mark(b')' | b']')) => depth = depth.saturating_sub(1),
-            Some(Kind::Word) if tokens.is_word(at, "case") => depth += 1,
-            Some(Kind::Word) if tokens.is_word(at, "end") => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    (deepest <= NESTING_READ).then_some(())
 }
 
 /// What the parser is shown for an operator.

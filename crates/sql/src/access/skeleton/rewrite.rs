@@ -2,7 +2,8 @@
 
 use sqlparser::tokenizer::Token;
 
-use super::{Builder, OPERATOR, Open};
+use super::parentheses::Open;
+use super::{Builder, OPERATOR};
 use crate::access::types;
 use crate::access::vocabulary::{LONGEST, fold};
 use crate::lexer::Kind;
@@ -204,6 +205,7 @@ impl Builder<'_> {
     pub(super) fn between_arguments(&mut self, at: usize) -> Option<usize> {
         let first = self.shown.last().is_some_and(|shown| shown.token == Token::LParen);
         match self.tokens.bytes(at).to_ascii_lowercase().as_slice() {
+            b"from" if self.tokens.is_word(at - 1, "distinct") => None,
             b"both" | b"leading" | b"trailing" => Some(at + 1),
             b"from" | b"for" | b"placing" | b"escape" if first => Some(at + 1),
             b"from" | b"for" | b"placing" | b"escape" => Some(self.show(at, Token::Comma)),
