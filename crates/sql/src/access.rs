@@ -59,7 +59,9 @@ pub struct Access {
 /// limits, if they are made for it. Shorter ones take less than one.
 pub const QUICK: usize = 1024;
 
-/// Judges a text.
+/// Judges a text, which must be in UTF-8: one in another encoding is judged by what its bytes are in UTF-8, if they are
+/// that, so that names of other letters than ASCII's may be others. A session whose `client_encoding` is not UTF-8 can
+/// be trusted with ASCII only.
 pub fn access(text: &[u8], rules: Rules) -> Access {
     let mut access = Access {
         class: Class::Empty,

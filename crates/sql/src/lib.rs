@@ -14,6 +14,9 @@
 //!
 //! Start reading at [`scan`], then `scanner.rs` (one statement at a time), `lexer.rs` (one token at a time) and
 //! `statement.rs` (which reader takes which statement).
+//!
+//! Beside this stands [`access`]: what a text reads, writes and calls, for whoever chooses a server for it. That needs a
+//! parser, and the whole text.
 
 pub mod access;
 mod atoms;

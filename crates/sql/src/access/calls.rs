@@ -227,25 +227,8 @@ fn close(done: &Open, at: usize, tokens: &Tokens<'_>, found: &mut [Candidate]) {
 
 /// Words between arguments that mean something for the call they stand in.
 fn word(tokens: &Tokens<'_>, at: usize, open: &mut [Open], found: &mut [Candidate]) {
-    const SYNTAX: [&str; 17] = [
-        "absent",
-        "error",
-        "for",
-        "format",
-        "from",
-        "key",
-        "on",
-        "passing",
-        "placing",
-        "returning",
-        "similar",
-        "unique",
-        "value",
-        "columns",
-        "both",
-        "leading",
-        "trailing",
-    ];
+    // All of them reserved: no argument is called so.
+    const SYNTAX: [&str; 7] = ["both", "for", "from", "leading", "placing", "similar", "trailing"];
     let Some(top) = open.last_mut() else { return };
     if tokens.is_word(at, "order") && tokens.is_word(at + 1, "by") {
         top.ordered = true;
@@ -254,7 +237,7 @@ fn word(tokens: &Tokens<'_>, at: usize, open: &mut [Open], found: &mut [Candidat
     let Some(candidate) = of(open.last(), found) else { return };
     if tokens.is_word(at, "variadic") {
         candidate.variadic = true;
-    } else if tokens.is_any(at, &SYNTAX) {
+    } else if tokens.is_any(at, &SYNTAX) && !(at > 0 && tokens.is_word(at - 1, "distinct")) {
         candidate.special = true;
     }
 }
@@ -319,8 +302,8 @@ mod tests {
                 "left/2, ceil/1, floor/1, point/2, \"coalesce\"/1",
             ),
             (
-                "select s.coalesce(a), json_object('a', 1), json_object('a' value 1)",
-                "s.coalesce/1, json_object/2",
+                "select s.coalesce(a), json_object('a', 1), json_object(value, key)",
+                "s.coalesce/1, json_object/2, json_object/2",
             ),
         ] {
             assert_eq!(of(text), expected, "{text}");
