@@ -16,9 +16,8 @@ use std::hash::Hasher as _;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 
-use self::pieces::Pieces;
 use self::table::Table;
-use super::shape::{self, Secret, has_usual_rules};
+use super::shape::{Secret, has_usual_rules};
 use super::{Access, Class, access};
 use crate::lexer::Rules;
 
@@ -180,9 +179,10 @@ impl<V> Cache<V> {
         self.len() == (0, 0)
     }
 
+    /// A function of its own, so that no register is needed for anything else.
+    #[inline(never)]
     fn by_shape(&mut self, text: &[u8], hash: u64, rules: Rules) -> (&mut Entry<V>, Found) {
-        let mut pieces = Pieces::new(&mut self.shape);
-        let length = shape::read(text, &mut pieces).and_then(|()| pieces.done());
+        let length = pieces::read(text, &mut self.shape);
         let shape = length.and_then(|length| self.shape.get(..length));
         let shape_hash = shape.map(|shape| pieces::hash(shape, self.shape_seeds));
         let known = shape.zip(shape_hash).and_then(|(shape, hash)| self.entries.find(hash, shape));

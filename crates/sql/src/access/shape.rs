@@ -54,11 +54,10 @@ impl std::fmt::Debug for Secret {
 
 /// The shape of a text, if it has one.
 pub fn shape(text: &[u8], rules: Rules, secret: &Secret) -> Option<Shape> {
-    let mut hasher = SipHasher24::new_with_key(&secret.0);
     if !has_usual_rules(text, rules) {
         return None;
     }
-    read(text, &mut hasher)?;
+    let hasher = read(text, SipHasher24::new_with_key(&secret.0))?;
     Some(Shape(hasher.finish128().as_u128()))
 }
 
@@ -113,17 +112,17 @@ const fn word(word: &[u8]) -> u64 {
 /// Reads the shape of a text. None if it has none.
 #[expect(clippy::inline_always, reason = "it has two callers, one of which is in a hurry")]
 #[inline(always)]
-pub(crate) fn read(text: &[u8], out: &mut impl Out) -> Option<()> {
+pub(crate) fn read<O: Out>(text: &[u8], out: O) -> Option<O> {
     if text.len() > TEXT_READ {
         return None;
     }
     let mut reader =
-        Reader { text, at: 0, out, list: List::None, last: Last::Other, begun: false, high: 0 };
+        Reader { text, at: 0, out, list: List::None, operator: 0, begun: false, high: 0 };
     while let Some(byte) = text.get(reader.at) {
         reader.step(*byte)?;
     }
     reader.flush();
-    (reader.high & EACH_HIGH == 0 || std::str::from_utf8(text).is_ok()).then_some(())
+    (reader.high & EACH_HIGH == 0 || std::str::from_utf8(text).is_ok()).then_some(reader.out)
 }
 
 /// Where we are in a list of constants behind `IN`.
@@ -140,20 +139,13 @@ enum List {
     Comma,
 }
 
-/// What came last, as far as a mark may belong to it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// A byte of an operator, at this place.
-    Operator(usize),
-    Other,
-}
-
 struct Reader<'a, O> {
     text: &'a [u8],
     at: usize,
-    out: &'a mut O,
+    out: O,
     list: List,
-    last: Last,
+    /// Where the operator ends that came last, if nothing else has come behind it; else 0.
+    operator: usize,
     /// Whether a token has been seen, so that no comment is a hint any more.
     begun: bool,
     /// All bytes of names, strings and comments, over each other: whether any has its high bit set.
@@ -167,13 +159,13 @@ struct Reader<'a, O> {
 impl<O: Out> Reader<'_, O> {
     #[inline(always)]
     fn step(&mut self, byte: u8) -> Option<()> {
-        if is_space(byte) {
-            self.at += 1;
-            return Some(());
-        }
         if starts_word(byte) {
             self.begun = true;
             return self.word();
+        }
+        if is_space(byte) {
+            self.at += 1;
+            return Some(());
         }
         match byte {
             b'0'..=b'9' => self.number(),
@@ -188,7 +180,7 @@ impl<O: Out> Reader<'_, O> {
             b',' if self.list == List::Item => {
                 self.at += 1;
                 self.list = List::Comma;
-                self.last = Last::Other;
+                self.operator = 0;
             }
             b'.' if self.text.get(self.at + 1).is_some_and(u8::is_ascii_digit) => self.number(),
             b'-' if self.text.get(self.at + 1) == Some(&b'-') => {
@@ -209,10 +201,12 @@ impl<O: Out> Reader<'_, O> {
     /// Lets the comma go that was held back, as no constant follows it.
     #[inline(always)]
     fn flush(&mut self) {
-        if self.list == List::Comma {
-            self.out.push(u64::from(b','));
+        if self.list != List::None {
+            if self.list == List::Comma {
+                self.out.push(u64::from(b','));
+            }
+            self.list = List::None;
         }
-        self.list = List::None;
     }
 
     #[inline(always)]
@@ -220,19 +214,18 @@ impl<O: Out> Reader<'_, O> {
         self.flush();
         self.out.push(u64::from(byte));
         self.at += 1;
-        self.last = Last::Other;
+        self.operator = 0;
     }
 
     /// A byte of an operator. Whether it touches the one before it tells operators apart.
     #[inline(always)]
     fn operator(&mut self, byte: u8) {
-        if matches!(self.last, Last::Operator(before) if before + 1 != self.at) {
+        if self.operator != 0 && self.operator != self.at {
             self.flush();
             self.out.push(u64::from(b' '));
         }
-        let at = self.at;
         self.mark(byte);
-        self.last = Last::Operator(at);
+        self.operator = self.at;
     }
 
     /// The next eight bytes from a place on, zeros behind the end.
@@ -253,7 +246,7 @@ impl<O: Out> Reader<'_, O> {
     #[inline(always)]
     fn word(&mut self) -> Option<()> {
         self.flush();
-        self.last = Last::Other;
+        self.operator = 0;
         let start = self.at;
         // Byte by byte, since a processor guesses well where words end and need not wait until it knows.
         let rest = self.text.get(start..).unwrap_or_default();
@@ -270,6 +263,13 @@ impl<O: Out> Reader<'_, O> {
         self.high |= tail;
         let piece = bytes::folded_tail(tail, self.at - at);
         self.out.push(piece);
+        if self.text.get(self.at) == Some(&b' ') {
+            self.at += 1;
+            if piece == IN {
+                self.list = List::In;
+            }
+            return Some(());
+        }
         if piece == IN {
             self.list = List::In;
         } else if self.at == start + 1 && matches!(self.text.get(self.at), Some(b'\'' | b'&')) {
@@ -282,7 +282,7 @@ impl<O: Out> Reader<'_, O> {
     /// A constant, or a parameter in a list.
     #[inline(always)]
     fn constant(&mut self, piece: u64) {
-        self.last = Last::Other;
+        self.operator = 0;
         self.list = match self.list {
             List::Comma => List::Item,
             list => {
@@ -325,7 +325,7 @@ impl<O: Out> Reader<'_, O> {
             self.constant(PARAMETER);
         } else {
             self.flush();
-            self.last = Last::Other;
+            self.operator = 0;
             self.out.push(bytes::first(self.eight(start), self.at - start));
         }
         Some(())
@@ -376,27 +376,27 @@ impl<O: Out> Reader<'_, O> {
         }
     }
 
-    /// A quoted name without quotes in it: all of its bytes, behind a quote.
+    /// A quoted name without quotes in it: all of its bytes and the quote before them, as if it were a word.
     #[inline(always)]
     fn quoted(&mut self) -> Option<()> {
         self.begun = true;
         self.flush();
-        self.last = Last::Other;
-        self.out.push(word(b"\""));
-        self.at += 1;
+        self.operator = 0;
+        let mut eight = self.eight(self.at);
+        let mut quotes = bytes::equal(eight, b'"') & !0xff;
         loop {
-            let eight = self.eight(self.at);
-            let (quotes, zeros) = (bytes::equal(eight, b'"'), bytes::equal(eight, 0));
             let (before, length) = bytes::before(eight, quotes);
-            self.high |= before;
-            if bytes::before(zeros, quotes).0 != 0 {
+            if bytes::before(bytes::equal(eight, 0), quotes).0 != 0 {
                 return None;
             }
+            self.high |= before;
             self.out.push(before);
             self.at += length;
             if quotes != 0 {
                 break;
             }
+            eight = self.eight(self.at);
+            quotes = bytes::equal(eight, b'"');
         }
         self.at += 1;
         (self.text.get(self.at) != Some(&b'"')).then_some(())

@@ -1,21 +1,17 @@
 //! The shape of the text at hand, in room that is there, and its hash.
 
-use crate::access::shape::Out;
+use crate::access::shape::{self, Out};
 
-pub(super) struct Pieces<'a> {
-    room: &'a mut [u64],
-    len: usize,
+/// Reads the shape of a text; says how long it is. None if it has none, or there is too little room.
+#[inline]
+pub(super) fn read(text: &[u8], room: &mut [u64]) -> Option<usize> {
+    let pieces = shape::read(text, Pieces { room, len: 0 })?;
+    (pieces.len <= pieces.room.len()).then_some(pieces.len)
 }
 
-impl<'a> Pieces<'a> {
-    pub(super) fn new(room: &'a mut [u64]) -> Self {
-        Self { room, len: 0 }
-    }
-
-    /// How long the shape is. None if there was too little room.
-    pub(super) fn done(&self) -> Option<usize> {
-        (self.len <= self.room.len()).then_some(self.len)
-    }
+struct Pieces<'a> {
+    room: &'a mut [u64],
+    len: usize,
 }
 
 impl Out for Pieces<'_> {
@@ -75,12 +71,8 @@ mod tests {
     #[test]
     fn too_little_room_is_told() {
         let mut room = [0; 2];
-        let mut pieces = Pieces::new(&mut room);
-        pieces.push(1);
-        pieces.push(2);
-        assert_eq!(pieces.done(), Some(2));
-        pieces.push(3);
-        assert_eq!(pieces.done(), None);
-        assert_eq!(room, [1, 2]);
+        assert_eq!(read(b"a b", &mut room), Some(2));
+        assert_eq!(read(b"a b c", &mut room), None);
+        assert_eq!(read(b"'a", &mut room), None);
     }
 }
