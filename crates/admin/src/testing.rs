@@ -144,6 +144,9 @@ impl Puppet {
             serving: true,
             timeline: 3,
             system_identifier: 7_300_000_000_000_000_001,
+            lag_bytes: None,
+            lag: None,
+            fit: None,
             detail: "answers".to_owned(),
         };
         Self(Arc::new(Mutex::new(Strings {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Failure, NodeId, Observation, Policy};
+use crate::{Failure, NodeId, Observation, Policy, Position};
 
 /// Something that was found out, or was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Event {
         node: NodeId,
         /// With these words.
         observation: Observation,
+        /// And was so far.
+        position: Position,
     },
     /// A probe failed.
     Failed {
@@ -21,6 +23,8 @@ pub enum Event {
         /// For this reason.
         failure: Failure,
     },
+    /// The node's name has come to mean another machine: how far the one before was says nothing about it.
+    Moved(NodeId),
     /// The settings name these nodes now. What is known of those that stay is kept.
     Nodes(BTreeSet<NodeId>),
     /// The settings ask for this policy now.

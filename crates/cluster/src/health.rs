@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn down_takes_both_many_failures_and_a_long_time() {
-        let policy = Policy { down_failures: 3, down_after: Duration::from_secs(5) };
+        let policy =
+            Policy { down_failures: 3, down_after: Duration::from_secs(5), ..Policy::default() };
         let fail = |health: Health, second| health.failed(at(second), Failure::Silent, &policy);
         let many_but_short = fail(fail(fail(Health::Up, 1), 2), 3);
         assert!(matches!(many_but_short, Health::Suspect(Failing { failures: 3, .. })));
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_down_stays_so_while_probes_fail() {
-        let policy = Policy { down_failures: 1, down_after: Duration::ZERO };
+        let policy = Policy { down_failures: 1, down_after: Duration::ZERO, ..Policy::default() };
         let down = Health::Unknown.failed(at(1), Failure::Unreachable, &policy);
         assert!(matches!(down, Health::Down(_)) && !down.is_believed());
         assert!(matches!(

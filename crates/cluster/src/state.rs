@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::lag::Lags;
 use crate::{
-    Action, Event, Failure, Health, Moment, NodeId, NodeView, Observation, Policy, Standing,
-    Verdict, View,
+    Action, Event, Failure, Health, Moment, NodeId, NodeView, Observation, Policy, Position,
+    Readers, Role, Standing, Verdict, View,
 };
 
 /// Clusters whose timelines are remembered while it is not known which one is ours. There is one, or somebody
@@ -21,8 +22,10 @@ pub struct State {
     /// For each cluster seen, the newest timeline any node of it has ever shown; at most [`MAX_SYSTEMS`]. A
     /// primary that comes back with an older one has been left behind, also if nobody else can be seen.
     newest: BTreeMap<u64, u32>,
+    lags: Lags,
     /// What was published last.
     published: Option<View>,
+    readers: Option<Readers>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,9 @@ impl State {
             nodes: nodes.into_iter().map(|id| (id, unseen)).collect(),
             system: None,
             newest: BTreeMap::new(),
+            lags: Lags::default(),
             published: None,
+            readers: None,
         }
     }
 
@@ -48,22 +53,52 @@ impl State {
     #[must_use]
     pub fn step(mut self, now: Moment, event: Event) -> (Self, Vec<Action>) {
         let mut actions = Vec::new();
+        let mut seen = None;
         match event {
-            Event::Observed { node, observation } => {
+            Event::Observed { node, observation, position } => {
                 if self.observed(node, observation) {
                     actions.push(Action::Recovered(node));
                 }
+                seen = Some((node, observation.role, position));
             }
+            Event::Moved(node) => self.lags.forget(node),
             Event::Failed { node, failure } => self.failed(node, now, failure),
             Event::Nodes(nodes) => self.are(&nodes),
             Event::Policy(policy) => self.policy = policy,
         }
         let view = self.judge();
+        self.follow(&view, now, seen);
+        let readers = Readers::of(&view, &self.lags, now, &self.policy.lag);
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());
             actions.push(Action::Publish(view));
         }
+        if self.readers.as_ref() != Some(&readers) {
+            self.readers = Some(readers.clone());
+            actions.push(Action::Readers(readers));
+        }
         (self, actions)
+    }
+
+    /// Notes how far the node is that was seen just now, in the eyes of this view.
+    fn follow(&mut self, view: &View, now: Moment, seen: Option<(NodeId, Role, Position)>) {
+        if let Some(primary) = view.primary() {
+            let last = view.node(primary).and_then(|node| node.last);
+            self.lags.led_by(primary, last.and_then(|last| last.timeline));
+        }
+        match seen {
+            Some((node, Role::Primary, position)) if view.primary() == Some(node) => {
+                if let Some(lsn) = position.reached {
+                    self.lags.written(now, lsn);
+                }
+            }
+            Some((node, Role::Standby, Position { reached: Some(lsn), .. })) => {
+                let when = (now, view.primary().is_some());
+                self.lags.replayed(node, lsn, when, &self.policy.lag);
+            }
+            Some((node, _, _)) => self.lags.unknown(node),
+            None => {}
+        }
     }
 
     /// Notes what a probe has seen; says whether the one before had failed.
@@ -87,6 +122,7 @@ impl State {
 
     fn are(&mut self, nodes: &BTreeSet<NodeId>) {
         self.nodes.retain(|id, _| nodes.contains(id));
+        self.lags.retain(|id| nodes.contains(&id));
         for id in nodes {
             self.nodes.entry(*id).or_insert(Node { health: Health::Unknown, last: None });
         }

@@ -1,8 +1,11 @@
 //! What the rest of the program may ask of the running pooler.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -74,6 +77,13 @@ pub struct NodeReport {
     pub timeline: u32,
     /// The cluster's identifier; 0 while unknown.
     pub system_identifier: u64,
+    /// How many bytes of log it was behind the primary when it was last asked; none if that is not known, or if it is
+    /// the primary.
+    pub lag_bytes: Option<u64>,
+    /// How long ago the primary was where it was then; nothing if it had replayed all that was known of the primary.
+    pub lag: Option<Duration>,
+    /// Whether it may be read from besides the primary: `yes`, or why not; none if it is the primary.
+    pub fit: Option<&'static str>,
     /// Why it is as it is, in words.
     pub detail: String,
 }

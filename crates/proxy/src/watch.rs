@@ -7,13 +7,17 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
-use trunkline_cluster::{Event, NodeId, NodeView, Policy, Standing, State, Traffic, View};
+use trunkline_cluster::{
+    Event, LagPolicy, NodeId, NodeView, Policy, Reader, Readers, Standing, State, Traffic, Unfit,
+    View,
+};
 
 use crate::{
     backend::KeyRing,
-    cold::InForce,
+    cold::{InForce, NodeEntry},
     control::{
-        AuthQuery, ControlPool, ProbeTarget, Probing, control_target, lookup_target, oversee, probe,
+        AuthQuery, ControlPool, Overseer, ProbeTarget, Probing, control_target, lookup_target,
+        oversee, probe,
     },
     engine::{Message, Shared},
     frontend::PasswordSource,
@@ -89,14 +93,15 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                 let before = std::mem::replace(&mut in_force, observer.in_force.load_full());
                 let (query, pools) = look_ups(&in_force, &observer.ring);
                 passwords.reload(query, pools, in_force.settings.pool.connect_timeout);
-                if policy(&before) != policy(&in_force)
-                    && overseer.events.send(Event::Policy(policy(&in_force))).await.is_err()
-                {
+                if tell(&overseer, vec![Event::Policy(policy(&in_force))]).await.is_err() {
                     return;
                 }
                 if !same_targets(&before, &in_force) {
                     let nodes = in_force.nodes.keys().copied().collect();
-                    if overseer.events.send(Event::Nodes(nodes)).await.is_err() {
+                    let moved = moved(&before, &in_force);
+                    let mut news: Vec<Event> = moved.iter().copied().map(Event::Moved).collect();
+                    news.push(Event::Nodes(nodes));
+                    if tell(&overseer, news).await.is_err() {
                         return;
                     }
                     probing = start_probes(&in_force, &observer.ring, &overseer.events);
@@ -105,6 +110,9 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
             }
             Some(node) = probing.moved() => {
                 move_on(&observer.shared, node);
+                if tell(&overseer, vec![Event::Moved(node)]).await.is_err() {
+                    return;
+                }
                 observer.lead.send_if_modified(|lead| {
                     let moves = lead.node == Some(node);
                     lead.epoch = lead.epoch.wrapping_add(u64::from(moves));
@@ -127,9 +135,33 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                     publish(&observer, &in_force, &view, &mut traffic);
                     passwords.prefer(traffic.primary);
                 }
+                report(&observer, &in_force, &overseer);
+            }
+            seen = overseer.readers.changed() => {
+                if seen.is_err() {
+                    return;
+                }
+                overseer.readers.mark_unchanged();
+                report(&observer, &in_force, &overseer);
             }
         }
     }
+}
+
+/// The error is that nobody hears it.
+async fn tell(overseer: &Overseer, news: Vec<Event>) -> Result<(), mpsc::error::SendError<Event>> {
+    for event in news {
+        overseer.events.send(event).await?;
+    }
+    Ok(())
+}
+
+/// The nodes that are at another address now, or gone.
+fn moved(before: &InForce, now: &InForce) -> Vec<NodeId> {
+    let is_there = |id: &NodeId, entry: &NodeEntry| {
+        now.nodes.get(id).is_some_and(|other| other.address == entry.address)
+    };
+    before.nodes.iter().filter(|(id, entry)| !is_there(id, entry)).map(|(id, _)| *id).collect()
 }
 
 /// The name of a node means another machine now, by which it is judged: connections to the one before are used no more.
@@ -140,8 +172,15 @@ pub(crate) fn move_on(shared: &Shared, node: NodeId) {
     shared.send_all(|| Message::Recheck);
 }
 
+/// Tells people how the nodes are.
+fn report(observer: &Observer, in_force: &InForce, overseer: &Overseer) {
+    if let Some(view) = overseer.view.borrow().as_deref() {
+        let reports = reports(in_force, view, &overseer.readers.borrow());
+        observer.nodes.send_replace(Arc::new(reports));
+    }
+}
+
 fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Traffic) {
-    observer.nodes.send_replace(Arc::new(reports(in_force, view)));
     let traffic = view.traffic();
     let before = std::mem::replace(known, traffic);
     if *known == before {
@@ -165,7 +204,13 @@ fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Tra
 /// How the settings want the nodes judged.
 fn policy(in_force: &InForce) -> Policy {
     let cluster = &in_force.settings.cluster;
-    Policy { down_failures: cluster.down_failures, down_after: cluster.down_after }
+    let routing = &in_force.settings.routing;
+    let lag = LagPolicy {
+        max_bytes: u64::try_from(routing.max_lag_bytes).unwrap_or(u64::MAX),
+        max_time: routing.max_lag_time,
+        stale_reads_max: routing.stale_reads_max,
+    };
+    Policy { down_failures: cluster.down_failures, down_after: cluster.down_after, lag }
 }
 
 /// Whether the same nodes are probed in the same way.
@@ -179,19 +224,18 @@ fn same_targets(before: &InForce, now: &InForce) -> bool {
 }
 
 fn start_probes(in_force: &InForce, ring: &Arc<KeyRing>, events: &mpsc::Sender<Event>) -> Probing {
-    let targets = in_force
-        .nodes
-        .iter()
-        .filter_map(|(id, entry)| {
-            let node = in_force.settings.node(&entry.name)?;
-            Some(ProbeTarget {
-                node: *id,
-                target: control_target(&in_force.settings, node, &in_force.server_tls, ring),
-            })
-        })
-        .collect();
     let cluster = &in_force.settings.cluster;
-    probe(targets, cluster.probe_interval, cluster.probe_timeout, events)
+    probe(targets(in_force, ring), cluster.probe_interval, cluster.probe_timeout, events)
+}
+
+/// The nodes, and how our own connections to them are opened.
+fn targets(in_force: &InForce, ring: &Arc<KeyRing>) -> Vec<ProbeTarget> {
+    let target = |(id, entry): (&NodeId, &NodeEntry)| {
+        let node = in_force.settings.node(&entry.name)?;
+        let target = control_target(&in_force.settings, node, &in_force.server_tls, ring);
+        Some(ProbeTarget { node: *id, target })
+    };
+    in_force.nodes.iter().filter_map(target).collect()
 }
 
 fn look_ups(in_force: &InForce, ring: &Arc<KeyRing>) -> (String, Vec<(NodeId, ControlPool)>) {
@@ -209,8 +253,8 @@ fn look_ups(in_force: &InForce, ring: &Arc<KeyRing>) -> (String, Vec<(NodeId, Co
 }
 
 /// What a view of the cluster looks like to people.
-fn reports(in_force: &InForce, view: &View) -> Vec<NodeReport> {
-    let report = |id: &NodeId, node: Option<&NodeView>| {
+fn reports(in_force: &InForce, view: &View, readers: &Readers) -> Vec<NodeReport> {
+    let report = |id: &NodeId, node: Option<&NodeView>, reader: Option<&Reader>| {
         let entry = in_force.nodes.get(id)?;
         let last = node.filter(|node| node.health.is_believed()).and_then(|node| node.last);
         Some(NodeReport {
@@ -225,8 +269,11 @@ fn reports(in_force: &InForce, view: &View) -> Vec<NodeReport> {
             serving: view.primary() == Some(*id),
             timeline: last.and_then(|last| last.timeline).unwrap_or(0),
             system_identifier: last.map_or(0, |last| last.system),
+            lag_bytes: reader.and_then(|reader| reader.lag).map(|lag| lag.bytes),
+            lag: reader.and_then(|reader| reader.lag).map(|lag| lag.time),
+            fit: reader.map(|reader| reader.unfit.map_or("yes", Unfit::as_str)),
             detail: node.map_or_else(String::new, |node| node.standing.to_string()),
         })
     };
-    in_force.nodes.keys().filter_map(|id| report(id, view.node(*id))).collect()
+    in_force.nodes.keys().filter_map(|id| report(id, view.node(*id), readers.node(*id))).collect()
 }

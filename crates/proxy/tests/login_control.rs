@@ -41,7 +41,8 @@ async fn expect(overseer: &mut Overseer, wanted: &Verdict) {
 
 /// Watches every node of the cluster; their numbers are their places in it.
 fn watch(cluster: &Cluster) -> (Overseer, Probing) {
-    let policy = Policy { down_failures: 3, down_after: Duration::from_millis(300) };
+    let policy =
+        Policy { down_failures: 3, down_after: Duration::from_millis(300), ..Policy::default() };
     let targets: Vec<_> = (0..)
         .zip(cluster.nodes())
         .map(|(number, node)| ProbeTarget { node: NodeId(number), target: boss(node) })
@@ -125,7 +126,8 @@ async fn a_name_that_comes_to_mean_another_machine_is_followed() {
     target.address.host = Host::parse("db.example").unwrap();
     target.names = service.names();
     let node = NodeId(7);
-    let policy = Policy { down_failures: 3, down_after: Duration::from_millis(300) };
+    let policy =
+        Policy { down_failures: 3, down_after: Duration::from_millis(300), ..Policy::default() };
     let mut overseer = oversee(State::new(policy, [node]));
     let limit = Duration::from_secs(2);
     let targets = vec![ProbeTarget { node, target }];

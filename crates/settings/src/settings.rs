@@ -7,7 +7,8 @@ use crate::hba::{Connection, Decision, Method, Rules, Transport};
 use crate::ident::Maps;
 use crate::sections::{
     Auth, ClientTls, Cluster, Console, Database, General, HiddenState, Http, Limits, Listen, Log,
-    Node, Placeholders, PoolDefaults, PoolMode, ServerTls, Tcp, Timeouts, User, UserPassword,
+    Node, Placeholders, PoolDefaults, PoolMode, Routing, ServerTls, Tcp, Timeouts, User,
+    UserPassword,
 };
 
 /// Everything the program is told from outside. Once made it is only replaced as a whole.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub users: Users,
     /// Pools, as far as database and user say nothing else.
     pub pool: PoolDefaults,
+    /// Which standbys may be read from.
+    pub routing: Routing,
     /// How long clients may take.
     pub timeouts: Timeouts,
     /// How much one client may use.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Role, Traffic};
+use crate::{LagPolicy, Role, Traffic};
 
 const OURS: u64 = 7;
 const THEIRS: u64 = 8;
@@ -11,7 +11,7 @@ fn at(millis: u64) -> Moment {
 }
 
 fn policy() -> Policy {
-    Policy { down_failures: 2, down_after: Duration::from_millis(100) }
+    Policy { down_failures: 2, down_after: Duration::from_millis(100), lag: LagPolicy::default() }
 }
 
 fn ids(count: u16) -> Vec<NodeId> {
@@ -39,7 +39,7 @@ impl Story {
     fn of(count: u16) -> Self {
         let (state, actions) =
             State::new(policy(), ids(count)).step(at(0), Event::Policy(policy()));
-        let [Action::Publish(last)] = &actions[..] else {
+        let [Action::Publish(last), Action::Readers(_)] = &actions[..] else {
             panic!("nothing published: {actions:?}")
         };
         Self { state, now: 0, last: last.clone(), recovered: Vec::new() }
@@ -57,13 +57,18 @@ impl Story {
                     self.last = view;
                 }
                 Action::Recovered(node) => self.recovered.push(node),
+                Action::Readers(_) => {}
             }
         }
         self
     }
 
     fn see(&mut self, node: u16, observation: Observation) -> &mut Self {
-        self.step(Event::Observed { node: NodeId(node), observation })
+        self.step(Event::Observed {
+            node: NodeId(node),
+            observation,
+            position: Position::default(),
+        })
     }
 
     fn fail(&mut self, node: u16) -> &mut Self {
@@ -160,10 +165,10 @@ fn a_node_that_leaves_the_settings_is_forgotten_and_a_new_one_is_unseen() {
 fn the_same_words_again_publish_nothing() {
     let mut story = Story::of(1);
     story.see(0, primary(1));
-    let (_, actions) = story
-        .state
-        .clone()
-        .step(at(9_000), Event::Observed { node: NodeId(0), observation: primary(1) });
+    let (_, actions) = story.state.clone().step(
+        at(9_000),
+        Event::Observed { node: NodeId(0), observation: primary(1), position: Position::default() },
+    );
     assert_eq!(actions, []);
 }
 
@@ -178,7 +183,7 @@ fn alphabet() -> Vec<Event> {
             standby(2),
             Observation { system: THEIRS, ..primary(3) },
         ] {
-            events.push(Event::Observed { node, observation });
+            events.push(Event::Observed { node, observation, position: Position::default() });
         }
         events.push(Event::Failed { node, failure: Failure::Unreachable });
     }

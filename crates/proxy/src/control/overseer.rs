@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use trunkline_cluster::{Action, Event, Moment, NodeId, State, View};
+use trunkline_cluster::{Action, Event, Moment, NodeId, Readers, State, View};
 
 /// Events that may wait. Probes wait for room, so that a slow owner slows them down and loses nothing.
 const EVENTS_MAX: usize = 256;
@@ -17,6 +17,8 @@ pub struct Overseer {
     pub events: mpsc::Sender<Event>,
     /// The view in force; `None` until the first event.
     pub view: watch::Receiver<Option<Arc<View>>>,
+    /// Which nodes may be read from besides the primary, and how far behind they are.
+    pub readers: watch::Receiver<Readers>,
     /// Nodes whose probes had failed and that have answered again.
     pub recovered: mpsc::Receiver<NodeId>,
     task: JoinHandle<()>,
@@ -27,24 +29,29 @@ pub fn oversee(state: State) -> Overseer {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (publish, view) = watch::channel(None);
     let (tell, recovered) = mpsc::channel(EVENTS_MAX);
-    Overseer { events, view, recovered, task: tokio::spawn(run(state, inbox, publish, tell)) }
+    let (publish_readers, readers) = watch::channel(Readers::default());
+    let tellers = Tellers { view: publish, readers: publish_readers, recovered: tell };
+    Overseer { events, view, readers, recovered, task: tokio::spawn(run(state, inbox, tellers)) }
 }
 
-async fn run(
-    mut state: State,
-    mut inbox: mpsc::Receiver<Event>,
-    publish: watch::Sender<Option<Arc<View>>>,
-    tell: mpsc::Sender<NodeId>,
-) {
+/// Those who are told.
+struct Tellers {
+    view: watch::Sender<Option<Arc<View>>>,
+    readers: watch::Sender<Readers>,
+    recovered: mpsc::Sender<NodeId>,
+}
+
+async fn run(mut state: State, mut inbox: mpsc::Receiver<Event>, tellers: Tellers) {
     let beginning = Instant::now();
     while let Some(event) = inbox.recv().await {
         let (next, actions) = state.step(Moment::after(beginning.elapsed()), event);
         state = next;
         for action in actions {
             match action {
-                Action::Publish(view) => drop(publish.send_replace(Some(Arc::new(view)))),
+                Action::Publish(view) => drop(tellers.view.send_replace(Some(Arc::new(view)))),
+                Action::Readers(readers) => drop(tellers.readers.send_replace(readers)),
                 // Nobody waits for it if so much is unread: who waits for the node tries it again by himself.
-                Action::Recovered(node) => drop(tell.try_send(node)),
+                Action::Recovered(node) => drop(tellers.recovered.try_send(node)),
             }
         }
     }

@@ -6,18 +6,19 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
-use trunkline_cluster::{Event, Failure, NodeId, Observation, Role};
+use trunkline_cluster::{Event, Failure, Lsn, NodeId, Observation, Position, Role};
 
 use super::connection::{ControlConnection, ControlError, Row};
 use super::place::Place;
 use crate::backend::OpenTarget;
 use crate::handover::{Away, OpenError};
 
-/// In recovery or not, system identifier, timeline.
+/// In recovery or not, system identifier, timeline; and how far its write-ahead log is (see [`Position`]).
 ///
 /// A primary's timeline is that of the WAL it writes: the control file still shows the old one for a while
 /// after a promotion. A standby's is the one it receives, or that of its last restart point while it
-/// receives none.
+/// receives none. What only a primary, or only a standby, can be asked is an error on the other, and so is never
+/// asked there.
 const QUESTION: &str = "\
 SELECT in_recovery,
        (SELECT system_identifier FROM pg_catalog.pg_control_system()),
@@ -25,7 +26,11 @@ SELECT in_recovery,
          THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),
                        (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))
          ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int4
-       END
+       END,
+       CASE WHEN in_recovery THEN pg_catalog.pg_last_wal_replay_lsn()
+         ELSE pg_catalog.pg_current_wal_flush_lsn() END,
+       CASE WHEN in_recovery THEN pg_catalog.pg_last_wal_receive_lsn()
+         ELSE pg_catalog.pg_current_wal_insert_lsn() END
   FROM (SELECT pg_catalog.pg_is_in_recovery() AS in_recovery OFFSET 0) AS now";
 
 /// The least time between two probes of a node, however many ask for one at once.
@@ -126,7 +131,7 @@ impl Prober {
             }
             let node = self.target.node;
             let event = match self.once().await {
-                Ok(observation) => Event::Observed { node, observation },
+                Ok((observation, position)) => Event::Observed { node, observation, position },
                 Err(failure) => Event::Failed { node, failure },
             };
             if events.send(event).await.is_err() {
@@ -137,13 +142,13 @@ impl Prober {
         }
     }
 
-    async fn once(&mut self) -> Result<Observation, Failure> {
+    async fn once(&mut self) -> Result<(Observation, Position), Failure> {
         let deadline = Instant::now() + self.limit;
         // What is cut off in the middle has been taken out of `kept` before.
         timeout_at(deadline, self.ask(deadline)).await.unwrap_or(Err(Failure::Silent))
     }
 
-    async fn ask(&mut self, deadline: Instant) -> Result<Observation, Failure> {
+    async fn ask(&mut self, deadline: Instant) -> Result<(Observation, Position), Failure> {
         if self.place.is_lost(&self.target.target).await {
             self.kept = None;
         }
@@ -205,9 +210,9 @@ impl Prober {
     }
 }
 
-fn read(rows: &[Row]) -> Option<Observation> {
+fn read(rows: &[Row]) -> Option<(Observation, Position)> {
     let [row] = rows else { return None };
-    let [Some(in_recovery), Some(system), timeline] = row.as_slice() else { return None };
+    let [Some(in_recovery), Some(system), timeline, log @ ..] = row.as_slice() else { return None };
     let role = match &in_recovery[..] {
         b"t" => Role::Standby,
         b"f" => Role::Primary,
@@ -218,7 +223,17 @@ fn read(rows: &[Row]) -> Option<Observation> {
         Some(timeline) => Some(std::str::from_utf8(timeline).ok()?.parse().ok()?),
         None => None,
     };
-    Some(Observation { role, system, timeline })
+    let place = |column: usize| match log.get(column) {
+        Some(Some(text)) => Some(Some(lsn(text)?)),
+        _ => Some(None),
+    };
+    let position = Position { reached: place(0)?, ahead: place(1)? };
+    Some((Observation { role, system, timeline }, position))
+}
+
+/// A place in the log as the server writes it; none if it is not one.
+pub(super) fn lsn(text: &[u8]) -> Option<Lsn> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -227,20 +242,33 @@ mod tests {
 
     use super::*;
 
-    fn row(values: [Option<&'static str>; 3]) -> Vec<Row> {
+    fn row<const N: usize>(values: [Option<&'static str>; N]) -> Vec<Row> {
         vec![values.map(|value| value.map(|text| Bytes::from_static(text.as_bytes()))).to_vec()]
     }
 
     #[test]
     fn an_answer_is_read_and_an_odd_one_is_not() {
-        let primary = read(&row([Some("f"), Some("7340112233445566778"), Some("3")])).unwrap();
+        let answer =
+            [Some("f"), Some("7340112233445566778"), Some("3"), Some("1/20"), Some("1/2A")];
+        let (primary, position) = read(&row(answer)).unwrap();
         assert_eq!(primary.role, Role::Primary);
         assert_eq!((primary.system, primary.timeline), (7_340_112_233_445_566_778, Some(3)));
-        let standby = read(&row([Some("t"), Some("1"), None])).unwrap();
+        let (reached, ahead) = (Some(Lsn(0x1_0000_0020)), Some(Lsn(0x1_0000_002A)));
+        assert_eq!(position, Position { reached, ahead });
+        let (standby, position) =
+            read(&row([Some("t"), Some("1"), None, Some("0/7"), None])).unwrap();
         assert_eq!((standby.role, standby.timeline), (Role::Standby, None));
+        assert_eq!(position, Position { reached: Some(Lsn(7)), ahead: None });
         assert_eq!(read(&row([Some("maybe"), Some("1"), None])), None);
         assert_eq!(read(&row([Some("t"), None, None])), None);
         assert_eq!(read(&row([Some("t"), Some("1"), Some("x")])), None);
+        assert_eq!(read(&row([Some("t"), Some("1"), None, Some("seven"), None])), None);
         assert_eq!(read(&[]), None);
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_of_its_log_is_known_all_the_same() {
+        let (_, position) = read(&row([Some("t"), Some("1"), Some("1")])).unwrap();
+        assert_eq!(position, Position::default());
     }
 }

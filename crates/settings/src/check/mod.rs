@@ -8,6 +8,7 @@ use crate::source::Source;
 mod access;
 mod network;
 mod pools;
+mod routing;
 
 /// Checks settings as a whole.
 pub(crate) fn check(
@@ -19,6 +20,7 @@ pub(crate) fn check(
     let mut checker = Checker { settings, places, source, report };
     checker.network();
     checker.pools();
+    checker.routing();
     checker.access();
 }
 

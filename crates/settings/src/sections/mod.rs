@@ -8,6 +8,7 @@ mod limits;
 mod listen;
 mod node;
 mod pool;
+mod routing;
 mod tcp;
 mod timeouts;
 mod tls;
@@ -21,6 +22,7 @@ pub use self::limits::Limits;
 pub use self::listen::{Listen, SocketDir, UnixMode};
 pub use self::node::{Cluster, Host, Node};
 pub use self::pool::{HiddenState, Placeholders, PoolDefaults, PoolMode};
+pub use self::routing::Routing;
 pub use self::tcp::Tcp;
 pub use self::timeouts::Timeouts;
 pub use self::tls::{

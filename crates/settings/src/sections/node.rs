@@ -38,8 +38,9 @@ group! {
         pub down_failures: u32 = 3 => Kind::count(1, 1000), Live, "5";
         /// The least time between the first failed probe and the moment a node counts as down.
         pub down_after: Duration = Duration::from_secs(2) => Kind::span(), Live, "\"10s\"";
-        /// Role of the control connections: probes, `auth_query`, and the listeners, which connect to each database in which
-        /// clients that share server connections listen.
+        /// Role of the control connections: probes, one more to each node that asks how far its write-ahead log is
+        /// (`routing.sample_interval`), `auth_query`, and the listeners, which connect to each database in which clients
+        /// that share server connections listen.
         pub user: String = "postgres".to_owned() => Kind::Text, NewConnections, "\"trunkline\"";
         /// Its password.
         pub password: Option<Secret> = None => Kind::Secret, NewConnections, "\"...\"";

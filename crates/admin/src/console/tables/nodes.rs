@@ -15,6 +15,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::text("system_identifier"),
     Column::int4("connections"),
     Column::int4("max_connections"),
+    Column::numeric("lag_bytes"),
+    Column::numeric("lag_us"),
+    Column::text("fit"),
     Column::text("detail"),
 ];
 
@@ -35,6 +38,11 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row> {
             Value::optional(identifier.as_deref()),
             Value::count(open),
             Value::count(limit),
+            node.lag_bytes.map_or(Value::Null, Value::Numeric),
+            node.lag.map_or(Value::Null, |lag| {
+                Value::Numeric(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX))
+            }),
+            Value::optional(node.fit),
             Value::text(&*node.detail),
         ]
     });

@@ -254,6 +254,21 @@ async fn nodes_tell_their_connections_and_what_is_not_known_yet() {
 }
 
 #[tokio::test]
+async fn standbys_tell_how_far_behind_they_are_and_whether_they_may_be_read_from() {
+    let puppet = Puppet::new();
+    let columns = ["lag_bytes", "lag_us", "fit"];
+    let rows = shown(View::Nodes, &puppet).await;
+    assert_eq!(pick(&rows[0], columns), ["NULL"; 3]);
+    puppet.with(|strings| {
+        strings.nodes[0].lag_bytes = Some(5_000_000_000);
+        strings.nodes[0].lag = Some(std::time::Duration::from_millis(1500));
+        strings.nodes[0].fit = Some("lags by bytes");
+    });
+    let rows = shown(View::Nodes, &puppet).await;
+    assert_eq!(pick(&rows[0], columns), ["5000000000", "1500000", "lags by bytes"]);
+}
+
+#[tokio::test]
 async fn lists_have_pgbouncers_rows() {
     let rows = shown(View::Lists, &Puppet::new()).await;
     let found: Vec<(&str, &str)> = rows.iter().map(|row| (&*row["list"], &*row["items"])).collect();
