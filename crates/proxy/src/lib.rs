@@ -28,6 +28,7 @@ mod panics;
 mod planted;
 pub(crate) mod pool;
 mod pooler;
+pub mod positions;
 mod replication;
 pub mod seats;
 mod source;

@@ -115,11 +115,11 @@ impl Pooler {
             nodes: node_sender,
             lead: listen(&shared, &in_force, &ring, runtime, &panics),
             traffic,
+            positions: Arc::default(),
             replication: Arc::clone(&replication),
             suspects,
         });
         let frontend = Frontend::new(&settings, switch, ring, Some(watch.password_source()))?;
-        let serving = frontend.serve(listeners);
         let (reload, reloads) = mpsc::channel(RELOADS_WAITING);
         let (ending, endings) = mpsc::channel(ENDINGS_WAITING);
         let handle = Handle(Arc::new(Inner {
@@ -140,8 +140,8 @@ impl Pooler {
             Self {
                 handle,
                 engine,
+                serving: frontend.serve(listeners),
                 frontend,
-                serving,
                 reloads,
                 endings,
                 source,

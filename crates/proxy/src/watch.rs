@@ -8,21 +8,22 @@ use tokio::{
     task::JoinHandle,
 };
 use trunkline_cluster::{
-    Event, LagPolicy, NodeId, NodeView, Policy, Reader, Readers, Standing, State, Traffic, Unfit,
-    View,
+    Event, Health, LagPolicy, NodeId, NodeView, Policy, Reader, Readers, Standing, State, Traffic,
+    Unfit, View,
 };
 
 use crate::{
     backend::KeyRing,
     cold::{InForce, NodeEntry},
     control::{
-        AuthQuery, ControlPool, Overseer, ProbeTarget, Probing, control_target, lookup_target,
-        oversee, probe,
+        AuthQuery, Clock, ControlPool, Overseer, Pace, ProbeTarget, Probing, Sampler,
+        control_target, lookup_target, oversee, probe, sample,
     },
     engine::{Message, Shared},
     frontend::PasswordSource,
     handle::NodeReport,
     listening::Lead,
+    positions::Positions,
     replication::Office,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Observer {
     pub(crate) lead: watch::Sender<Lead>,
     /// Where traffic goes, for those who are on no loop.
     pub(crate) traffic: watch::Sender<Traffic>,
+    /// How far the logs of the nodes are.
+    pub(crate) positions: Arc<Positions>,
     pub(crate) replication: Arc<Office>,
     /// Nodes of which a connection has broken, or to which none could be made.
     pub(crate) suspects: mpsc::Receiver<NodeId>,
@@ -84,8 +87,10 @@ impl Drop for Watch {
 async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<AuthQuery>) {
     let mut in_force = observer.in_force.load_full();
     let mut overseer = oversee(State::new(policy(&in_force), in_force.nodes.keys().copied()));
-    // Probes run for as long as they are held.
+    // They are asked for as long as these are held.
     let mut probing = start_probes(&in_force, &observer.ring, &overseer.events);
+    let mut sampler = None;
+    start_sampler(&mut sampler, &in_force, &observer, &[]);
     let mut traffic = Traffic::default();
     loop {
         tokio::select! {
@@ -105,11 +110,13 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                         return;
                     }
                     probing = start_probes(&in_force, &observer.ring, &overseer.events);
+                    start_sampler(&mut sampler, &in_force, &observer, &moved);
                     observer.lead.send_modify(|lead| lead.epoch = lead.epoch.wrapping_add(1));
                 }
             }
             Some(node) = probing.moved() => {
                 move_on(&observer.shared, node);
+                start_sampler(&mut sampler, &in_force, &observer, &[node]);
                 if tell(&overseer, vec![Event::Moved(node)]).await.is_err() {
                     return;
                 }
@@ -181,11 +188,16 @@ fn report(observer: &Observer, in_force: &InForce, overseer: &Overseer) {
 }
 
 fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Traffic) {
+    for node in view.nodes.iter().filter(|node| node.health != Health::Up) {
+        observer.positions.forget(node.id);
+    }
     let traffic = view.traffic();
     let before = std::mem::replace(known, traffic);
     if *known == before {
         return;
     }
+    // Before any loop goes to the new one: what is done there is not in the old one's log.
+    observer.positions.led_by(known.primary);
     if known.primary != before.primary {
         if let Some(entry) = known.primary.and_then(|node| in_force.nodes.get(&node)) {
             tracing::info!(node = %entry.name, address = %entry.address, "traffic goes to the primary");
@@ -213,10 +225,11 @@ fn policy(in_force: &InForce) -> Policy {
     Policy { down_failures: cluster.down_failures, down_after: cluster.down_after, lag }
 }
 
-/// Whether the same nodes are probed in the same way.
+/// Whether the same nodes are probed, and their logs sampled, in the same way.
 fn same_targets(before: &InForce, now: &InForce) -> bool {
     before.nodes == now.nodes
         && before.settings.cluster == now.settings.cluster
+        && before.settings.routing.sample_interval == now.settings.routing.sample_interval
         && before.settings.server_tls == now.settings.server_tls
         && before.settings.tcp == now.settings.tcp
         && before.settings.auth.allow_cleartext_to_server
@@ -226,6 +239,30 @@ fn same_targets(before: &InForce, now: &InForce) -> bool {
 fn start_probes(in_force: &InForce, ring: &Arc<KeyRing>, events: &mpsc::Sender<Event>) -> Probing {
     let cluster = &in_force.settings.cluster;
     probe(targets(in_force, ring), cluster.probe_interval, cluster.probe_timeout, events)
+}
+
+/// Puts a sampler for these settings in the place of the one before. It asks nothing, and opens no connection, before a
+/// session wants to know how far the log is. A node that is alone has no standby that could be read from. What was known of
+/// the nodes that have `moved` counts no more.
+fn start_sampler(
+    running: &mut Option<Sampler>,
+    in_force: &InForce,
+    observer: &Observer,
+    moved: &[NodeId],
+) {
+    // It has ended before that, so that it says nothing of them behind it.
+    *running = None;
+    for node in moved {
+        observer.positions.moved(*node);
+    }
+    if in_force.nodes.len() < 2 {
+        return;
+    }
+    let shared = Arc::clone(&observer.shared);
+    let clock: Clock = Arc::new(move || shared.now_us());
+    let limit = in_force.settings.cluster.probe_timeout;
+    let pace = Pace { interval: in_force.settings.routing.sample_interval, limit };
+    *running = Some(sample(targets(in_force, &observer.ring), pace, &observer.positions, &clock));
 }
 
 /// The nodes, and how our own connections to them are opened.

@@ -1,0 +1,346 @@
+//! Asks the primary where its write-ahead log ends, and the standbys how far they have replayed it, while sessions need
+//! to know.
+//!
+//! One question to the primary serves every session that wanted an answer before it, so what is asked does not depend on
+//! the number of sessions. While nobody wants anything, nothing is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use trunkline_cluster::{Lsn, NodeId};
+
+use super::connection::Row;
+use super::kept::Kept;
+use super::probe::{ProbeTarget, lsn};
+use crate::positions::{History, Leader, Positions, Replayed, Sample};
+
+/// Prepares the question, and asks for what does not change while a connection lasts: the size of a page of the log, and
+/// the system identifier.
+///
+/// In recovery or not, the place in the log, the timeline. A standby's timeline is the one it receives, or that of its
+/// last restart point while it receives none. A standby begins to receive a timeline only if that branches off at or
+/// behind what it has replayed: if it receives the primary's, then all that it has replayed is in the primary's history.
+///
+/// The place of the primary is where the next record will be inserted, not where the log has been flushed. It is to be at
+/// or behind every commit that was answered, or could be seen, before the question came. With `synchronous_commit` `on`,
+/// `local`, `remote_write` and `remote_apply` a commit is flushed before it can be seen, and the place up to which the log
+/// is flushed would do. With `off` it is answered and seen before that. The setting belongs to each transaction: a role, a
+/// database, a function or a client may change it, and clients that do not come through us do so unseen, so it is never
+/// known to be on. Nothing that was answered is behind the place of the next record, whatever the setting. What is between
+/// the two places reaches the standbys when it is flushed: with the next commit, or by the WAL writer.
+const GREETING: &str = "\
+PREPARE trunkline_log AS
+SELECT in_recovery,
+       CASE WHEN in_recovery THEN pg_catalog.pg_last_wal_replay_lsn()
+         ELSE pg_catalog.pg_current_wal_insert_lsn() END,
+       CASE WHEN in_recovery
+         THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),
+                       (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))
+         ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int4
+       END
+  FROM (SELECT pg_catalog.pg_is_in_recovery() AS in_recovery OFFSET 0) AS now;
+SELECT pg_catalog.current_setting('wal_block_size'),
+       (SELECT system_identifier FROM pg_catalog.pg_control_system())";
+
+/// The question.
+const QUESTION: &str = "EXECUTE trunkline_log";
+
+/// The headers of a page of the log: that of every page, and that of the first one of a file.
+const PAGE_HEADERS: [u64; 2] = [24, 40];
+
+/// A standby that has not replayed a sample is asked again and again. Behind so much time the gaps between the questions
+/// grow: it is late, and a few milliseconds more do not matter.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The longest of these gaps.
+const LONGEST_GAP: Duration = Duration::from_millis(250);
+
+/// How long it is good to know how far a standby has replayed; then it is asked with the next sample, even if it is known
+/// to have replayed that. It may have started again and be behind what it was: see [`Replayed::asked_at_us`].
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// Microseconds of the engine's clock.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// How fast it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The least time between two questions to a node.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub limit: Duration,
+}
+
+/// The running sampler. Dropped, it ends.
+#[derive(Debug)]
+pub struct Sampler(Vec<JoinHandle<()>>);
+
+/// Starts to tell the positions of these nodes, when they are wanted. Each node has a task of its own, so that one that
+/// does not answer holds up no other.
+pub fn sample(
+    targets: Vec<ProbeTarget>,
+    pace: Pace,
+    positions: &Arc<Positions>,
+    clock: &Clock,
+) -> Sampler {
+    // Nobody has watched whether they have started again.
+    positions.forget_standbys();
+    let start = |ProbeTarget { node, target }: ProbeTarget| {
+        let asker = Asker {
+            node,
+            kept: Kept::new(target, GREETING, (pace.limit, pace.interval)),
+            pace,
+            leader: positions.leader(),
+            samples: positions.samples(),
+            positions: Arc::clone(positions),
+            clock: Arc::clone(clock),
+        };
+        tokio::spawn(asker.run())
+    };
+    Sampler(targets.into_iter().map(start).collect())
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Asks one node.
+struct Asker {
+    node: NodeId,
+    kept: Kept,
+    pace: Pace,
+    leader: watch::Receiver<Leader>,
+    samples: watch::Receiver<Option<Sample>>,
+    positions: Arc<Positions>,
+    clock: Clock,
+}
+
+/// A node's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    in_recovery: bool,
+    lsn: Lsn,
+    history: History,
+}
+
+/// What a node says when it is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct About {
+    /// The size of a page of its log.
+    page: u64,
+    system: u64,
+}
+
+impl Asker {
+    async fn run(mut self) {
+        loop {
+            let leader = *self.leader.borrow_and_update();
+            if leader.node == Some(self.node) {
+                self.lead(leader.epoch).await;
+            } else {
+                self.follow(leader.epoch).await;
+            }
+        }
+    }
+
+    /// Takes samples of the primary until another one is, or another epoch begins.
+    async fn lead(&mut self, epoch: u64) {
+        let positions = Arc::clone(&self.positions);
+        loop {
+            tokio::select! {
+                _ = self.leader.changed() => return,
+                () = positions.wanted() => {}
+                () = self.kept.lost() => continue,
+            }
+            if !self.kept.is_ready().await {
+                continue;
+            }
+            if self.leader.has_changed().unwrap_or(true) {
+                return;
+            }
+            let question = positions.begin(epoch, (self.clock)());
+            match self.ask().await {
+                Some(Answer { in_recovery: false, lsn, history }) => {
+                    positions.answered(question, lsn, history);
+                }
+                Some(_) => {
+                    // It is wanted still, but not of this node, which is no primary any more.
+                    positions.want();
+                    self.kept.hold_back().await;
+                }
+                None => drop(positions.want()),
+            }
+        }
+    }
+
+    /// Asks the standby behind each sample how far it is, until the epoch has changed.
+    async fn follow(&mut self, epoch: u64) {
+        loop {
+            let sample = *self.samples.borrow_and_update();
+            if let Some(sample) = sample.filter(|sample| sample.epoch == epoch)
+                && !self.has_replayed(&sample)
+                && !self.pursue(&sample).await
+            {
+                return;
+            }
+            tokio::select! {
+                _ = self.leader.changed() => return,
+                _ = self.samples.changed() => {}
+                () = self.kept.lost() => self.positions.forget(self.node),
+            }
+        }
+    }
+
+    /// Whether it is known, and not for too long, that the standby has replayed the sample; and would be noticed if it
+    /// started again.
+    fn has_replayed(&self, sample: &Sample) -> bool {
+        let known = self.positions.read(|picture| picture.standby(self.node));
+        let good_for = u64::try_from(GOOD_FOR.as_micros()).unwrap_or(u64::MAX);
+        known.is_some_and(|replayed| {
+            let age = sample.asked_at_us.saturating_sub(replayed.asked_at_us);
+            self.kept.is_open() && replayed.lsn >= sample.lsn && age < good_for
+        })
+    }
+
+    /// Asks the standby until it has replayed the sample; says whether the epoch is still the same.
+    async fn pursue(&mut self, sample: &Sample) -> bool {
+        let begun = Instant::now();
+        let mut gap = self.pace.interval;
+        loop {
+            if self.kept.is_ready().await && self.look(sample).await {
+                return true;
+            }
+            tokio::select! {
+                _ = self.leader.changed() => return false,
+                () = sleep(gap) => {}
+                () = self.kept.lost() => self.positions.forget(self.node),
+            }
+            if begun.elapsed() >= PATIENCE {
+                gap = gap.saturating_mul(2).min(LONGEST_GAP.max(self.pace.interval));
+            }
+        }
+    }
+
+    /// Asks the standby how far it is; says whether it has replayed the sample.
+    async fn look(&mut self, sample: &Sample) -> bool {
+        let asked_at_us = (self.clock)();
+        match self.ask().await {
+            Some(Answer { in_recovery: true, lsn, history }) if history == sample.history => {
+                let replayed = Replayed { lsn, asked_at_us };
+                self.positions.has_replayed(sample.epoch, self.node, replayed);
+                lsn >= sample.lsn
+            }
+            _ => {
+                self.positions.forget(self.node);
+                false
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Option<Answer> {
+        let about = about(self.kept.greeted());
+        let rows = self.kept.ask(QUESTION).await?;
+        let answer = about.and_then(|about| read(&rows, about));
+        if answer.is_none() {
+            self.kept.hold_back().await;
+        }
+        answer
+    }
+}
+
+/// The place where the next record goes is behind the header of its page, if that page has no record yet. The last record
+/// ends where the page begins, and that is how far a standby comes that has replayed everything: one that is compared with
+/// the place behind the header would never have replayed it.
+///
+/// Nothing is between the two. No record begins within a header, and one that has begun on the page before and ends right
+/// behind a place that looks like the end of a header has no end of another record between there and the begin of the
+/// page: who has replayed up to the page has replayed it.
+fn without_header(place: Lsn, page: u64) -> Lsn {
+    let within = place.0.checked_rem(page).unwrap_or(0);
+    if PAGE_HEADERS.contains(&within) { Lsn(place.0.saturating_sub(within)) } else { place }
+}
+
+/// None if the node does not say it.
+fn about(greeted: &[Row]) -> Option<About> {
+    let [row] = greeted else { return None };
+    let [Some(page), Some(system)] = row.as_slice() else { return None };
+    Some(About { page: number(page)?, system: number(system)? })
+}
+
+/// None if the node does not know: a standby that has not replayed anything yet, or one that knows no timeline.
+fn read(rows: &[Row], about: About) -> Option<Answer> {
+    let [row] = rows else { return None };
+    let [Some(in_recovery), Some(place), Some(timeline)] = row.as_slice() else { return None };
+    let in_recovery = match &in_recovery[..] {
+        b"t" => true,
+        b"f" => false,
+        _ => return None,
+    };
+    let history = History { system: about.system, timeline: number(timeline)? };
+    Some(Answer { in_recovery, lsn: without_header(lsn(place)?, about.page), history })
+}
+
+fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const ABOUT: About = About { page: 8192, system: 7 };
+
+    fn row(values: &[Option<&'static str>]) -> Row {
+        values.iter().map(|value| value.map(|text| Bytes::from_static(text.as_bytes()))).collect()
+    }
+
+    #[test]
+    fn an_answer_is_read_and_an_odd_one_is_not() {
+        let history = History { system: 7, timeline: 2 };
+        let standby = read(&[row(&[Some("t"), Some("0/7"), Some("2")])], ABOUT);
+        assert_eq!(standby, Some(Answer { in_recovery: true, lsn: Lsn(7), history }));
+        let primary = read(&[row(&[Some("f"), Some("0/2018"), Some("2")])], ABOUT);
+        assert_eq!(primary, Some(Answer { in_recovery: false, lsn: Lsn(0x2000), history }));
+        for odd in [
+            [Some("x"), Some("0/7"), Some("2")],
+            [Some("t"), None, Some("2")],
+            [Some("t"), Some("7"), Some("2")],
+            [Some("t"), Some("0/7"), None],
+            [Some("t"), Some("0/7"), Some("two")],
+        ] {
+            assert_eq!(read(&[row(&odd)], ABOUT), None);
+        }
+        assert_eq!(read(&[], ABOUT), None);
+    }
+
+    #[test]
+    fn a_node_says_once_what_its_log_is_like() {
+        assert_eq!(about(&[row(&[Some("8192"), Some("7")])]), Some(ABOUT));
+        for odd in [[None, Some("7")], [Some("8192"), None], [Some("8 kB"), Some("7")]] {
+            assert_eq!(about(&[row(&odd)]), None);
+        }
+        assert_eq!(about(&[]), None);
+    }
+
+    #[test]
+    fn the_header_of_a_page_is_no_log_to_be_replayed() {
+        for (place, end) in [
+            (0x0100_0028, 0x0100_0000),
+            (0x0100_2018, 0x0100_2000),
+            (0x0100_2000, 0x0100_2000),
+            (0x0100_2020, 0x0100_2020),
+            (0x0100_1FF8, 0x0100_1FF8),
+        ] {
+            assert_eq!(without_header(Lsn(place), ABOUT.page), Lsn(end), "{place:x}");
+        }
+    }
+}

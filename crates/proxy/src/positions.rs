@@ -1,0 +1,339 @@
+//! Where the primary's write-ahead log ends, and how far each standby has replayed it: what decides whether a session
+//! may read from a standby what it, or somebody before it, has written to the primary.
+//!
+//! A session that has ended a transaction on the primary does not ask where the log ends, and waits for nothing. It says
+//! that it [wants](Positions::want) to know, and remembers its [`Ticket`]. One sampler asks for all of them
+//! (`control::sampler`); a [`Sample`] that [covers](Sample::covers) the ticket was asked for after the transaction had
+//! ended, so its place in the log is at or behind that of the commit, and a standby that has
+//! [replayed](Positions::replayed) that place shows what the transaction has done.
+//!
+//! Everything here is read without a lock: it is one snapshot that the sampler replaces.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use trunkline_cluster::{Lsn, NodeId};
+
+/// A moment between two questions of the sampler. A sample covers it if it was asked for after it.
+///
+/// These are numbers and not times, because a loop reads its clock once in a turn: what it reads from a server in that
+/// turn may have been said after that, and a sample in between would seem to cover it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// Where the primary's log ended at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    number: u64,
+    /// When the primary was asked, by the clock of the engine.
+    pub asked_at_us: u64,
+    /// The epoch it is from; places in the log of different epochs are not compared.
+    pub epoch: u64,
+    /// No commit that was answered before the question is behind this place.
+    pub lsn: Lsn,
+    /// What the primary writes.
+    pub history: History,
+}
+
+/// Whose log it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The cluster (`pg_control_system().system_identifier`).
+    pub system: u64,
+    /// The timeline.
+    pub timeline: u32,
+}
+
+impl Sample {
+    /// Whether it was asked for after the ticket was taken.
+    pub fn covers(&self, ticket: Ticket) -> bool {
+        self.number > ticket.0
+    }
+}
+
+/// How far a standby has replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// It has replayed up to here; by now perhaps more.
+    pub lsn: Lsn,
+    /// When it was asked, by the clock of the engine. A standby that starts again may be behind what it was: this says
+    /// nothing of what a connection shows that was opened later.
+    pub asked_at_us: u64,
+}
+
+/// What is known at one moment; see [`Positions::read`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// How many times another primary has been seen, or the same one with another history. A place in the log that is
+    /// from an older epoch is as good as the [`first`](Self::first) sample of this one.
+    pub epoch: u64,
+    /// The first sample of this epoch.
+    pub first: Option<Sample>,
+    /// The last one.
+    pub latest: Option<Sample>,
+    /// In no order: there are a few.
+    standbys: Vec<(NodeId, Replayed)>,
+}
+
+impl Picture {
+    /// How far the standby has replayed the log of this epoch; none if it is not known, or if it is not on the timeline
+    /// of the primary.
+    pub fn standby(&self, node: NodeId) -> Option<Replayed> {
+        self.standbys.iter().find(|(id, _)| *id == node).map(|(_, replayed)| *replayed)
+    }
+
+    fn of_epoch(epoch: u64) -> Self {
+        Self { epoch, ..Self::default() }
+    }
+
+    fn forget(&mut self, node: NodeId) {
+        self.standbys.retain(|(id, _)| *id != node);
+    }
+}
+
+/// Whom the sampler asks for samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) node: Option<NodeId>,
+    pub(crate) epoch: u64,
+}
+
+/// A question to the primary that has been begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    number: u64,
+    epoch: u64,
+    asked_at_us: u64,
+}
+
+/// What sessions wish of the sampler, and what the sampler says of it. The atomics are a parameter, so that the model of
+/// this protocol runs on those of `loom`.
+#[derive(Debug)]
+struct Wishes<N> {
+    /// 1 if a sample is wanted that has not been begun.
+    wanted: N,
+    /// Questions that have been begun.
+    begun: N,
+}
+
+/// An atomic number.
+trait Number {
+    /// Sees what was done before the store that it reads.
+    fn load(&self) -> u64;
+    /// Sees that too, and is seen in the same way.
+    fn swap(&self, value: u64) -> u64;
+    /// The same; the number before.
+    fn add(&self, more: u64) -> u64;
+}
+
+impl Number for AtomicU64 {
+    #[inline]
+    fn load(&self) -> u64 {
+        Self::load(self, Ordering::Acquire)
+    }
+
+    fn swap(&self, value: u64) -> u64 {
+        Self::swap(self, value, Ordering::AcqRel)
+    }
+
+    fn add(&self, more: u64) -> u64 {
+        self.fetch_add(more, Ordering::AcqRel)
+    }
+}
+
+impl<N: Number> Wishes<N> {
+    /// The number of the last question begun, and whether the sampler is to be woken: then there will be a question with
+    /// a greater number. Two loads if one is wanted already.
+    ///
+    /// The number is read first. The sampler clears the wish before it takes a number: so whoever finds a wish behind the
+    /// number that he has read knows that it was not cleared for that number.
+    #[inline]
+    fn want(&self) -> (u64, bool) {
+        let begun = self.begun.load();
+        (begun, self.wanted.load() == 0 && self.wanted.swap(1) == 0)
+    }
+
+    /// Begins a question; its number.
+    fn begin(&self) -> u64 {
+        self.wanted.swap(0);
+        self.begun.add(1).wrapping_add(1)
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.load() != 0
+    }
+}
+
+/// Where the log ends, and how far the standbys are.
+#[derive(Debug)]
+pub struct Positions {
+    wishes: Wishes<AtomicU64>,
+    bell: Notify,
+    picture: ArcSwap<Picture>,
+    /// Held by who makes the next picture of the last one.
+    painting: Mutex<()>,
+    leader: watch::Sender<Leader>,
+    latest: watch::Sender<Option<Sample>>,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        let wishes = Wishes { wanted: AtomicU64::new(0), begun: AtomicU64::new(0) };
+        Self {
+            wishes,
+            bell: Notify::new(),
+            picture: ArcSwap::default(),
+            painting: Mutex::default(),
+            leader: watch::Sender::default(),
+            latest: watch::Sender::default(),
+        }
+    }
+}
+
+impl Positions {
+    /// Asks for a sample that covers this moment. To be called when the end of the transaction has been read from the
+    /// server, not before. If the sampler does not run, none comes.
+    #[inline]
+    pub fn want(&self) -> Ticket {
+        let (begun, wake) = self.wishes.want();
+        if wake {
+            self.bell.notify_one();
+        }
+        Ticket(begun)
+    }
+
+    /// The last sample of the epoch; none if there is none yet.
+    pub fn latest(&self) -> Option<Sample> {
+        self.picture.load().latest
+    }
+
+    /// How far the standby has replayed; none if that is not known.
+    pub fn replayed(&self, node: NodeId) -> Option<Lsn> {
+        self.picture.load().standby(node).map(|replayed| replayed.lsn)
+    }
+
+    /// Looks at what is known, all of it from one moment.
+    pub fn read<T>(&self, look: impl FnOnce(&Picture) -> T) -> T {
+        look(&self.picture.load())
+    }
+
+    /// Another node is the primary, or none is known. A primary that comes back begins a new epoch as well: it may have
+    /// crashed, and lost log that nobody had been told to be safe.
+    pub fn led_by(&self, primary: Option<NodeId>) {
+        self.paint(|picture, leader| {
+            if leader.node == primary {
+                return;
+            }
+            leader.node = primary;
+            if primary.is_some() {
+                *picture = Picture::of_epoch(picture.epoch.wrapping_add(1));
+            }
+        });
+    }
+
+    /// The name of the node has come to mean another machine.
+    pub fn moved(&self, node: NodeId) {
+        self.paint(|picture, leader| {
+            if leader.node == Some(node) {
+                *picture = Picture::of_epoch(picture.epoch.wrapping_add(1));
+            }
+            picture.forget(node);
+        });
+    }
+
+    /// The node does not answer, or its connection is gone: if it has started again, it may be behind what it was.
+    pub fn forget(&self, node: NodeId) {
+        if self.picture.load().standby(node).is_some() {
+            self.paint(|picture, _| picture.forget(node));
+        }
+    }
+
+    /// Nobody watches the standbys any more.
+    pub(crate) fn forget_standbys(&self) {
+        self.paint(|picture, _| picture.standbys.clear());
+    }
+
+    /// Whom to ask for samples, and in which epoch.
+    pub(crate) fn leader(&self) -> watch::Receiver<Leader> {
+        self.leader.subscribe()
+    }
+
+    /// The samples as they come.
+    pub(crate) fn samples(&self) -> watch::Receiver<Option<Sample>> {
+        self.latest.subscribe()
+    }
+
+    /// Waits until a sample is wanted.
+    pub(crate) async fn wanted(&self) {
+        while !self.wishes.is_wanted() {
+            self.bell.notified().await;
+        }
+    }
+
+    /// Begins a question to the primary: what is wanted from now on, it does not answer.
+    pub(crate) fn begin(&self, epoch: u64, now_us: u64) -> Question {
+        Question { number: self.wishes.begin(), epoch, asked_at_us: now_us }
+    }
+
+    /// The answer to it. If the primary has changed meanwhile, it counts no more. If the place is before the last one, or
+    /// in another history, the primary has another history than it had: a new epoch begins.
+    pub(crate) fn answered(&self, question: Question, lsn: Lsn, history: History) {
+        let Question { number, epoch, asked_at_us } = question;
+        let sample = Sample { number, asked_at_us, epoch, lsn, history };
+        let mut told = None;
+        self.paint(|picture, _| {
+            if picture.epoch != epoch || picture.latest.is_some_and(|last| last.number > number) {
+                return;
+            }
+            let goes_on = |last: Sample| last.history == history && last.lsn <= lsn;
+            let mut sample = sample;
+            if !picture.latest.is_none_or(goes_on) {
+                *picture = Picture::of_epoch(epoch.wrapping_add(1));
+                sample.epoch = picture.epoch;
+            }
+            picture.first = picture.first.or(Some(sample));
+            picture.latest = Some(sample);
+            told = picture.latest;
+        });
+        if told.is_some() {
+            self.latest.send_replace(told);
+        }
+    }
+
+    /// The standby has replayed so much of this epoch's log.
+    pub(crate) fn has_replayed(&self, epoch: u64, node: NodeId, replayed: Replayed) {
+        self.paint(|picture, _| {
+            if picture.epoch == epoch {
+                picture.forget(node);
+                picture.standbys.push((node, replayed));
+            }
+        });
+    }
+
+    /// Makes the next picture of the last one. A new epoch is told to the sampler, and asks for its first sample if there
+    /// was one in the epoch before: sessions go by samples then.
+    fn paint(&self, stroke: impl FnOnce(&mut Picture, &mut Leader)) {
+        let guard = self.painting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.picture.load_full();
+        let mut picture = Picture::clone(&before);
+        let mut leader = *self.leader.borrow();
+        stroke(&mut picture, &mut leader);
+        leader.epoch = picture.epoch;
+        let goes_by_samples = before.latest.is_some() && picture.latest.is_none();
+        if picture != *before {
+            self.picture.store(Arc::new(picture));
+        }
+        self.leader.send_if_modified(|told| std::mem::replace(told, leader) != leader);
+        drop(guard);
+        if goes_by_samples {
+            self.want();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,401 @@
+//! Where the log of a real primary ends, how far its standbys have replayed it, and which of them may be read from.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod login_support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use login_support::{password, target};
+use tokio::time::Instant;
+use trunkline_cluster::{
+    Event, LagPolicy, Lsn, NodeId, Observation, Policy, Readers, Role, State, Unfit, Verdict,
+};
+use trunkline_proxy::backend::OpenTarget;
+use trunkline_proxy::control::{
+    Clock, Overseer, Pace, ProbeTarget, Probing, Sampler, oversee, probe, sample,
+};
+use trunkline_proxy::positions::{Positions, Sample, Ticket};
+use trunkline_testkit::cluster::{SUPERUSER_PASSWORD, query_text};
+use trunkline_testkit::peer::{Answers, Peer};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Cluster, Error, Node, Result, StopMode};
+
+const PRIMARY: NodeId = NodeId(0);
+const FIRST: NodeId = NodeId(1);
+const SECOND: NodeId = NodeId(2);
+
+/// Between two questions to a node.
+const INTERVAL: Duration = Duration::from_millis(2);
+
+/// Of probes.
+const PROBES: Duration = Duration::from_millis(100);
+
+/// Where node is, and as whom it is asked.
+fn boss(node: &Node) -> OpenTarget {
+    let mut target = target(node.port(), "postgres", password(SUPERUSER_PASSWORD));
+    target.connect_timeout = PATIENCE;
+    target
+}
+
+/// The nodes of the cluster; their numbers are their places in it.
+fn targets(cluster: &Cluster) -> Vec<ProbeTarget> {
+    let target = |(number, node)| ProbeTarget { node: NodeId(number), target: boss(node) };
+    (0..).zip(cluster.nodes()).map(target).collect()
+}
+
+/// The positions of these nodes, which are asked as long as this is held.
+struct Scene<C = Cluster> {
+    cluster: C,
+    positions: Arc<Positions>,
+    _sampler: Sampler,
+}
+
+impl Scene {
+    async fn new(standbys: usize, interval: Duration) -> Result<Self> {
+        let cluster = Cluster::builder().standbys(standbys).start().await?;
+        let targets = targets(&cluster);
+        Ok(Self::of(cluster, targets, interval))
+    }
+}
+
+impl<C> Scene<C> {
+    fn of(cluster: C, targets: Vec<ProbeTarget>, interval: Duration) -> Self {
+        let positions = Arc::new(Positions::default());
+        let begun = Instant::now();
+        let clock: Clock =
+            Arc::new(move || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let pace = Pace { interval, limit: PATIENCE };
+        let sampler = sample(targets, pace, &positions, &clock);
+        positions.led_by(Some(PRIMARY));
+        Self { cluster, positions, _sampler: sampler }
+    }
+
+    /// A sample that covers the ticket.
+    async fn covering(&self, ticket: Ticket) -> Result<Sample> {
+        wait_for("a sample covers the ticket", PATIENCE, async || {
+            let latest = self.positions.latest();
+            latest.filter(|sample| sample.covers(ticket)).ok_or_else(|| not_yet(&latest))
+        })
+        .await
+    }
+
+    /// One that is taken from now on.
+    async fn sample(&self) -> Result<Sample> {
+        self.covering(self.positions.want()).await
+    }
+
+    /// Waits until the standby is known to have replayed the sample.
+    async fn replayed(&self, node: NodeId, sample: &Sample) -> Result<()> {
+        wait_for("the standby is known to have replayed it", PATIENCE, async || {
+            let known = self.positions.replayed(node);
+            if known.is_some_and(|lsn| lsn >= sample.lsn) { Ok(()) } else { Err(not_yet(&known)) }
+        })
+        .await
+    }
+
+    /// Waits until it is not known how far the standby is.
+    async fn forgotten(&self, node: NodeId) -> Result<()> {
+        wait_for("the standby is forgotten", PATIENCE, async || {
+            self.positions.replayed(node).map_or(Ok(()), |known| Err(not_yet(&known)))
+        })
+        .await
+    }
+}
+
+fn not_yet(seen: &dyn std::fmt::Debug) -> Error {
+    Error::msg(format!("{seen:?}"))
+}
+
+/// Writes, each followed by a read.
+const WRITES: i32 = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_written_finds_it_where_the_sample_behind_it_is_replayed() -> Result<()> {
+    let scene = Scene::new(2, INTERVAL).await?;
+    let primary = scene.cluster.primary().connect("postgres").await?;
+    query_text(&primary, "CREATE TABLE written (i int); SELECT 1").await?;
+    let mut standbys = Vec::new();
+    for (number, node) in [(FIRST, 0), (SECOND, 1)] {
+        standbys.push((number, scene.cluster.standby(node)?.connect("postgres").await?));
+    }
+    // Whatever the setting, what was answered before the question is before the place in the answer.
+    let durable = ["on", "off", "local", "remote_write", "remote_apply"];
+    for (write, durable) in (1..=WRITES).zip(durable.iter().cycle()) {
+        let sql = format!(
+            "BEGIN; SET LOCAL synchronous_commit = {durable}; INSERT INTO written VALUES ({write}); COMMIT; SELECT 1"
+        );
+        query_text(&primary, &sql).await?;
+        let sample = scene.sample().await?;
+        let (number, standby) = &standbys[usize::try_from(write)? % standbys.len()];
+        scene.replayed(*number, &sample).await?;
+        let seen = query_text(standby, "SELECT max(i) FROM written").await?;
+        assert_eq!(seen, write.to_string(), "{number} with synchronous_commit {durable}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_does_not_replay_is_not_known_to_and_holds_up_no_other() -> Result<()> {
+    let scene = Scene::new(2, INTERVAL).await?;
+    let sample = scene.sample().await?;
+    scene.replayed(FIRST, &sample).await?;
+    scene.replayed(SECOND, &sample).await?;
+    scene.cluster.standby(0)?.pause_replay().await?;
+    scene.cluster.primary().execute("postgres", "CREATE TABLE written (i int)").await?;
+    let behind = scene.sample().await?;
+    assert!(behind.lsn > sample.lsn);
+    scene.replayed(SECOND, &behind).await?;
+    assert!(scene.positions.replayed(FIRST).is_none_or(|lsn| lsn < behind.lsn));
+    // One that answers nothing at all does not hold up others either.
+    scene.cluster.standby(0)?.freeze()?;
+    scene.cluster.primary().execute("postgres", "CREATE TABLE more (i int)").await?;
+    let further = scene.sample().await?;
+    scene.replayed(SECOND, &further).await?;
+    scene.cluster.standby(0)?.thaw()?;
+    // Nobody has to want anything again for what is replayed late to be known.
+    scene.cluster.standby(0)?.resume_replay().await?;
+    scene.replayed(FIRST, &further).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_comes_to_rest_at_the_begin_of_a_page_is_caught_up_with() -> Result<()> {
+    let scene = Scene::new(1, INTERVAL).await?;
+    let primary = scene.cluster.primary().connect("postgres").await?;
+    // Behind a switch the next record goes behind the header of the first page of a file. The commit is before it; another
+    // process may write a record at once, but not each time.
+    let mut at_rest = 0;
+    for _ in 0..5 {
+        query_text(&primary, "SELECT txid_current()").await?;
+        query_text(&primary, "SELECT pg_switch_wal()").await?;
+        let sample = scene.sample().await?;
+        let place = query_text(&primary, "SELECT pg_current_wal_insert_lsn()").await?;
+        scene.replayed(FIRST, &sample).await?;
+        if place.parse::<Lsn>().unwrap().since(sample.lsn) == 40 {
+            at_rest += 1;
+        }
+    }
+    assert!(at_rest > 0, "the log has never come to rest there");
+    Ok(())
+}
+
+/// Samples behind each of which a standby is asked again.
+const SAMPLES: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_goes_on_with_the_old_timeline_is_not_known_however_far_it_is() -> Result<()>
+{
+    let scene = Scene::new(2, INTERVAL).await?;
+    let (old, other) = (scene.cluster.primary(), scene.cluster.standby(1)?);
+    let before = scene.sample().await?;
+    scene.replayed(SECOND, &before).await?;
+    scene.cluster.standby(0)?.promote().await?;
+    // It replays what the old primary goes on to write, and that is not in the history of the new one.
+    old.execute("postgres", "CREATE TABLE lost AS SELECT generate_series(1, 10000) AS i").await?;
+    let end = old.query_text("postgres", "SELECT pg_current_wal_flush_lsn()").await?;
+    other.replayed(&end).await?;
+    scene.positions.led_by(Some(FIRST));
+    let first = scene.sample().await?;
+    assert_eq!(
+        (before.epoch, before.history.timeline, first.epoch, first.history.timeline),
+        (1, 1, 2, 2)
+    );
+    for _ in 0..SAMPLES {
+        let sample = scene.sample().await?;
+        assert!(sample.lsn < end.parse().unwrap(), "{sample:?}");
+        // Nor is the old primary a standby.
+        assert_eq!([SECOND, PRIMARY].map(|node| scene.positions.replayed(node)), [None; 2]);
+    }
+    assert_eq!(scene.positions.read(|picture| picture.first), Some(first));
+    Ok(())
+}
+
+/// A server that says this of itself and of its log.
+async fn played(system: &str, log: [&str; 3]) -> Result<Peer> {
+    let about = [Some("8192"), Some(system)];
+    let answers = Answers::new().on("wal_block_size", &["page", "system"], &[&about]).on(
+        "EXECUTE",
+        &["in_recovery", "place", "timeline"],
+        &[&log.map(Some)],
+    );
+    Peer::start_with(|_| true, answers).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_of_another_cluster_is_not_known_however_far_it_is() -> Result<()> {
+    let servers = [
+        played("7", ["f", "0/3000100", "1"]).await?,
+        played("7", ["t", "0/3000100", "1"]).await?,
+        played("8", ["t", "0/9000000", "1"]).await?,
+    ];
+    let target = |(number, server): (u16, &Peer)| {
+        let target = target(server.address().port(), "postgres", password("any"));
+        ProbeTarget { node: NodeId(number), target }
+    };
+    let targets = (0..).zip(&servers).map(target).collect();
+    let scene = Scene::of(servers, targets, INTERVAL);
+    for _ in 0..SAMPLES {
+        let sample = scene.sample().await?;
+        assert_eq!((sample.history.system, sample.lsn), (7, "0/3000100".parse().unwrap()));
+        scene.replayed(FIRST, &sample).await?;
+        assert_eq!(scene.positions.replayed(SECOND), None);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_follows_to_the_new_timeline_is_known_there() -> Result<()> {
+    let scene = Scene::new(2, INTERVAL).await?;
+    let (old, new, other) =
+        (scene.cluster.primary(), scene.cluster.standby(0)?, scene.cluster.standby(1)?);
+    scene.sample().await?;
+    // It ends when both have all of its log.
+    old.stop(StopMode::Fast).await?;
+    new.promote().await?;
+    other.set("primary_slot_name", "")?;
+    let directory = new.socket_directory().display();
+    let login = format!("user=postgres password={SUPERUSER_PASSWORD}");
+    other.set("primary_conninfo", format!("host='{directory}' port={} {login}", new.port()))?;
+    other.reload().await?;
+    scene.positions.led_by(Some(FIRST));
+    new.execute("postgres", "CREATE TABLE written (i int)").await?;
+    let sample = scene.sample().await?;
+    scene.replayed(SECOND, &sample).await?;
+    assert_eq!(other.query_text("postgres", "SELECT count(*) FROM written").await?, "0");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_has_gone_is_forgotten_at_once_and_known_again_when_it_is_back() -> Result<()>
+{
+    let scene = Scene::new(2, INTERVAL).await?;
+    let sample = scene.sample().await?;
+    scene.replayed(FIRST, &sample).await?;
+    scene.replayed(SECOND, &sample).await?;
+    // Nothing is asked meanwhile: its connection tells.
+    scene.cluster.standby(0)?.kill().await?;
+    scene.forgotten(FIRST).await?;
+    assert!(scene.positions.replayed(SECOND).is_some());
+    scene.cluster.standby(0)?.start().await?;
+    let sample = scene.sample().await?;
+    scene.replayed(FIRST, &sample).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_starts_again_is_sampled_again() -> Result<()> {
+    let scene = Scene::new(1, INTERVAL).await?;
+    scene.sample().await?;
+    scene.cluster.primary().kill().await?;
+    let ticket = scene.positions.want();
+    scene.cluster.primary().start().await?;
+    let sample = scene.covering(ticket).await?;
+    scene.replayed(FIRST, &sample).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_want_a_sample_the_primary_is_asked_no_more_often_than_it_may_be() -> Result<()>
+{
+    let interval = Duration::from_millis(20);
+    let scene = Scene::new(1, interval).await?;
+    let first = scene.sample().await?;
+    let mut asked_at_us = vec![first.asked_at_us];
+    while asked_at_us.len() < 10 {
+        let sample = scene.sample().await?;
+        asked_at_us.push(sample.asked_at_us);
+    }
+    let gaps = asked_at_us.windows(2).map(|pair| Duration::from_micros(pair[1] - pair[0]));
+    // The clock tells whole microseconds.
+    assert!(gaps.min().unwrap() + Duration::from_micros(1) >= interval, "{asked_at_us:?}");
+    Ok(())
+}
+
+/// Watches every node of the cluster.
+fn watch(cluster: &Cluster, lag: LagPolicy) -> (Overseer, Probing) {
+    let policy = Policy { down_failures: 3, down_after: Duration::from_millis(300), lag };
+    let targets = targets(cluster);
+    let overseer = oversee(State::new(policy, targets.iter().map(|target| target.node)));
+    let probing = probe(targets, PROBES, Duration::from_secs(2), &overseer.events);
+    (overseer, probing)
+}
+
+/// Waits until this is what speaks against reading from the standbys.
+async fn unfit(overseer: &mut Overseer, wanted: [Option<Unfit>; 2]) {
+    let objection = |readers: &Readers, node| readers.node(node).map(|reader| reader.unfit);
+    let is_so = |readers: &Readers| {
+        [FIRST, SECOND].map(|node| objection(readers, node)) == wanted.map(Some)
+    };
+    let came = tokio::time::timeout(PATIENCE, overseer.readers.wait_for(is_so)).await.is_ok();
+    assert!(came, "wanted {wanted:?}, last seen {:?}", overseer.readers.borrow());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_stops_to_replay_is_read_from_no_more_until_it_has_caught_up() -> Result<()>
+{
+    let cluster = Cluster::builder().standbys(2).start().await?;
+    let (bytes, time) = (64 << 10, Duration::from_secs(2));
+    for (max_bytes, max_time, reason) in
+        [(bytes, Duration::ZERO, Unfit::LagsByBytes), (0, time, Unfit::LagsByTime)]
+    {
+        let limits = LagPolicy { max_bytes, max_time, ..LagPolicy::default() };
+        let (mut overseer, probing) = watch(&cluster, limits);
+        unfit(&mut overseer, [None, None]).await;
+        let view = overseer.view.borrow().clone();
+        assert_eq!(view.as_ref().map(|view| &view.verdict), Some(&Verdict::Primary(PRIMARY)));
+        cluster.standby(0)?.pause_replay().await?;
+        overseer.view.mark_unchanged();
+        let write = "DROP TABLE IF EXISTS much; \
+                     CREATE TABLE much AS SELECT generate_series(1, 10000) AS i";
+        cluster.primary().execute("postgres", write).await?;
+        unfit(&mut overseer, [Some(reason), None]).await;
+        cluster.standby(0)?.resume_replay().await?;
+        unfit(&mut overseer, [None, None]).await;
+        // What is seen of the log is no news of the cluster.
+        assert!(!overseer.view.has_changed().unwrap());
+        drop(probing);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_no_primary_is_known_standbys_are_read_from_for_so_long() -> Result<()> {
+    let cluster = Cluster::builder().standbys(2).start().await?;
+    let stale_reads_max = Duration::from_secs(3600);
+    let (mut overseer, _probing) =
+        watch(&cluster, LagPolicy { stale_reads_max, ..LagPolicy::default() });
+    unfit(&mut overseer, [None, None]).await;
+    cluster.primary().kill().await?;
+    let gone = |view: &Option<Arc<trunkline_cluster::View>>| {
+        view.as_ref().is_some_and(|view| view.verdict == Verdict::NoPrimary)
+    };
+    tokio::time::timeout(PATIENCE, overseer.view.wait_for(gone)).await.unwrap().unwrap();
+    unfit(&mut overseer, [None, None]).await;
+    let lag = LagPolicy { stale_reads_max: Duration::ZERO, ..LagPolicy::default() };
+    let policy = Policy { lag, ..Policy::default() };
+    overseer.events.send(Event::Policy(policy)).await.unwrap();
+    unfit(&mut overseer, [Some(Unfit::Stale); 2]).await;
+    cluster.primary().start().await?;
+    unfit(&mut overseer, [None, None]).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_tell_how_far_the_log_is_of_nodes_in_either_role() -> Result<()> {
+    let cluster = Cluster::builder().standbys(1).start().await?;
+    cluster.caught_up().await?;
+    let (events, mut seen) = tokio::sync::mpsc::channel(16);
+    let _probing = probe(targets(&cluster), PROBES, PATIENCE, &events);
+    let mut roles = Vec::new();
+    while roles.len() < 2 {
+        let event = tokio::time::timeout(PATIENCE, seen.recv()).await?.unwrap();
+        let Event::Observed { observation: Observation { role, .. }, position, .. } = event else {
+            return Err(not_yet(&event));
+        };
+        assert!(position.reached.is_some() && position.ahead.is_some(), "{position:?}");
+        // What is flushed has been written. What is replayed may have been received before the standby started.
+        assert!(role == Role::Standby || position.reached <= position.ahead, "{position:?}");
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    Ok(())
+}
