@@ -89,6 +89,11 @@ pub struct SharedFacts {
 impl SharedFacts {
     /// How often its catalog has changed.
     #[inline]
+    pub fn changes(&self) -> u32 {
+        self.catalog.changes()
+    }
+
+    /// What is counted of changes of the catalog.
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
     }

@@ -224,6 +224,12 @@ impl ServerSession {
         self.owed.back().is_some_and(|last| !last.is_ours())
     }
 
+    /// Whether what it says next is the answer to something of ours.
+    #[inline]
+    pub fn answers_us(&self) -> bool {
+        self.owed.front().is_some_and(Owed::is_ours)
+    }
+
     /// Whether replies are owed that will come although the client sends nothing more, or its end. What was sent
     /// without a Sync must have been flushed for that; see [`flush`](Self::flush).
     pub fn will_answer(&self) -> bool {
@@ -453,7 +459,7 @@ impl ServerSession {
 const STANDARD_STRINGS: &[u8] = b"standard_conforming_strings";
 const CLIENT_ENCODING: &[u8] = b"client_encoding";
 
-fn rules_of(reported: &Reported) -> Rules {
+pub(crate) fn rules_of(reported: &Reported) -> Rules {
     let standard = reported.get(STANDARD_STRINGS).is_none_or(|value| value == b"on");
     Rules::new(standard, reported.get(CLIENT_ENCODING).unwrap_or_default())
 }

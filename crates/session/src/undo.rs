@@ -62,6 +62,18 @@ impl ClientSession {
         server.refuse_behind_ahead();
     }
 
+    /// What was sent to a server is to be sent to another one, as if it had not been: nothing that this one says of it counts.
+    /// There is no transaction of the client's open.
+    pub fn take_back(&mut self, server: &mut ServerSession) {
+        let mut owed = std::mem::take(&mut server.owed);
+        while !owed.is_empty() {
+            owed.discard_to_sync(|entry| self.undo(server, entry));
+            drop(owed.pop());
+        }
+        self.portals.clear();
+        self.end_lease(server);
+    }
+
     fn undo(&mut self, server: &mut ServerSession, entry: Owed) {
         server.end_naming_of(&entry);
         match entry {

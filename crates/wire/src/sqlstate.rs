@@ -63,6 +63,8 @@ codes! {
     INVALID_CURSOR_NAME = b"34000";
     /// 3D000 `invalid_catalog_name`: no such database.
     INVALID_CATALOG_NAME = b"3D000";
+    /// 3F000 `invalid_schema_name`.
+    UNDEFINED_SCHEMA = b"3F000";
     /// 40001 `serialization_failure`: safe to run the transaction again.
     SERIALIZATION_FAILURE = b"40001";
     /// 40003 `statement_completion_unknown`.
@@ -75,8 +77,14 @@ codes! {
     SYNTAX_ERROR = b"42601";
     /// 42622 `name_too_long`.
     NAME_TOO_LONG = b"42622";
+    /// 42703 `undefined_column`.
+    UNDEFINED_COLUMN = b"42703";
     /// 42704 `undefined_object`: for instance an unknown setting.
     UNDEFINED_OBJECT = b"42704";
+    /// 42883 `undefined_function`.
+    UNDEFINED_FUNCTION = b"42883";
+    /// 42P01 `undefined_table`.
+    UNDEFINED_TABLE = b"42P01";
     /// 42P03 `duplicate_cursor`.
     DUPLICATE_CURSOR = b"42P03";
     /// 42P05 `duplicate_prepared_statement`.
