@@ -9,6 +9,10 @@ pub struct Traffic {
     pub primary: Option<NodeId>,
     /// While there is none: the nodes that may still be it. Transactions that are open there may end.
     pub doubtful: Vec<NodeId>,
+    /// The standbys of the cluster that answer.
+    pub standbys: Vec<NodeId>,
+    /// Those of them that new reads may go to; see [`crate::Readers`]. A view does not say.
+    pub fit: Vec<NodeId>,
 }
 
 impl Traffic {
@@ -23,7 +27,21 @@ impl View {
     pub fn traffic(&self) -> Traffic {
         let primary = self.primary();
         let doubtful = self.nodes.iter().filter(|node| primary.is_none() && self.may_be_it(node));
-        Traffic { primary, doubtful: doubtful.map(|node| node.id).collect() }
+        Traffic {
+            primary,
+            doubtful: doubtful.map(|node| node.id).collect(),
+            standbys: self.standbys().collect(),
+            fit: Vec::new(),
+        }
+    }
+
+    /// The nodes in recovery of the cluster that is ours; none while that is not known.
+    fn standbys(&self) -> impl Iterator<Item = NodeId> {
+        let ours = self.system.is_some();
+        self.nodes
+            .iter()
+            .filter(move |node| ours && node.standing == Standing::Standby)
+            .map(|node| node.id)
     }
 
     /// Whether nothing speaks against the node, which is not known to be the primary.

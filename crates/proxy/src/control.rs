@@ -12,7 +12,7 @@ mod sampler;
 mod target;
 
 pub use auth_query::AuthQuery;
-pub use connection::{ControlConnection, ControlError, Row};
+pub use connection::{ControlConnection, ControlError, Most, Row};
 pub use overseer::{Overseer, oversee};
 pub use pool::{ControlPool, Opener, Pooled};
 pub use probe::{ProbeTarget, Probing, probe};

@@ -8,10 +8,12 @@ mod adrift;
 mod alone;
 mod arrival;
 mod attempt;
+mod beside;
 mod census;
 mod client;
 mod deadline;
 mod departed;
+mod directing;
 #[cfg(test)]
 mod drill;
 mod errand;
@@ -48,6 +50,7 @@ mod tally;
 mod to_client;
 mod to_server;
 mod traffic;
+mod trial;
 mod upkeep;
 mod waiting;
 mod wheel;
@@ -103,7 +106,7 @@ impl Engine {
                 registry,
                 inbox,
                 settings: Arc::clone(settings),
-                primary: None,
+                traffic: crate::cluster::Traffic::default(),
             });
         }
         shared.set_loops(mailboxes.into_boxed_slice());

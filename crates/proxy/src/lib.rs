@@ -30,6 +30,7 @@ pub(crate) mod pool;
 mod pooler;
 pub mod positions;
 mod replication;
+mod routing;
 pub mod seats;
 mod source;
 pub mod tls;

@@ -115,7 +115,7 @@ impl Pooler {
             nodes: node_sender,
             lead: listen(&shared, &in_force, &ring, runtime, &panics),
             traffic,
-            positions: Arc::default(),
+            positions: Arc::clone(shared.positions()),
             replication: Arc::clone(&replication),
             suspects,
         });

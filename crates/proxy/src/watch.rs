@@ -25,6 +25,7 @@ use crate::{
     listening::Lead,
     positions::Positions,
     replication::Office,
+    routing::Library,
 };
 
 /// What the watch works with and tells.
@@ -49,6 +50,8 @@ pub(crate) struct Observer {
 #[derive(Debug)]
 pub(crate) struct Watch {
     task: JoinHandle<()>,
+    /// Reads the catalogs of the databases that statements are routed for.
+    library: JoinHandle<()>,
     reloaded: Arc<Notify>,
     passwords: Arc<AuthQuery>,
 }
@@ -61,8 +64,15 @@ impl Watch {
         let (query, pools) = look_ups(&in_force, &observer.ring);
         let passwords =
             Arc::new(AuthQuery::new(query, pools, in_force.settings.pool.connect_timeout));
+        let library = Library {
+            registry: Arc::clone(&observer.shared.registry),
+            in_force: Arc::clone(&observer.in_force),
+            ring: Arc::clone(&observer.ring),
+            traffic: observer.traffic.subscribe(),
+        };
+        let library = tokio::spawn(library.run());
         let task = tokio::spawn(follow(observer, Arc::clone(&reloaded), Arc::clone(&passwords)));
-        Self { task, reloaded, passwords }
+        Self { task, library, reloaded, passwords }
     }
 
     /// The settings in force have changed.
@@ -80,6 +90,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.task.abort();
+        self.library.abort();
     }
 }
 
@@ -139,7 +150,8 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                 }
                 let view = overseer.view.borrow_and_update().clone();
                 if let Some(view) = view {
-                    publish(&observer, &in_force, &view, &mut traffic);
+                    let fit = overseer.readers.borrow().fit().collect();
+                    publish(&observer, &in_force, (&view, fit), &mut traffic);
                     passwords.prefer(traffic.primary);
                 }
                 report(&observer, &in_force, &overseer);
@@ -148,7 +160,7 @@ async fn follow(mut observer: Observer, reloaded: Arc<Notify>, passwords: Arc<Au
                 if seen.is_err() {
                     return;
                 }
-                overseer.readers.mark_unchanged();
+                follow_readers(&observer, &mut overseer, &mut traffic);
                 report(&observer, &in_force, &overseer);
             }
         }
@@ -179,6 +191,15 @@ pub(crate) fn move_on(shared: &Shared, node: NodeId) {
     shared.send_all(|| Message::Recheck);
 }
 
+/// Tells the loops which standbys may be read from, if these are others than before.
+fn follow_readers(observer: &Observer, overseer: &mut Overseer, known: &mut Traffic) {
+    let fit: Vec<NodeId> = overseer.readers.borrow_and_update().fit().collect();
+    if fit != known.fit {
+        known.fit = fit;
+        observer.shared.send_all(|| Message::Traffic(known.clone()));
+    }
+}
+
 /// Tells people how the nodes are.
 fn report(observer: &Observer, in_force: &InForce, overseer: &Overseer) {
     if let Some(view) = overseer.view.borrow().as_deref() {
@@ -187,11 +208,16 @@ fn report(observer: &Observer, in_force: &InForce, overseer: &Overseer) {
     }
 }
 
-fn publish(observer: &Observer, in_force: &InForce, view: &View, known: &mut Traffic) {
+fn publish(
+    observer: &Observer,
+    in_force: &InForce,
+    (view, fit): (&View, Vec<NodeId>),
+    known: &mut Traffic,
+) {
     for node in view.nodes.iter().filter(|node| node.health != Health::Up) {
         observer.positions.forget(node.id);
     }
-    let traffic = view.traffic();
+    let traffic = Traffic { fit, ..view.traffic() };
     let before = std::mem::replace(known, traffic);
     if *known == before {
         return;

@@ -318,7 +318,8 @@ fn what_was_begun_ends_on_a_node_that_is_a_standby_now_or_another_cluster() {
     for other in [standby(1), Observation { system: THEIRS, ..primary(1) }] {
         let mut story = Story::of(1);
         story.see(0, primary(1)).see(0, other);
-        assert_eq!(story.last.traffic(), Traffic::default());
+        let standbys = if other.role == Role::Standby { ids(1) } else { Vec::new() };
+        assert_eq!(story.last.traffic(), Traffic { standbys, ..Traffic::default() });
         // Not even when it is silent after that.
         story.fail(0).fail(0);
         assert_eq!(story.last.traffic(), Traffic::default());
@@ -329,5 +330,19 @@ fn what_was_begun_ends_on_a_node_that_is_a_standby_now_or_another_cluster() {
 fn of_two_that_claim_the_same_timeline_each_may_be_the_primary() {
     let mut story = Story::of(2);
     story.see(0, primary(1)).see(1, primary(1));
-    assert_eq!(story.last.traffic(), Traffic { primary: None, doubtful: ids(2) });
+    assert_eq!(story.last.traffic(), Traffic { doubtful: ids(2), ..Traffic::default() });
+}
+
+#[test]
+fn the_standbys_are_those_of_the_cluster_that_answer() {
+    let mut story = Story::of(4);
+    story.see(1, standby(1)).see(2, Observation { system: THEIRS, ..standby(1) });
+    assert_eq!(story.last.traffic().standbys, [], "it is not known yet which cluster is ours");
+    story.see(3, standby(1)).see(0, primary(1));
+    // Of another cluster one has been seen: an operator has to say which is meant.
+    assert_eq!(story.last.traffic().standbys, []);
+    story.see(2, standby(1));
+    assert_eq!(story.last.traffic().standbys, [NodeId(1), NodeId(2), NodeId(3)]);
+    story.see(2, Observation { system: THEIRS, ..standby(1) }).fail(1).fail(1).see(3, primary(2));
+    assert_eq!(story.last.traffic(), Traffic { primary: Some(NodeId(3)), ..Traffic::default() });
 }

@@ -16,11 +16,20 @@ use crate::net::{AsyncSocket, Channel, Message};
 /// The longest message of an answer.
 const MAX_MESSAGE: usize = 1024 * 1024;
 
-/// Rows of an answer.
-const MAX_ROWS: usize = 10_000;
+/// How long an answer may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// Its rows.
+    pub rows: usize,
+    /// Bytes of all its values.
+    pub bytes: usize,
+}
 
-/// Bytes of all values of an answer.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+impl Default for Most {
+    fn default() -> Self {
+        Self { rows: 10_000, bytes: 16 << 20 }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +113,45 @@ impl ControlConnection {
         self.ask(&out, limit).await
     }
 
+    /// Runs one statement with parameters of this type (its OID) whose answer may be a long one.
+    pub async fn query_long(
+        &mut self,
+        sql: &str,
+        params: &[&str],
+        (parameter, most): (u32, Most),
+        limit: Duration,
+    ) -> Result<Vec<Row>, ControlError> {
+        let mut types = BytesMut::new();
+        types.put_u16(u16::try_from(params.len()).map_err(|_| ControlError::TooLong)?);
+        for _ in params {
+            types.put_u32(parameter);
+        }
+        let mut out = BytesMut::new();
+        parse(&mut out, b"", sql.as_bytes(), &types);
+        bind(&mut out, b"", b"", &text_values(params)?);
+        execute(&mut out, b"", 0);
+        sync(&mut out);
+        self.ask_for(&out, most, limit).await
+    }
+
     async fn ask(&mut self, out: &[u8], limit: Duration) -> Result<Vec<Row>, ControlError> {
+        self.ask_for(out, Most::default(), limit).await
+    }
+
+    async fn ask_for(
+        &mut self,
+        out: &[u8],
+        most: Most,
+        limit: Duration,
+    ) -> Result<Vec<Row>, ControlError> {
         self.clean = false;
-        match timeout(limit, self.converse(out)).await {
+        match timeout(limit, self.converse(out, most)).await {
             Ok(answer) => answer,
             Err(_) => Err(ControlError::Timeout),
         }
     }
 
-    async fn converse(&mut self, out: &[u8]) -> Result<Vec<Row>, ControlError> {
+    async fn converse(&mut self, out: &[u8], most: Most) -> Result<Vec<Row>, ControlError> {
         self.channel.send(out).await?;
         let mut rows = Vec::new();
         let mut bytes = 0;
@@ -122,7 +161,7 @@ impl ControlConnection {
             match message.tag {
                 tag::DATA_ROW => {
                     bytes += message.body().len();
-                    if rows.len() >= MAX_ROWS || bytes > MAX_BYTES {
+                    if rows.len() >= most.rows || bytes > most.bytes {
                         return Err(ControlError::TooLong);
                     }
                     rows.push(row(message.body())?);

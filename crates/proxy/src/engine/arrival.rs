@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use trunkline_session::{ClientSession, SessionLimits, StatementLimits};
+use trunkline_session::{BlockEnd, ClientSession, SessionLimits, StatementLimits};
 use trunkline_settings::{HiddenState, Placeholders, PoolMode, PoolPolicy};
 use trunkline_wire::{
     Reported, SqlState,
@@ -19,10 +19,10 @@ use super::{
     readiness::Token,
     rest::Rest,
     shared::Shared,
-    slot::{CancelKey, Client, ClientRare, ClientState, Stream},
+    slot::{ANY, CancelKey, Client, ClientRare, ClientState, Stream},
     worker::{Again, Worker},
 };
-use crate::{handover::StartupParams, pool::Family};
+use crate::{handover::StartupParams, pool::Family, routing::Floor};
 
 impl Worker {
     /// A client has logged in.
@@ -65,6 +65,7 @@ impl Worker {
             session,
             pool,
             held,
+            horizon: ANY,
             stream: Stream::default(),
             readable: true,
             hung_up: false,
@@ -87,6 +88,10 @@ impl Worker {
                 answered_at: 0,
                 kept_since: 0,
                 entry: Entry::default(),
+                floor: Floor::default(),
+                trial: None,
+                stays_home: false,
+                block_end: BlockEnd::No,
                 places: (login.slot, member),
             }),
         });

@@ -201,6 +201,7 @@ impl Worker {
 
     /// Forgets the client; its socket closes.
     pub(super) fn remove_client(&mut self, index: usize) {
+        self.go_home(index);
         let Some(mut client) = self.clients.try_remove(index) else { return };
         self.ledger.change(client.rare.entry.counted, 0);
         client.link.close_notify();

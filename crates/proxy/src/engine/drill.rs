@@ -35,7 +35,7 @@ use super::{
     worker::{Worker, WorkerParts},
 };
 use crate::{
-    cluster::NodeId,
+    cluster::{NodeId, Traffic},
     frontend::Slots,
     handover::{LoggedIn, StartupParams},
     net::{Peer, Socket},
@@ -132,7 +132,7 @@ impl Drill {
                 registry,
                 inbox,
                 settings: Arc::clone(&settings),
-                primary: Some(NodeId(0)),
+                traffic: Traffic { primary: Some(NodeId(0)), ..Traffic::default() },
             }));
         }
         shared.set_loops(mailboxes.into());

@@ -3,7 +3,7 @@
 use super::{
     alone::{Alone, wants_server},
     link::Received,
-    slot::ClientState,
+    slot::{ANY, ClientState},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -67,6 +67,7 @@ impl Worker {
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
+            ClientState::Leased(_) if client.horizon != ANY && !client.held.is_empty() => true,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
                     || server.session.is_full_at(self.owed_at_most(client, server))
@@ -162,16 +163,21 @@ impl Worker {
                 | ClientState::Replaying(_) => {
                     return taken;
                 }
-                ClientState::Leased(server) => {
+                ClientState::Leased(server) if client.horizon == ANY => {
                     return taken.saturating_add(self.forward_burst(index, server, rest));
                 }
+                ClientState::Leased(server) => {
+                    return taken.saturating_add(self.forward_to_standby(index, server, rest));
+                }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
+                    self.direct(index, rest);
                     self.lease_or_wait(index);
                 }
                 ClientState::Idle => match self.burst_alone(index, rest) {
                     Alone::Paused(used) => return taken.saturating_add(used),
                     Alone::NeedsServer(used) => {
                         taken = taken.saturating_add(used);
+                        self.direct(index, data.get(taken..).unwrap_or_default());
                         self.lease_or_wait(index);
                     }
                     Alone::Gone => return data.len(),

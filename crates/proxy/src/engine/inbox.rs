@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 use trunkline_session::Purpose;
-use trunkline_settings::Settings;
+use trunkline_settings::{RoutingMode, Settings};
 use trunkline_wire::{SqlState, backend::Report};
 
 use super::{
@@ -149,6 +149,7 @@ impl Worker {
 
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
+        self.router.set(settings.routing.mode == RoutingMode::On, rand::random());
         self.settings = settings;
         self.share_anew();
         self.press();

@@ -1,6 +1,6 @@
 //! Giving servers to clients, and taking them back.
 
-use trunkline_session::{LeaseStart, PoolMode, Purpose};
+use trunkline_session::{BlockEnd, LeaseStart, PoolMode, Purpose};
 use trunkline_wire::{
     SqlState,
     backend::{self, Report},
@@ -11,7 +11,7 @@ use super::{
     local::LocalPool,
     message::Message,
     readiness::Token,
-    slot::{ClientState, ServerState},
+    slot::{ANY, ClientState, ServerState},
     waiting::Waiter,
     worker::{Again, Worker},
 };
@@ -59,7 +59,7 @@ impl Worker {
             pool.publish(self.index);
             let server = self.servers.get_mut(index)?;
             let silent = self.now.saturating_sub(server.since);
-            if !pool.wants(server.about.node, server.about.generation, self.primary) {
+            if !pool.wants(server.about.node, server.about.generation, &self.traffic) {
                 self.retire(index);
             } else if silent < self.times.server_check {
                 return Some(index);
@@ -182,7 +182,17 @@ impl Worker {
         client.state = ClientState::Idle;
         client.since = self.now;
         let limited = client.session.limits_idleness();
-        let (kept, pool_index) = (client.kept, client.pool);
+        let (kept, pool) = (client.kept, self.pools.get(client.pool));
+        let removed = pool.is_some_and(|pool| pool.family.is_removed());
+        if client.horizon != ANY {
+            client.horizon = ANY;
+            client.rare.trial = None;
+            client.rare.block_end = BlockEnd::No;
+            client.pool = pool.and_then(|pool| pool.lead).unwrap_or(client.pool);
+        } else if self.router.is_on() {
+            // Whatever it has done or seen there, it finds again wherever it reads next.
+            client.rare.floor.raise(self.shared.positions().want());
+        }
         let listens = client.listening.is_some();
         let notifies = server.about.backend.is_marked();
         if client.readable || !client.held.is_empty() {
@@ -193,7 +203,6 @@ impl Worker {
         if limited | kept | listens | notifies {
             self.release_more(client_index, server_index, (limited, kept, listens, notifies));
         }
-        let removed = self.pools.get(pool_index).is_some_and(|pool| pool.family.is_removed());
         if self.draining || removed {
             self.rest_client(client_index);
         }
@@ -289,6 +298,7 @@ impl Worker {
 
     /// The client is told the error that is in `self.reply`, which is the answer to its statement.
     pub(super) fn end_refused(&mut self, client_index: usize) {
+        self.go_home(client_index);
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let first = peek(&client.held).ok().flatten();
         client.state = ClientState::Idle;

@@ -6,14 +6,18 @@ use trunkline_session::ReadBack;
 
 use super::{attempt::Attempts, functions::Functions, report::PoolStats, waiting::Waiting};
 use crate::{
-    cluster::NodeId,
+    cluster::{NodeId, Traffic},
     pool::{Cap, Family},
 };
 
-/// A loop's own part of a family's pool on the primary.
+/// A loop's own part of a family's pool.
 #[derive(Debug)]
 pub(super) struct LocalPool {
     pub(super) family: Arc<Family>,
+    /// If it leads to a standby: the place of the pool on the primary, whose clients it serves.
+    pub(super) lead: Option<usize>,
+    /// The pools of the same clients on standbys.
+    pub(super) beside: Vec<(NodeId, usize)>,
     /// Parked connections, the last used at the end.
     pub(super) idle: Vec<usize>,
     /// Clients that wait, in order of arrival.
@@ -38,6 +42,8 @@ impl LocalPool {
         Self {
             waiters: Waiting::new(Arc::clone(&family.caps)),
             family,
+            lead: None,
+            beside: Vec::new(),
             idle: Vec::new(),
             welcoming: VecDeque::new(),
             surveyed: 0,
@@ -159,9 +165,14 @@ impl LocalPool {
         self.waiters.iter().take_while(|it| now.saturating_sub(it.since) >= patience).count()
     }
 
+    /// The node that its connections lead to; none while there is none.
+    pub(super) fn node(&self, traffic: &Traffic) -> Option<NodeId> {
+        self.family.place.node(traffic)
+    }
+
     /// Whether connections to `node` of this generation may be parked.
-    pub(super) fn wants(&self, node: NodeId, generation: u64, primary: Option<NodeId>) -> bool {
-        primary == Some(node)
+    pub(super) fn wants(&self, node: NodeId, generation: u64, traffic: &Traffic) -> bool {
+        self.node(traffic) == Some(node)
             && generation == self.family.generation(node)
             && !self.family.is_removed()
     }

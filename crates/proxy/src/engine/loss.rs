@@ -32,7 +32,7 @@ impl Worker {
         let pool_index = server.pool;
         if let ServerState::Leased(client) = state {
             self.retire(index);
-            if said && !torn {
+            if said && !torn && !self.is_tried(client) {
                 self.server_has_said(client, index);
             } else {
                 self.server_lost(client, index, torn, &report);
@@ -81,7 +81,9 @@ impl Worker {
         torn: bool,
         report: &Report<'_>,
     ) {
-        if !self.lose_server(client_index, server_index) {
+        if self.is_carried_out_elsewhere(client_index, server_index)
+            || !self.lose_server(client_index, server_index)
+        {
             return;
         }
         if torn {

@@ -149,8 +149,10 @@ impl Worker {
 
     /// Counts the clients and servers of each pool, and publishes what it has.
     fn count_again(&mut self) {
+        let homes = self.clients.iter().map(|(_, client)| self.home_of(client.pool));
+        let homes: Vec<usize> = homes.collect();
         for (place, pool) in &mut self.pools {
-            pool.clients = self.clients.iter().filter(|(_, client)| client.pool == place).count();
+            pool.clients = homes.iter().filter(|home| **home == place).count();
             pool.servers = self
                 .servers
                 .iter()

@@ -24,7 +24,10 @@ const OPENING_MAX: usize = 16;
 impl Worker {
     /// Opens as many connections as those who wait call for and the caps allow.
     pub(super) fn open_more(&mut self, pool_index: usize) {
-        let Some(node) = self.primary else { return };
+        let traffic = &self.traffic;
+        let Some(node) = self.pools.get(pool_index).and_then(|pool| pool.node(traffic)) else {
+            return;
+        };
         let mut news = false;
         loop {
             let Some(pool) = self.pools.get_mut(pool_index) else { return };
@@ -133,14 +136,14 @@ impl Worker {
         true
     }
 
-    /// A connection that was asked for is there, or not. One to a node that is not the primary any more is dropped.
+    /// A connection that was asked for is there, or not. One to a node that the pool does not lead to any more is dropped.
     pub(super) fn opened(&mut self, opened: Opened) {
         let Opened { family, node, number, generation, permit, result } = opened;
         let Some(pool_index) = self.by_family.get(&family).copied() else { return };
         let Some(pool) = self.pools.get_mut(pool_index) else { return };
         let round = pool.attempt.ended(number);
         match result {
-            Ok(new) if self.primary == Some(node) => {
+            Ok(new) if pool.node(&self.traffic) == Some(node) => {
                 pool.attempt.succeeded();
                 let about = self.about(pool_index, node, generation, permit, &new);
                 self.settle_server(pool_index, new, about);
@@ -193,6 +196,8 @@ impl Worker {
         if let Some(body) = body.or(lacking) {
             self.fail_waiting(pool_index, &body);
         }
+        // The primary, or another standby, may serve them now.
+        self.send_home(pool_index);
         self.hasten_maintenance();
     }
 
@@ -201,7 +206,7 @@ impl Worker {
     pub(super) fn told_failure(&mut self, client_index: usize, pool_index: usize) -> bool {
         let Some(pool) = self.pools.get(pool_index) else { return false };
         let Some(Failure { body: Some(body), .. }) = &pool.attempt.failure else { return false };
-        if pool.servers > 0 || self.now >= pool.attempt.not_before {
+        if pool.lead.is_some() || pool.servers > 0 || self.now >= pool.attempt.not_before {
             return false;
         }
         // The next attempt is near: what was wrong (a database that did not exist) may have been mended meanwhile.
@@ -216,7 +221,7 @@ impl Worker {
     /// Those who wait are told at once: waiting will not help.
     fn fail_waiting(&mut self, pool_index: usize, body: &[u8]) {
         let Some(pool) = self.pools.get(pool_index) else { return };
-        if pool.servers > 0 {
+        if pool.lead.is_some() || pool.servers > 0 {
             // Others of this pool work; their connections will serve the queue.
             return;
         }

@@ -22,7 +22,7 @@ impl Worker {
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
         let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
         if aged
-            || !pool.wants(server.about.node, server.about.generation, self.primary)
+            || !pool.wants(server.about.node, server.about.generation, &self.traffic)
             || self.now < self.pressed_until
                 && must_go(server, pool, (self.index, self.now, self.times.slack))
         {

@@ -75,7 +75,7 @@ impl Worker {
     fn wait_error(&self, pool_index: usize) -> WaitError {
         let limit = self.settings.pool.wait_timeout;
         let Some(pool) = self.pools.get(pool_index) else { return WaitError::default() };
-        let (code, why) = match (&pool.attempt.failure, self.primary) {
+        let (code, why) = match (&pool.attempt.failure, pool.node(&self.traffic)) {
             (_, None) => {
                 (SqlState::CANNOT_CONNECT_NOW, "no node is known to be the primary".to_owned())
             }

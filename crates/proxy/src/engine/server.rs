@@ -17,7 +17,7 @@ use super::{
 use crate::{
     cluster::NodeId,
     handover::NewServer,
-    pool::{Family, Permit},
+    pool::{Family, Permit, Place},
 };
 
 impl Worker {
@@ -26,8 +26,14 @@ impl Worker {
         if let Some(index) = self.by_family.get(&family.id) {
             return *index;
         }
-        let index = self.pools.insert(LocalPool::new(Arc::clone(family)));
+        let lead = family.lead().map(|lead| self.pool_of(lead));
+        let index = self.pools.insert(LocalPool { lead, ..LocalPool::new(Arc::clone(family)) });
         self.by_family.insert(family.id, index);
+        if let (Some(lead), Place::Standby(node)) = (lead, family.place)
+            && let Some(lead) = self.pools.get_mut(lead)
+        {
+            lead.beside.push((node, index));
+        }
         index
     }
 
@@ -73,7 +79,12 @@ impl Worker {
         about: Option<Box<ServerAbout>>,
     ) {
         let Some(about) = about else { return };
-        let reported = about.family.share_reported(Arc::new(new.reported));
+        let mut reported = new.reported;
+        if about.family.place != Place::Primary && reported.get(b"in_hot_standby").is_some() {
+            // Clients are told of one server, which is the primary. There is room: the name is known.
+            let _told = reported.set(b"in_hot_standby", b"off");
+        }
+        let reported = about.family.share_reported(Arc::new(reported));
         about.family.learn_welcome(&reported);
         let session = Box::new(ServerSession::new(reported));
         let link = Link::new(new.socket, new.tls);

@@ -24,6 +24,7 @@ use crate::{
     handover::CancelTicket,
     listening::{Backends, Hubs},
     pool::{Cap, Family, Permit, Registry},
+    positions::Positions,
 };
 
 /// Gives up an attempt to open a server connection; if it has not ended, it ends without an outcome.
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     suspects: mpsc::Sender<NodeId>,
     listeners: OnceLock<Arc<Hubs>>,
     backends: Arc<Backends>,
+    positions: Arc<Positions>,
 }
 
 /// Bits of a cancel pid that name the slot; the bits above name the loop.
@@ -89,6 +91,7 @@ impl Shared {
             suspects,
             listeners: OnceLock::new(),
             backends: Arc::default(),
+            positions: Arc::default(),
         }
     }
 
@@ -105,6 +108,12 @@ impl Shared {
     /// Which clients the servers work for.
     pub(crate) fn backends(&self) -> &Arc<Backends> {
         &self.backends
+    }
+
+    /// How far the logs of the nodes are.
+    #[inline]
+    pub(crate) fn positions(&self) -> &Arc<Positions> {
+        &self.positions
     }
 
     /// Sets the loops' mailboxes, once.

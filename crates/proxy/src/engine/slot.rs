@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use trunkline_session::{ClientSession, ServerSession};
+use trunkline_session::{BlockEnd, ClientSession, ServerSession};
 use trunkline_wire::startup::ProtocolVersion;
 
-use super::{leaving::Leaving, ledger::Entry, link::Link, listening::Listening, rest::Rest};
+use super::{
+    leaving::Leaving, ledger::Entry, link::Link, listening::Listening, rest::Rest, trial::Trial,
+};
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
@@ -15,6 +17,7 @@ use crate::{
     listening::Backend,
     net::Peer,
     pool::{Family, Membership, Permit},
+    routing::Floor,
 };
 
 /// What a client is doing.
@@ -84,6 +87,8 @@ pub(crate) struct Client {
     pub(crate) pool: usize,
     /// Bytes read but not judged yet: an incomplete frame, or a burst that waits for a server.
     pub(crate) held: Rest,
+    /// So many bytes may go to the standby that it waits for or that serves it; [`ANY`] if it is the primary.
+    pub(crate) horizon: usize,
     pub(crate) stream: Stream,
     /// The socket has, or may have, more to read.
     pub(crate) readable: bool,
@@ -113,6 +118,9 @@ pub(crate) struct Client {
     pub(crate) rare: Box<ClientRare>,
 }
 
+/// The horizon of a client that is not bound for a standby.
+pub(crate) const ANY: usize = usize::MAX;
+
 /// What a client needs seldom.
 #[derive(Debug)]
 pub(crate) struct ClientRare {
@@ -126,6 +134,14 @@ pub(crate) struct ClientRare {
     pub(crate) kept_since: u64,
     /// What is kept for it, as counted last.
     pub(crate) entry: Entry,
+    /// What it must find on a standby.
+    pub(crate) floor: Floor,
+    /// What has gone to a standby, as long as nothing is answered.
+    pub(crate) trial: Option<Box<Trial>>,
+    /// What it sends next goes to the primary.
+    pub(crate) stays_home: bool,
+    /// Whether it has sent what may end the transaction that it has open at a standby.
+    pub(crate) block_end: BlockEnd,
     /// Its places among all clients and in its family.
     pub(crate) places: (ClientSlot, Membership),
 }

@@ -43,7 +43,7 @@ impl Worker {
         let place = pool.idle.iter().rposition(|&index| {
             self.suits(client_index, index) == Suits::Well
                 && self.servers.get(index).is_some_and(|server| {
-                    pool.wants(server.about.node, server.about.generation, self.primary)
+                    pool.wants(server.about.node, server.about.generation, &self.traffic)
                         && self.now.saturating_sub(server.since) < self.times.server_check
                 })
         });

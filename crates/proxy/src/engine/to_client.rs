@@ -3,12 +3,16 @@
 use trunkline_session::{
     Alone, ClientSession, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream,
 };
-use trunkline_wire::frame::{HEADER, peek};
+use trunkline_wire::{
+    SqlState,
+    frame::{HEADER, peek},
+};
 
 use super::{
     link::Received,
-    slot::{Client, ClientState, Server, ServerState, Stream},
+    slot::{ANY, Client, ClientState, Server, ServerState, Stream},
     tally::count_answer,
+    trial::{Shown, shown},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -27,6 +31,8 @@ struct Outcome {
     unblocked: bool,
     /// The client goes when all is answered.
     leaves: bool,
+    /// The standby refuses what is for the primary to carry out.
+    refusal: Option<SqlState>,
     desync: Option<&'static str>,
 }
 
@@ -154,6 +160,10 @@ impl Worker {
         if let Some(what) = outcome.desync {
             self.drop_server_that(false, index, what);
             return data.len();
+        }
+        if let Some(code) = outcome.refusal {
+            self.refused_by_standby(client, index, code);
+            return outcome.taken;
         }
         if let Some(also) = outcome.also {
             self.follow_up(also, client, index);
@@ -343,6 +353,24 @@ impl Worker {
     }
 }
 
+/// Whether it is not known yet if what the client has sent to a standby is answered there, or it is refused.
+fn is_still_tried(
+    client: &mut Client,
+    server: &Server,
+    answer: &[u8],
+    outcome: &mut Outcome,
+) -> bool {
+    if client.rare.trial.is_none() || server.session.answers_us() {
+        return false;
+    }
+    match shown(answer) {
+        Shown::Nothing => {}
+        Shown::Answer => client.rare.trial = None,
+        Shown::Refusal(code) => outcome.refusal = Some(code),
+    }
+    client.rare.trial.is_some()
+}
+
 /// Judges the frames of a burst of a server that serves `client`.
 fn judge_burst(
     client: &mut Client,
@@ -360,6 +388,9 @@ fn judge_burst(
     }
     while outcome.taken < data.len() {
         let rest = data.get(outcome.taken..).unwrap_or_default();
+        if client.horizon != ANY && is_still_tried(client, server, rest, &mut outcome) {
+            return outcome;
+        }
         let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);
         outcome.taken = outcome.taken.saturating_add(run);
         let rest = rest.get(run..).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What becomes of servers, and of those they serve, when traffic goes to another node.
 //!
-//! A server that is not the primary's is never used for a new transaction. Where it is certain that its node is not the
+//! A server of another node than the one that its pool leads to is never used for a new transaction. Where it is certain that its node is not the
 //! primary, it is cut off at once, and nothing that it says after that reaches its client. While no primary is known,
 //! what is under way on the node that was it may end; what its clients send after that waits until it is the primary
 //! again, another one is, or [`PoolDefaults::wait_timeout`](trunkline_settings::PoolDefaults) has passed.
@@ -10,13 +10,20 @@ use trunkline_wire::{SqlState, backend::Report};
 
 use super::{
     lease::us,
+    local::LocalPool,
     slot::{Server, ServerState},
     worker::{Again, Worker},
 };
-use crate::cluster::{NodeId, Traffic};
+use crate::{
+    cluster::{NodeId, Traffic},
+    pool::Place,
+};
 
 /// Why a server is cut off.
 const CHANGED: &str = "terminating connection because the primary has changed";
+
+/// Why one of a standby is.
+const GONE: &str = "terminating connection because the standby is used no more";
 
 /// Why one is that nobody may use.
 const UNKNOWN: &str = "terminating connection because no node is known to be the primary";
@@ -28,19 +35,27 @@ const IN_DOUBT: &str =
 impl Worker {
     /// Traffic goes elsewhere, or nowhere.
     pub(super) fn on_traffic(&mut self, traffic: &Traffic) {
-        if self.primary != traffic.primary {
-            self.primary = traffic.primary;
+        let before = std::mem::replace(&mut self.traffic, traffic.clone());
+        if before.primary != traffic.primary {
             self.without_primary = if traffic.primary.is_none() { self.now } else { 0 };
-            let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
-            for index in pools {
-                self.withdraw_claim(index);
-                if let Some(pool) = self.pools.get_mut(index) {
-                    pool.attempt.begin_anew();
-                }
-            }
         }
-        for index in self.servers_that(|server| !traffic.may_go_on(server.about.node)) {
-            self.cut_off(index, CHANGED);
+        let pools = self.pools.iter();
+        let moved = pools.filter(|(_, pool)| pool.node(&before) != pool.node(traffic));
+        let moved: Vec<usize> = moved.map(|(index, _)| index).collect();
+        for index in moved {
+            self.withdraw_claim(index);
+            if let Some(pool) = self.pools.get_mut(index) {
+                pool.attempt.begin_anew();
+            }
+            self.send_home(index);
+        }
+        let lost = |server: &Server| {
+            let about = &server.about;
+            !about.family.place.may_go_on(about.node, traffic)
+        };
+        for index in self.servers_that(lost) {
+            let place = self.servers.get(index).map(|server| server.about.family.place);
+            self.cut_off(index, if place == Some(Place::Primary) { CHANGED } else { GONE });
         }
         for index in self.servers_that(|server| traffic.primary == Some(server.about.node)) {
             self.let_go_on(index);
@@ -50,10 +65,9 @@ impl Worker {
 
     /// A node could not be reached and answers again: those who wait for it need not wait for the next attempt.
     pub(super) fn on_recovered(&mut self, node: NodeId) {
-        if self.primary != Some(node) {
-            return;
-        }
-        let pools: Vec<usize> = self.pools.iter().map(|(index, _)| index).collect();
+        let leads = |pool: &LocalPool| pool.node(&self.traffic) == Some(node);
+        let pools = self.pools.iter().filter(|(_, pool)| leads(pool));
+        let pools: Vec<usize> = pools.map(|(index, _)| index).collect();
         for index in pools {
             if let Some(pool) = self.pools.get_mut(index) {
                 pool.attempt.go_on();
@@ -93,10 +107,11 @@ impl Worker {
         self.bury(index);
     }
 
-    /// The client keeps this server, which is at rest: if it is not the primary's, it is used no more for now.
+    /// The client keeps this server, which is at rest: if it is not the node's that takes its traffic, it is used no more for
+    /// now.
     pub(super) fn hold_back_in_doubt(&mut self, index: usize) {
         if let Some(server) = self.servers.get_mut(index)
-            && self.primary != Some(server.about.node)
+            && server.about.family.place.node(&self.traffic) != Some(server.about.node)
         {
             server.session.hold_back();
             self.hasten_maintenance();

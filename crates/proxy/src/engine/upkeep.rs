@@ -57,11 +57,19 @@ impl Worker {
     /// A pool of a removed family goes when nothing of it is left here.
     fn forget_pool(&mut self, pool_index: usize) {
         let Some(pool) = self.pools.get(pool_index) else { return };
-        let attempts = pool.attempt.under_way();
-        if pool.family.is_removed() && pool.clients == 0 && pool.servers == 0 && attempts == 0 {
-            self.departed.keep(&pool.family, &pool.stats);
-            self.by_family.remove(&pool.family.id);
-            self.pools.remove(pool_index);
+        let used = pool.clients > 0 || pool.servers > 0 || pool.attempt.under_way() > 0;
+        if !pool.family.is_removed() || used || !pool.beside.is_empty() {
+            return;
+        }
+        if self.clients.iter().any(|(_, client)| client.pool == pool_index) {
+            return;
+        }
+        let (lead, id) = (pool.lead, pool.family.id);
+        self.departed.keep(&pool.family, &pool.stats);
+        self.by_family.remove(&id);
+        self.pools.remove(pool_index);
+        if let Some(lead) = lead.and_then(|lead| self.pools.get_mut(lead)) {
+            lead.beside.retain(|(_, beside)| *beside != pool_index);
         }
     }
 
@@ -86,7 +94,7 @@ impl Worker {
                 continue;
             };
             let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
-            let stale = !pool.wants(server.about.node, server.about.generation, self.primary)
+            let stale = !pool.wants(server.about.node, server.about.generation, &self.traffic)
                 || server.about.permit.is_surplus();
             let idle = limit != 0 && spare > 0 && self.now.saturating_sub(server.since) >= limit;
             if aged || stale || idle {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::BytesMut;
 use slab::Slab;
-use trunkline_settings::Settings;
+use trunkline_settings::{RoutingMode, Settings};
 
 use super::{
     departed::Departed,
@@ -24,7 +24,7 @@ use super::{
     slot::{Client, ClientState, Server},
     wheel::Wheel,
 };
-use crate::{cluster::NodeId, pool::FamilyId};
+use crate::{cluster::Traffic, pool::FamilyId, routing::Router};
 
 /// Reads per connection and turn; a connection with more to read is queued again behind the others, so that a bulk
 /// COPY does not starve small queries.
@@ -80,7 +80,10 @@ pub(crate) struct Worker {
     pub(super) times: Times,
     /// Numbers of statements and clients, and what was parsed lately.
     pub(super) own: Own,
-    pub(super) primary: Option<NodeId>,
+    /// Where traffic goes.
+    pub(super) traffic: Traffic,
+    /// What says which statements may go to standbys.
+    pub(super) router: Router,
     /// Since when there has been no primary, in microseconds; 0 while there is one.
     pub(super) without_primary: u64,
     pub(super) next_maintenance: u64,
@@ -104,7 +107,7 @@ pub(crate) struct WorkerParts {
     pub(crate) registry: Registry,
     pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) primary: Option<NodeId>,
+    pub(crate) traffic: Traffic,
 }
 
 impl Worker {
@@ -133,9 +136,14 @@ impl Worker {
             now,
             times: Times::of(&parts.settings),
             own: Own::of_loop(parts.index),
+            router: {
+                let mut router = Router::default();
+                router.set(parts.settings.routing.mode == RoutingMode::On, rand::random());
+                router
+            },
             settings: parts.settings,
-            primary: parts.primary,
-            without_primary: if parts.primary.is_none() { now } else { 0 },
+            without_primary: if parts.traffic.primary.is_none() { now } else { 0 },
+            traffic: parts.traffic,
             next_maintenance: now,
             pressed_until: 0,
             draining: false,

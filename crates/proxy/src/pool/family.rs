@@ -1,4 +1,4 @@
-//! A family: the pools of one database, user and set of startup parameters, on every node.
+//! A family: the pools of one database, user and set of startup parameters, on the primary or on one standby.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -13,8 +13,9 @@ use trunkline_wire::Reported;
 use super::{
     cap::{Cap, Tenants},
     faces::Faces,
+    place::Place,
 };
-use crate::{cluster::NodeId, handover::StartupParams};
+use crate::{cluster::NodeId, handover::StartupParams, routing::Catalog};
 
 /// Number of a family, never used again in this process.
 pub(crate) type FamilyId = u32;
@@ -136,8 +137,14 @@ pub(crate) enum Home {
 #[derive(Debug)]
 pub(crate) struct Family {
     pub(crate) id: FamilyId,
+    /// Where its connections lead.
+    pub(crate) place: Place,
+    /// That on the primary, if this one is on a standby: the clients are its.
+    lead: Option<Arc<Self>>,
     /// What its sessions have in common.
     pub(crate) scope: Arc<Scope>,
+    /// The catalog of its database.
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) database: Arc<str>,
     pub(crate) user: Arc<str>,
     /// Whether its database and user have counters of their own.
@@ -204,6 +211,8 @@ pub(crate) struct FamilyParts {
     pub(crate) caps: Arc<PoolCaps>,
     /// What is known of the functions of its database.
     pub(crate) facts: Arc<SharedFacts>,
+    /// What is known of its catalog, for routing.
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) loops: usize,
     /// `pool.slots_per_worker`.
     pub(crate) slots_per_loop: usize,
@@ -224,6 +233,7 @@ impl Family {
             policy,
             caps,
             facts,
+            catalog,
             loops,
             slots_per_loop,
         } = parts;
@@ -231,7 +241,10 @@ impl Family {
         let home = usize::try_from(id).unwrap_or(0).checked_rem(loops).unwrap_or(0);
         Self {
             id,
+            place: Place::Primary,
+            lead: None,
             scope: Arc::new(Scope::new(id, facts).of_variant(!startup.others.is_empty())),
+            catalog,
             database,
             user,
             named,
@@ -252,6 +265,39 @@ impl Family {
         }
     }
 
+    /// The same on a standby: its sessions are those of `lead`, and it has a place under the same caps.
+    pub(crate) fn beside(lead: &Arc<Self>, id: FamilyId, node: NodeId, loops: usize) -> Self {
+        Self {
+            id,
+            place: Place::Standby(node),
+            scope: Arc::clone(&lead.scope),
+            catalog: Arc::clone(&lead.catalog),
+            database: Arc::clone(&lead.database),
+            user: Arc::clone(&lead.user),
+            named: lead.named,
+            startup: lead.startup.clone(),
+            policy: ArcSwap::new(lead.policy.load_full()),
+            caps: Arc::clone(&lead.caps),
+            home: lead.home,
+            generations: std::array::from_fn(|_| AtomicU64::new(0)),
+            tenants: Tenants::of(id),
+            empty_since: AtomicU64::new(0),
+            paused: AtomicBool::new(lead.is_paused()),
+            removed: AtomicBool::new(false),
+            welcome: ArcSwapOption::empty(),
+            told: ArcSwapOption::empty(),
+            clients: AtomicUsize::new(0),
+            asked_for: AtomicU64::new(0),
+            faces: Faces::new(loops),
+            lead: Some(Arc::clone(lead)),
+        }
+    }
+
+    /// That on the primary, if this one is on a standby.
+    pub(crate) const fn lead(&self) -> Option<&Arc<Self>> {
+        self.lead.as_ref()
+    }
+
     /// Whether its clients live on all loops.
     pub(crate) fn is_spread(&self) -> bool {
         self.home == Home::Spread
@@ -265,6 +311,7 @@ impl Family {
     /// Whether its database or user is gone from the settings, or means another one now.
     pub(crate) fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
+            || self.lead.as_ref().is_some_and(|lead| lead.is_removed())
     }
 
     /// Whether no client is logged in to it.

@@ -10,11 +10,12 @@ use trunkline_settings::{PoolPolicy, Settings};
 
 use super::{
     cap::Cap,
-    family::{Family, FamilyParts, Membership, PoolCaps},
+    family::{Family, FamilyId, FamilyParts, Membership, PoolCaps},
     names::Names,
     pauses::Pauses,
+    place::Place,
 };
-use crate::{cluster::NodeId, handover::StartupParams};
+use crate::{cluster::NodeId, handover::StartupParams, routing::Catalog};
 
 /// How long a family has neither clients nor connections before it is forgotten: every database name that the wildcard
 /// lets in makes one.
@@ -49,6 +50,8 @@ struct Inner {
     users: BTreeMap<Arc<str>, Arc<Cap>>,
     /// By the name of the database on the servers.
     facts: BTreeMap<String, Arc<SharedFacts>>,
+    /// The same of what is known for routing.
+    catalogs: BTreeMap<String, Arc<Catalog>>,
     nodes: BTreeMap<NodeId, Arc<Cap>>,
     node_limits: BTreeMap<NodeId, usize>,
     node_names: BTreeMap<NodeId, Arc<str>>,
@@ -101,6 +104,23 @@ impl Registry {
         Ok(Membership::of(&family))
     }
 
+    /// The pools of a family on a standby, made when new.
+    pub(crate) fn beside(&self, lead: &Arc<Family>, node: NodeId) -> Arc<Family> {
+        let mut inner = self.lock();
+        let place = Place::Standby(node);
+        let known = inner.families.iter().find(|family| {
+            family.place == place
+                && !family.is_removed()
+                && family.lead().is_some_and(|its| Arc::ptr_eq(its, lead))
+        });
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let family = Arc::new(Family::beside(lead, inner.take_id(), node, self.loops));
+        inner.families.push(Arc::clone(&family));
+        family
+    }
+
     /// The caps of a connection: pool, database, user, node, process.
     pub(crate) fn caps_of(&self, family: &Family, node: NodeId) -> [Arc<Cap>; 5] {
         let node_cap = self.lock().node_cap(node);
@@ -118,6 +138,11 @@ impl Registry {
         let reserve = family.caps.reserve_on(node)?;
         let [_, database, user, node, process] = self.caps_of(family, node);
         Some([reserve, database, user, node, process])
+    }
+
+    /// The catalogs of all databases.
+    pub(crate) fn catalogs(&self) -> Vec<Arc<Catalog>> {
+        self.lock().catalogs.values().cloned().collect()
     }
 
     /// All families.
@@ -202,6 +227,7 @@ impl Registry {
         inner.pools.retain(|_, caps| Arc::strong_count(caps) > 1);
         inner.databases.retain(|_, cap| Arc::strong_count(cap) > 1);
         inner.users.retain(|_, cap| Arc::strong_count(cap) > 1);
+        inner.catalogs.retain(|_, catalog| Arc::strong_count(catalog) > 1);
         inner.facts.retain(|_, facts| Arc::strong_count(facts) > 1);
     }
 
@@ -217,7 +243,8 @@ impl Inner {
         others: &[(Box<str>, Box<str>)],
     ) -> Option<Arc<Family>> {
         let same = |family: &&Arc<Family>| {
-            family.database == *database
+            family.place == Place::Primary
+                && family.database == *database
                 && family.user == *user
                 && *family.startup.others == *others
         };
@@ -236,7 +263,8 @@ impl Inner {
     fn has_room(&mut self, (database, user): (&Arc<str>, &Arc<str>), most: usize) -> bool {
         let variants = || {
             self.families.iter().enumerate().filter(|(_, family)| {
-                family.database == *database
+                family.place == Place::Primary
+                    && family.database == *database
                     && family.user == *user
                     && !family.startup.others.is_empty()
             })
@@ -264,9 +292,12 @@ impl Inner {
         let caps = self.pool_caps(database, user, &policy);
         let facts = self.facts.entry(policy.server_database.clone()).or_default();
         let facts = Arc::clone(facts);
+        let catalog = self.catalogs.entry(policy.server_database.clone()).or_insert_with(|| {
+            Arc::new(Catalog::new(policy.server_database.clone(), Arc::clone(&facts)))
+        });
+        let catalog = Arc::clone(catalog);
         let named = self.names.admit(database, user);
-        let id = self.next_id;
-        self.next_id = self.next_id.wrapping_add(1);
+        let id = self.take_id();
         let family = Arc::new(Family::new(FamilyParts {
             id,
             database: Arc::clone(database),
@@ -276,12 +307,19 @@ impl Inner {
             policy,
             caps,
             facts,
+            catalog,
             loops,
             slots_per_loop,
         }));
         family.paused.store(self.pauses.holds(database), Ordering::Release);
         self.families.push(Arc::clone(&family));
         family
+    }
+
+    fn take_id(&mut self) -> FamilyId {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        id
     }
 
     fn pool_caps(

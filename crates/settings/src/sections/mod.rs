@@ -22,7 +22,7 @@ pub use self::limits::Limits;
 pub use self::listen::{Listen, SocketDir, UnixMode};
 pub use self::node::{Cluster, Host, Node};
 pub use self::pool::{HiddenState, Placeholders, PoolDefaults, PoolMode};
-pub use self::routing::Routing;
+pub use self::routing::{Routing, RoutingMode};
 pub use self::tcp::Tcp;
 pub use self::timeouts::Timeouts;
 pub use self::tls::{

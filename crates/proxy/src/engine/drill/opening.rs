@@ -39,7 +39,7 @@ fn crowd(settings: Settings) -> Drill {
 
 /// Traffic goes to this node.
 fn traffic(node: u16) -> Message {
-    Message::Traffic(Traffic { primary: Some(NodeId(node)), doubtful: Vec::new() })
+    Message::Traffic(Traffic { primary: Some(NodeId(node)), ..Traffic::default() })
 }
 
 async fn pass_and_settle(drill: &mut Drill, millis: u64) {

@@ -33,7 +33,8 @@ fn drill(settings: Settings, clients: usize) -> Drill {
 impl Drill {
     fn traffic(&mut self, primary: Option<NodeId>, doubtful: &[NodeId]) {
         let doubtful = doubtful.to_vec();
-        self.shared.send_all(|| Message::Traffic(Traffic { primary, doubtful: doubtful.clone() }));
+        let traffic = Traffic { primary, doubtful, ..Traffic::default() };
+        self.shared.send_all(|| Message::Traffic(traffic.clone()));
         self.settle();
     }
 

@@ -84,15 +84,15 @@ async fn events(story: &mut Story) {
     story.send_all(|| Message::Report(oneshot::channel().0));
     let [cap, ..] = story.drill.shared.caps_of(&registry.families()[0], NODE);
     story.send_all(|| Message::Evict(Arc::clone(&cap)));
-    story.send_all(|| Message::Traffic(Traffic { primary: None, doubtful: vec![NODE] }));
-    story.send_all(|| Message::Traffic(Traffic { primary: Some(NODE), doubtful: Vec::new() }));
+    story.send_all(|| Message::Traffic(Traffic { doubtful: vec![NODE], ..Traffic::default() }));
+    story.send_all(|| Message::Traffic(Traffic { primary: Some(NODE), ..Traffic::default() }));
     for client in [2, 3] {
         story.ask(client, "BEGIN");
         story.play();
     }
     story.ask(3, "SELECT 1");
     story.send_all(|| Message::Traffic(Traffic::default()));
-    story.send_all(|| Message::Traffic(Traffic { primary: Some(NODE), doubtful: Vec::new() }));
+    story.send_all(|| Message::Traffic(Traffic { primary: Some(NODE), ..Traffic::default() }));
     story.send_all(|| Message::Recovered(NODE));
     // All places are taken again, and those who wait give up.
     for client in [0, 1, 4, 5] {

@@ -1,0 +1,108 @@
+//! Where what a client sends goes: to the primary, or to a standby that is fit for it.
+
+use super::{slot::ANY, to_server::HOLD_MAX, worker::Worker};
+use crate::cluster::NodeId;
+
+impl Worker {
+    /// Decides where the burst goes of a client that holds no server and is about to get one.
+    #[inline]
+    pub(super) fn direct(&mut self, index: usize, data: &[u8]) {
+        if self.router.is_on() && !self.traffic.fit.is_empty() {
+            self.direct_reads(index, data);
+        }
+    }
+
+    fn direct_reads(&mut self, index: usize, data: &[u8]) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        if std::mem::take(&mut client.rare.stays_home) || !client.session.may_read_elsewhere() {
+            return;
+        }
+        let home = client.pool;
+        let Some(pool) = self.pools.get(home) else { return };
+        let judge = self.router.judge(&pool.family, client.session.rules());
+        let Some(mut judge) = judge else { return };
+        let horizon = client.session.horizon(data, |text| judge.why_not(text.text).is_none());
+        if horizon.bytes == 0 {
+            return;
+        }
+        let Some(beside) = self.reader_for(index, home) else { return };
+        let Some(client) = self.clients.get_mut(index) else { return };
+        client.pool = beside;
+        client.horizon = horizon.bytes;
+    }
+
+    /// The pool on the standby that serves the client's next reads; none if it must read from the primary.
+    fn reader_for(&mut self, index: usize, home: usize) -> Option<usize> {
+        let before = self.clients.get(index)?.rare.floor.reader();
+        let node = match before.filter(|node| self.traffic.fit.contains(node)) {
+            Some(node) => node,
+            None => self.least_busy(home)?,
+        };
+        let client = self.clients.get_mut(index)?;
+        if before.is_some_and(|before| before != node) {
+            // What it has seen there is not known; it is no more than what the primary has by now.
+            client.rare.floor.raise(self.shared.positions().want());
+        }
+        client.rare.floor.reads_from(node);
+        let floor = &mut client.rare.floor;
+        if self.shared.positions().read(|picture| floor.is_reached(picture, node)).is_err() {
+            // The standby is asked again how far it is.
+            let _asked = self.shared.positions().want();
+            return None;
+        }
+        let beside = self.beside(home, node)?;
+        let pool = self.pools.get(beside)?;
+        // While no connection can be made there, nobody waits for one.
+        let away = pool.servers == 0 && self.now < pool.attempt.not_before;
+        (!away).then_some(beside)
+    }
+
+    /// Of the standbys that are fit the one that is least busy for clients of this pool.
+    fn least_busy(&self, home: usize) -> Option<NodeId> {
+        let pool = self.pools.get(home)?;
+        let busy = |node: &NodeId| {
+            let beside = pool.beside.iter().find(|(other, _)| other == node);
+            beside.and_then(|(_, index)| self.pools.get(*index)).map_or(0, |pool| {
+                pool.servers.saturating_sub(pool.idle.len()).saturating_add(pool.waiters.len())
+            })
+        };
+        // Those that are as busy take turns.
+        let turn = usize::try_from(pool.stats.leases).unwrap_or(0);
+        let count = self.traffic.fit.len();
+        let order =
+            (0..count).map(|place| place.wrapping_add(turn).checked_rem(count).unwrap_or(0));
+        order.filter_map(|place| self.traffic.fit.get(place)).min_by_key(|node| busy(node)).copied()
+    }
+
+    /// Sends to the standby that serves the client what may go there; says how many bytes were taken.
+    pub(super) fn forward_to_standby(
+        &mut self,
+        index: usize,
+        server_index: usize,
+        data: &[u8],
+    ) -> usize {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(index), self.servers.get(server_index))
+        else {
+            return data.len();
+        };
+        let begun = client.stream.remaining.min(data.len());
+        let may = if client.horizon > 0 || begun > 0 {
+            client.horizon.max(begun).min(data.len())
+        } else {
+            server.session.horizon_in_block(data, HOLD_MAX, &mut client.rare.block_end)
+        };
+        let begins = client.horizon > 0 && !server.session.is_busy();
+        let taken = match data.get(..may) {
+            Some(may) if !may.is_empty() => self.forward_burst(index, server_index, may),
+            _ => 0,
+        };
+        if let Some(client) = self.clients.get_mut(index)
+            && client.horizon != ANY
+        {
+            client.horizon = client.horizon.saturating_sub(taken);
+            Self::try_at_standby(client, data.get(..taken).unwrap_or_default(), begins);
+        }
+        taken
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads that have gone to a standby, as long as nothing has been said to their client: if the standby refuses them because
+//! it is one, or is lost, they are carried out on the primary, and the client sees nothing of it.
+
+use trunkline_session::error_code;
+use trunkline_wire::{
+    SqlState,
+    frame::{HEADER, peek},
+};
+
+use super::{
+    rest::Rest,
+    slot::{ANY, Client, ClientState},
+    worker::{Again, Worker},
+};
+
+/// Longer bursts are not kept to be sent again.
+const KEPT_MAX: usize = 16 << 10;
+
+/// So much of an answer is held until it is known whether it is one.
+const HELD_MAX: usize = 8 << 10;
+
+/// What has gone to a standby and may go again, to the primary.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    burst: Vec<u8>,
+}
+
+/// What the beginning of an answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing yet.
+    Nothing,
+    /// It is an answer, or an error that the primary would tell as well.
+    Answer,
+    /// The standby refuses what the primary may not.
+    Refusal(SqlState),
+}
+
+impl Trial {
+    /// Adds to what has gone to the standby; none if that is too long by now.
+    pub(super) fn with(trial: Option<Box<Self>>, burst: &[u8]) -> Option<Box<Self>> {
+        let mut trial = trial.unwrap_or_else(|| Box::new(Self { burst: Vec::new() }));
+        trial.burst.extend_from_slice(burst);
+        (trial.burst.len() <= KEPT_MAX).then_some(trial)
+    }
+}
+
+/// What the beginning of an answer shows.
+pub(super) fn shown(answer: &[u8]) -> Shown {
+    let mut rest = answer;
+    while let Ok(Some(header)) = peek(rest) {
+        match header.tag {
+            // ParseComplete, BindComplete, CloseComplete, NoData, RowDescription, ParameterDescription, a notice.
+            b'1' | b'2' | b'3' | b'n' | b'T' | b't' | b'N' | b'S' => {}
+            b'E' => {
+                let Some(body) = rest.get(HEADER..header.len) else { break };
+                return match error_code(body) {
+                    Some(code) if is_of_a_standby(code) => Shown::Refusal(code),
+                    _ => Shown::Answer,
+                };
+            }
+            _ => return Shown::Answer,
+        }
+        match rest.get(header.len..) {
+            Some(behind) => rest = behind,
+            None => break,
+        }
+    }
+    if answer.len() > HELD_MAX { Shown::Answer } else { Shown::Nothing }
+}
+
+/// Whether a standby may tell this error where the primary would not: it only reads, has not replayed what a statement
+/// names, had to cancel it for what it has to replay, or ends.
+fn is_of_a_standby(code: SqlState) -> bool {
+    tells_a_write(code)
+        || [
+            SqlState::SERIALIZATION_FAILURE,
+            SqlState::DEADLOCK_DETECTED,
+            SqlState::UNDEFINED_TABLE,
+            SqlState::UNDEFINED_FUNCTION,
+            SqlState::UNDEFINED_COLUMN,
+            SqlState::UNDEFINED_SCHEMA,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::DATABASE_DROPPED,
+        ]
+        .contains(&code)
+}
+
+/// Whether the error shows that a statement is more than a read: it will be on every standby.
+fn tells_a_write(code: SqlState) -> bool {
+    [
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        SqlState::FEATURE_NOT_SUPPORTED,
+    ]
+    .contains(&code)
+}
+
+impl Worker {
+    /// What the client has sent goes to the standby: it is kept until something is answered.
+    pub(super) fn try_at_standby(client: &mut Client, burst: &[u8], begins: bool) {
+        if begins || client.rare.trial.is_some() {
+            client.rare.trial = Trial::with(client.rare.trial.take(), burst);
+        }
+    }
+
+    /// The standby has refused what the client has sent to it: the primary carries it out.
+    #[cold]
+    pub(super) fn refused_by_standby(&mut self, client_index: usize, index: usize, code: SqlState) {
+        let Some(trial) = self.take_trial(client_index, Some(index)) else { return };
+        if tells_a_write(code) {
+            self.learn(client_index, &trial.burst);
+        }
+        self.set_adrift(index);
+        self.carry_out_at_home(client_index, &trial);
+    }
+
+    /// The standby that serves the client is lost: if nothing was said to the client, the primary carries out what it has
+    /// sent. Says whether it does.
+    pub(super) fn is_carried_out_elsewhere(&mut self, client_index: usize, index: usize) -> bool {
+        let Some(trial) = self.take_trial(client_index, Some(index)) else { return false };
+        self.carry_out_at_home(client_index, &trial);
+        true
+    }
+
+    fn take_trial(&mut self, client_index: usize, server: Option<usize>) -> Option<Box<Trial>> {
+        let client = self.clients.get_mut(client_index)?;
+        let index = server.filter(|server| client.state == ClientState::Leased(*server))?;
+        let trial = client.rare.trial.take()?;
+        let server = self.servers.get_mut(index)?;
+        client.session.take_back(&mut server.session);
+        Some(trial)
+    }
+
+    fn carry_out_at_home(&mut self, client_index: usize, trial: &Trial) {
+        self.go_home(client_index);
+        let Some(client) = self.clients.get_mut(client_index) else { return };
+        let mut held = Rest::from(&trial.burst[..]);
+        held.extend(&client.held);
+        client.held = held;
+        client.horizon = ANY;
+        client.state = ClientState::Idle;
+        client.rare.stays_home = true;
+        self.count_held(client_index);
+        self.again.push_back(Again::Client(client_index));
+    }
+
+    /// What is in the burst is no read.
+    fn learn(&mut self, client_index: usize, burst: &[u8]) {
+        let Some(client) = self.clients.get(client_index) else { return };
+        let Some(pool) = self.pools.get(self.home_of(client.pool)) else { return };
+        let judge = self.router.judge(&pool.family, client.session.rules());
+        let Some(mut judge) = judge else { return };
+        client.session.horizon(burst, |text| {
+            judge.learn(text.text);
+            true
+        });
+    }
+
+    /// Whether the client's statement is at a standby that has said nothing yet.
+    pub(super) fn is_tried(&self, client_index: usize) -> bool {
+        self.clients.get(client_index).is_some_and(|client| client.rare.trial.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use trunkline_wire::backend::{self, Report};
+
+    use super::*;
+
+    fn error(code: SqlState) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        backend::error_response(&mut out, &Report::error(code, "no"));
+        out.to_vec()
+    }
+
+    #[test]
+    fn an_error_of_a_standby_counts_before_anything_is_answered() {
+        let refusal = error(SqlState::READ_ONLY_SQL_TRANSACTION);
+        let refused = Shown::Refusal(SqlState::READ_ONLY_SQL_TRANSACTION);
+        assert_eq!(shown(&refusal), refused);
+        let complete = b"1\0\0\0\x042\0\0\0\x04";
+        assert_eq!(shown(&[complete, &refusal[..]].concat()), refused);
+        assert_eq!(shown(complete), Shown::Nothing);
+        for end in 0..refusal.len() {
+            assert_eq!(shown(&refusal[..end]), Shown::Nothing, "{end}");
+        }
+        let row = b"D\0\0\0\x06\0\0";
+        assert_eq!(shown(&[complete, &row[..], &refusal].concat()), Shown::Answer);
+        assert_eq!(shown(&error(SqlState::SYNTAX_ERROR)), Shown::Answer);
+        let notices = b"N\0\0\0\x04".repeat(2000);
+        assert_eq!(shown(&notices), Shown::Answer, "so much is not held");
+    }
+}

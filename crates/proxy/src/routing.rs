@@ -1,0 +1,11 @@
+//! Which statements may go to standbys, and what is known for it: the catalogs of the databases, the positions of the nodes.
+
+mod catalog;
+mod floor;
+mod reader;
+mod router;
+
+pub(crate) use catalog::Catalog;
+pub(crate) use floor::Floor;
+pub(crate) use reader::Library;
+pub(crate) use router::Router;

@@ -1,0 +1,71 @@
+//! What is known of the catalog of one database.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+use trunkline_route::Snapshot;
+use trunkline_session::SharedFacts;
+
+/// The catalog of a database as it was read last.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    /// The name of the database on the servers.
+    pub(crate) database: String,
+    /// What counts its changes.
+    facts: Arc<SharedFacts>,
+    known: ArcSwapOption<Known>,
+    /// Somebody has asked for it.
+    wanted: AtomicBool,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The catalog.
+    pub(crate) snapshot: Snapshot,
+    /// How many changes of it had been seen when it was asked for.
+    changes: u32,
+}
+
+impl Catalog {
+    /// That of a database, of which nothing is known yet.
+    pub(crate) fn new(database: String, facts: Arc<SharedFacts>) -> Self {
+        Self { database, facts, known: ArcSwapOption::empty(), wanted: AtomicBool::new(false) }
+    }
+
+    /// What is known of it, if nothing has changed since as far as clients' texts have shown.
+    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+        if !self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+        self.known.load_full().filter(|known| known.changes == self.facts.changes())
+    }
+
+    /// Whether somebody has asked for it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has to be read anew, whatever its mark.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.known.load().as_ref().is_none_or(|known| known.changes != self.facts.changes())
+    }
+
+    /// How many changes of it have been seen.
+    pub(crate) fn changes(&self) -> u32 {
+        self.facts.changes()
+    }
+
+    /// The mark of what is known.
+    pub(crate) fn mark(&self) -> Option<String> {
+        self.known.load().as_ref().map(|known| known.snapshot.mark().to_owned())
+    }
+
+    /// It was read; so many changes had been seen when it was asked for.
+    pub(crate) fn learn(&self, snapshot: Snapshot, changes: u32) {
+        self.known.store(Some(Arc::new(Known { snapshot, changes })));
+    }
+}

@@ -1,0 +1,215 @@
+//! Reads go to standbys, all else to the primary, and nobody is shown less than he has seen or done.
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Scene, backend, ensure, fails, one, run};
+use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::peer::{RawClient, say, tags};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Error, Node, Result};
+
+const ON: &str = "[routing]\nmode = \"on\"\n[cluster]\nprobe_interval = \"100ms\"";
+
+/// A primary and two standbys.
+async fn cluster() -> Result<Cluster> {
+    let options = Cluster::builder().standbys(2).setting("max_connections", 60);
+    options.setting("log_statement", "all").start().await
+}
+
+async fn scene<'a>(cluster: &'a Cluster, user: &str, config: &str) -> Result<Scene<'a>> {
+    let scene = Scene::operated_before(cluster, user, config).await?;
+    cluster.caught_up().await?;
+    Ok(scene)
+}
+
+/// A word that no other statement has.
+fn mark() -> String {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    format!("mark_{}", LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The node that has been given a statement with this word: all of them log what they are given.
+fn where_is<'a>(mark: &str, cluster: &'a Cluster) -> Result<&'a Node> {
+    let has = |node: &&Node| node.log().contains(&format!("{mark} "));
+    let nodes: Vec<&Node> = cluster.nodes().iter().filter(has).collect();
+    match nodes[..] {
+        [node] => Ok(node),
+        _ => Err(Error::msg(format!("{mark} is on {} nodes", nodes.len()))),
+    }
+}
+
+/// The node that serves the client's reads.
+async fn place<'a>(client: &mut RawClient, cluster: &'a Cluster) -> Result<&'a Node> {
+    let mark = mark();
+    assert_eq!(one(client, &format!("SELECT '{mark} '")).await?, format!("{mark} "));
+    where_is(&mark, cluster)
+}
+
+fn is_primary(node: &Node, cluster: &Cluster) -> bool {
+    node.port() == cluster.primary().port()
+}
+
+/// Waits until the client reads from a standby.
+async fn on_a_standby<'a>(client: &mut RawClient, cluster: &'a Cluster) -> Result<&'a Node> {
+    let mut seen = cluster.primary();
+    wait_for("a read is served by a standby", PATIENCE, async || {
+        seen = place(client, cluster).await?;
+        ensure(!is_primary(seen, cluster), "it is served by the primary")
+    })
+    .await?;
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn reads_are_served_by_standbys_and_all_else_by_the_primary() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "split", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE SEQUENCE ticket")
+        .await?;
+    on_a_standby(&mut client, &cluster).await?;
+    // In every way in which a statement comes.
+    let (unnamed, named) = (mark(), mark());
+    let parse = say::parse("", &format!("SELECT i, '{unnamed} ' FROM t"), &[]);
+    let parts = [parse, say::bind("", "", &[]), say::execute("", 0), say::sync()];
+    assert_eq!(tags(&client.exchange(&parts.concat(), 1).await?), "12DCZ");
+    assert!(!is_primary(where_is(&unnamed, &cluster)?, &cluster));
+    let parse = say::parse("s", &format!("SELECT i, '{named} ' FROM t"), &[]);
+    let parts = [parse, say::describe_statement("s"), say::sync()];
+    assert_eq!(tags(&client.exchange(&parts.concat(), 1).await?), "1tTZ");
+    let parts = [say::bind("", "s", &[]), say::execute("", 0), say::sync()];
+    assert_eq!(tags(&client.exchange(&parts.concat(), 1).await?), "2DCZ");
+    assert!(!is_primary(where_is(&named, &cluster)?, &cluster));
+    // A transaction that does not say that it only reads is the primary's.
+    run(&mut client, "BEGIN").await?;
+    assert!(is_primary(place(&mut client, &cluster).await?, &cluster));
+    run(&mut client, "INSERT INTO t VALUES (2)").await?;
+    assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, "2");
+    run(&mut client, "COMMIT").await?;
+    for sql in [
+        "SELECT nextval('ticket')",
+        "SELECT i FROM t FOR UPDATE",
+        "WITH w AS (INSERT INTO t VALUES (3) RETURNING i) SELECT * FROM w",
+        "SELECT pg_is_in_recovery(), i FROM t",
+        "SELECT pg_advisory_lock(1), pg_advisory_unlock(1)",
+        "SHOW work_mem",
+        "SELECT i FROM t; INSERT INTO t VALUES (4)",
+    ] {
+        on_a_standby(&mut client, &cluster).await?;
+        let mark = mark();
+        run(&mut client, &format!("{sql} -- {mark} ")).await?;
+        assert!(is_primary(where_is(&mark, &cluster)?, &cluster), "{sql}");
+    }
+    assert_eq!(one(&mut client, "SHOW in_hot_standby").await?, "off");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transaction_that_only_reads_is_one_standbys_as_a_whole() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "blocks", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int)").await?;
+    let standby = on_a_standby(&mut client, &cluster).await?.port();
+    run(&mut client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    assert_eq!(place(&mut client, &cluster).await?.port(), standby);
+    run(&mut client, "DECLARE c CURSOR FOR SELECT inet_server_port()").await?;
+    assert_eq!(one(&mut client, "FETCH c").await?, standby.to_string());
+    fails(&mut client, "INSERT INTO t VALUES (1)", "25006").await?;
+    fails(&mut client, "SELECT 1", "25P02").await?;
+    run(&mut client, "ROLLBACK").await?;
+    // What is sent behind its end goes where it belongs.
+    let burst = ["BEGIN READ ONLY", "SELECT 1", "COMMIT", "INSERT INTO t VALUES (1)", "SELECT 2"];
+    let frames = client.exchange(&burst.map(say::query).concat(), 5).await?;
+    assert_eq!(tags(&frames), "CZTDCZCZCZTDCZ");
+    assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_reads_what_it_has_written_although_a_standby_lags() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "own", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int)").await?;
+    on_a_standby(&mut client, &cluster).await?;
+    for standby in cluster.standbys() {
+        standby.pause_replay().await?;
+    }
+    for written in 1..=20 {
+        run(&mut client, &format!("INSERT INTO t VALUES ({written})")).await?;
+        assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, written.to_string());
+        assert!(is_primary(place(&mut client, &cluster).await?, &cluster));
+    }
+    // One that has written nothing reads from a standby, and sees what that has.
+    let mut other = scene.raw().await?;
+    assert!(!is_primary(place(&mut other, &cluster).await?, &cluster));
+    assert_eq!(one(&mut other, "SELECT count(*) FROM t").await?, "0");
+    for standby in cluster.standbys() {
+        standby.resume_replay().await?;
+    }
+    on_a_standby(&mut client, &cluster).await?;
+    assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, "20");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_reads_from_a_standby_that_goes_away_reads_on_elsewhere() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "gone", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int)").await?;
+    let standby = on_a_standby(&mut client, &cluster).await?;
+    standby.kill().await?;
+    for _ in 0..20 {
+        assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, "0");
+    }
+    assert!(backend(&mut client).await? > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_standby_refuses_is_carried_out_by_the_primary_unseen() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "healed", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE SEQUENCE ticket; CREATE TABLE t (i int)").await?;
+    // Nobody can look into what is written in C, and it is said to be harmless.
+    let lie = "CREATE FUNCTION healed.bump(regclass) RETURNS bigint LANGUAGE internal STABLE STRICT AS 'nextval_oid'";
+    scene.node.execute(common::DATABASE, lie).await?;
+    cluster.caught_up().await?;
+    for next in 1..=3 {
+        on_a_standby(&mut client, &cluster).await?;
+        assert_eq!(one(&mut client, "SELECT bump('ticket')").await?, next.to_string());
+    }
+    let count = |node: &Node| node.log().matches("SELECT bump('ticket')").count();
+    let tried: usize = cluster.standbys().iter().map(count).sum();
+    ensure(tried <= 2, format!("it was tried at standbys {tried} times"))?;
+    let parse = say::parse("s", "SELECT bump($1)", &[]);
+    let parts = [parse, say::bind("", "s", &[Some("ticket")]), say::execute("", 0), say::sync()];
+    on_a_standby(&mut client, &cluster).await?;
+    let frames = client.exchange(&parts.concat(), 1).await?;
+    assert_eq!(tags(&frames), "12DCZ");
+    assert_eq!(frames[2].row()?, [Some("4".to_owned())]);
+    // What its own mistakes are, it is told.
+    on_a_standby(&mut client, &cluster).await?;
+    fails(&mut client, "SELECT 1 / (i - i) FROM (VALUES (1)) AS v (i)", "22012").await?;
+    fails(&mut client, "SELECT nothing FROM t", "42703").await?;
+    // A table that the standbys do not have yet.
+    for standby in cluster.standbys() {
+        standby.pause_replay().await?;
+    }
+    let mut other = scene.raw().await?;
+    run(&mut other, "CREATE TABLE late AS SELECT 7 AS i").await?;
+    // Whoever has seen the primary sees no less after that.
+    wait_for("a client begins at a standby", PATIENCE, async || {
+        let mut reader = scene.raw().await?;
+        ensure(!is_primary(place(&mut reader, &cluster).await?, &cluster), "it is the primary")?;
+        let late = one(&mut reader, "SELECT i FROM late").await?;
+        ensure(late == "7", late)
+    })
+    .await?;
+    Ok(())
+}
