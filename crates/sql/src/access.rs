@@ -55,9 +55,12 @@ pub struct Access {
     pub hint: Option<Hint>,
 }
 
-/// Texts of more bytes may take longer to judge than a loop with other work should be held: some milliseconds at the
-/// limits, if they are made for it. Shorter ones take less than one.
+/// Texts of more bytes may take longer to judge than a loop with other work should be held: tens of milliseconds at the
+/// limits, if they are made for it. Shorter ones take about one then, and microseconds if they are not.
 pub const QUICK: usize = 1024;
+
+/// Texts that name more relations, or more functions, are too long.
+const NAMES_KEPT: usize = 256;
 
 /// Judges a text, which must be in UTF-8: one in another encoding is judged by what its bytes are in UTF-8, if they are
 /// that, so that names of other letters than ASCII's may be others. A session whose `client_encoding` is not UTF-8 can
@@ -148,15 +151,13 @@ impl Access {
             Leading::Query(query) => match danger::danger(tokens, query.clone()) {
                 Some(class) => class,
                 None if !tokens.complete => Class::TooLong,
-                None => {
-                    self.query(tokens, query, rules).map_or(Class::NotUnderstood, |()| Class::Read)
-                }
+                None => self.query(tokens, query, rules).unwrap_or(Class::NotUnderstood),
             },
         }
     }
 
-    /// Reads a query that no word in it makes more than one. None if it is not understood.
-    fn query(&mut self, tokens: &Tokens<'_>, query: Range<usize>, rules: Rules) -> Option<()> {
+    /// The class of a query that no word in it makes more than one. None if it is not understood.
+    fn query(&mut self, tokens: &Tokens<'_>, query: Range<usize>, rules: Rules) -> Option<Class> {
         let candidates = calls::candidates(tokens, query.clone());
         let literals = literals::relations(tokens, query.clone(), rules)?;
         let shown = skeleton::skeleton(tokens, query.clone(), &candidates)?;
@@ -171,6 +172,9 @@ impl Access {
         named.sort_by_key(|(at, _)| *at);
         for (_, relation) in named {
             add(&mut self.relations, relation);
+            if self.relations.len() > NAMES_KEPT {
+                return Some(Class::TooLong);
+            }
         }
         for candidate in &witness::calls(tokens, candidates, &tree)? {
             let (database, schema, name) =
@@ -187,8 +191,11 @@ impl Access {
                 &mut self.calls,
                 Call { database, schema, name, arguments, named, variadic, literal },
             );
+            if self.calls.len() > NAMES_KEPT {
+                return Some(Class::TooLong);
+            }
         }
-        Some(())
+        Some(Class::Read)
     }
 }
 

@@ -145,6 +145,24 @@ fn what_is_above_the_limits_is_not_read_but_told_by_its_first_words() {
 }
 
 #[test]
+fn only_so_many_names_are_kept() {
+    let class = |text: &str| access(text.as_bytes(), Rules::default()).class;
+    let names = |count: usize, before: &str, behind: &str| {
+        (0..count).map(|number| format!("{before}{number}{behind}")).collect::<Vec<_>>().join(", ")
+    };
+    for (count, expected) in [(256, Class::Read), (257, Class::TooLong)] {
+        assert_eq!(class(&format!("SELECT 1 FROM {}", names(count, "t", ""))), expected);
+        assert_eq!(class(&format!("SELECT {}", names(count, "f", "()"))), expected);
+    }
+    for (count, expected) in [(256, Class::Read), (257, Class::NotUnderstood)] {
+        assert_eq!(
+            class(&format!("WITH {} SELECT 1", names(count, "c", " AS (SELECT 1)"))),
+            expected
+        );
+    }
+}
+
+#[test]
 fn nesting_as_people_write_it_is_read() {
     on_a_small_stack(|| {
         for (piece, close, depth) in [

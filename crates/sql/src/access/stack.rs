@@ -3,7 +3,8 @@
 //! The parser and its visitor look after their stack, but the tree is dropped level by level on what there is, and joins
 //! are nested without looking. How deep a tree can be is bounded by the number of tokens.
 
-/// Stack for each token: in the deepest tree each is a level. Twice what a build without optimisation was seen to need.
+/// Stack for each token: in the deepest tree each is a level. A quarter was enough for any text that was tried, in a build
+/// without optimisation.
 const PER_TOKEN: usize = 1024;
 
 /// Stack that must be there whatever the text, for joins ([`JOINS_NESTED`](super::skeleton::JOINS_NESTED)) most of all.

@@ -20,6 +20,9 @@ use crate::name::Name;
 /// The deepest nesting that is read. PostgreSQL takes more; each level costs the parser several.
 const DEPTH_READ: usize = 200;
 
+/// So many names may be given by `WITH` and used, in a whole query: each relation is looked for among them.
+const CTES_READ: usize = 256;
+
 /// What the tree of one query says. Numbers are those of tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
@@ -111,6 +114,9 @@ impl Reader<'_> {
     fn enter(&mut self, query: &Query) -> Option<()> {
         let mut scope = Scope { seen: Vec::new(), coming: Vec::new() };
         if let Some(with) = &query.with {
+            if self.tree.ctes.len() + with.cte_tables.len() > CTES_READ {
+                return None;
+            }
             for cte in &with.cte_tables {
                 let at = token(&cte.alias.name)?;
                 let name = self.tokens.name(at)?;
