@@ -20,6 +20,8 @@ pub(crate) enum Sql {
     },
     /// `select set_config('name', 'value', false)`.
     SetConfig(String, String),
+    /// The same until the end of the transaction.
+    SetConfigLocally(String, String),
     /// `SET LOCAL name TO DEFAULT`.
     SetLocalDefault(String),
     Reset(String),
@@ -68,6 +70,9 @@ impl Sql {
             }
             Self::SetConfig(name, value) => {
                 format!("select set_config('{name}', '{value}', false)")
+            }
+            Self::SetConfigLocally(name, value) => {
+                format!("select set_config('{name}', '{value}', true)")
             }
             Self::SetLocalDefault(name) => format!("set local {name} to default"),
             Self::Reset(name) => format!("reset {name}"),
@@ -167,6 +172,7 @@ impl Sql {
                 | Self::FromTemp(_)
                 | Self::Execute(_)
                 | Self::SetConfig(..)
+                | Self::SetConfigLocally(..)
         )
     }
 }
@@ -174,6 +180,9 @@ impl Sql {
 fn set_config(text: &str) -> Sql {
     let quoted: Vec<_> = text.split('\'').collect();
     match *quoted {
+        [_, name, _, value, rest] if rest.contains("true") => {
+            Sql::SetConfigLocally(name.to_owned(), value.to_owned())
+        }
         [_, name, _, value, _] => Sql::SetConfig(name.to_owned(), value.to_owned()),
         _ => Sql::Bad,
     }

@@ -35,14 +35,18 @@ impl Postgres {
                 backend::copy_done(out);
                 "COPY 1".to_owned()
             }
-            Sql::Show(_) | Sql::Folded | Sql::SetConfig(..) | Sql::FromTemp(_) => {
-                if let Sql::SetConfig(name, value) = sql {
-                    self.set(name, value, false)?;
+            Sql::Show(_)
+            | Sql::Folded
+            | Sql::SetConfig(..)
+            | Sql::SetConfigLocally(..)
+            | Sql::FromTemp(_) => {
+                if let Sql::SetConfig(name, value) | Sql::SetConfigLocally(name, value) = sql {
+                    self.set(name, value, matches!(sql, Sql::SetConfigLocally(..)))?;
                 }
                 self.check(sql)?;
                 let value = match sql {
                     Sql::Show(name) => self.setting(name),
-                    Sql::SetConfig(_, value) => value.clone(),
+                    Sql::SetConfig(_, value) | Sql::SetConfigLocally(_, value) => value.clone(),
                     _ => zone.to_owned(),
                 };
                 backend::data_row(out, [Some(value.as_bytes())]);
