@@ -9,27 +9,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use login_support::parlour::{Parlour, answer, complaint};
-use login_support::{password, target};
+use login_support::{boss, password, target, targets};
 use tokio::time::timeout;
 use trunkline_cluster::{NodeId, Policy, State, Verdict};
-use trunkline_proxy::backend::{Names, OpenTarget, open};
+use trunkline_proxy::backend::{Names, open};
 use trunkline_proxy::control::{
     AuthQuery, ControlConnection, ControlError, ControlPool, Overseer, ProbeTarget, Probing,
     oversee, probe,
 };
 use trunkline_settings::{Host, ServerSecret, Settings};
-use trunkline_testkit::cluster::SUPERUSER_PASSWORD;
 use trunkline_testkit::link::Link;
 use trunkline_testkit::wait::{PATIENCE, wait_for};
-use trunkline_testkit::{Cluster, Error, Node};
+use trunkline_testkit::{Cluster, Error};
 
 const INTERVAL: Duration = Duration::from_millis(100);
-
-fn boss(node: &Node) -> OpenTarget {
-    let mut target = target(node.port(), "postgres", password(SUPERUSER_PASSWORD));
-    target.connect_timeout = PATIENCE;
-    target
-}
 
 /// Waits until the verdict is this.
 async fn expect(overseer: &mut Overseer, wanted: &Verdict) {
@@ -43,10 +36,7 @@ async fn expect(overseer: &mut Overseer, wanted: &Verdict) {
 fn watch(cluster: &Cluster) -> (Overseer, Probing) {
     let policy =
         Policy { down_failures: 3, down_after: Duration::from_millis(300), ..Policy::default() };
-    let targets: Vec<_> = (0..)
-        .zip(cluster.nodes())
-        .map(|(number, node)| ProbeTarget { node: NodeId(number), target: boss(node) })
-        .collect();
+    let targets = targets(cluster);
     let overseer = oversee(State::new(policy, targets.iter().map(|target| target.node)));
     let probing = probe(targets, INTERVAL, Duration::from_secs(2), &overseer.events);
     (overseer, probing)

@@ -1,25 +1,25 @@
-//! Where the log of a real primary ends, how far its standbys have replayed it, and which of them may be read from.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+//! Where the log of a real primary ends, and how far its standbys have replayed it.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod login_support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use login_support::{password, target};
+use login_support::{password, target, targets};
 use tokio::time::Instant;
-use trunkline_cluster::{
-    Event, LagPolicy, Lsn, NodeId, Observation, Policy, Readers, Role, State, Unfit, Verdict,
-};
-use trunkline_proxy::backend::OpenTarget;
-use trunkline_proxy::control::{
-    Clock, Overseer, Pace, ProbeTarget, Probing, Sampler, oversee, probe, sample,
-};
+use trunkline_cluster::{Lsn, NodeId};
+use trunkline_proxy::control::{Clock, Pace, ProbeTarget, Sampler, sample};
 use trunkline_proxy::positions::{Positions, Sample, Ticket};
 use trunkline_testkit::cluster::{SUPERUSER_PASSWORD, query_text};
 use trunkline_testkit::peer::{Answers, Peer};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
-use trunkline_testkit::{Cluster, Error, Node, Result, StopMode};
+use trunkline_testkit::{Cluster, Error, Result, StopMode};
 
 const PRIMARY: NodeId = NodeId(0);
 const FIRST: NodeId = NodeId(1);
@@ -27,22 +27,6 @@ const SECOND: NodeId = NodeId(2);
 
 /// Between two questions to a node.
 const INTERVAL: Duration = Duration::from_millis(2);
-
-/// Of probes.
-const PROBES: Duration = Duration::from_millis(100);
-
-/// Where node is, and as whom it is asked.
-fn boss(node: &Node) -> OpenTarget {
-    let mut target = target(node.port(), "postgres", password(SUPERUSER_PASSWORD));
-    target.connect_timeout = PATIENCE;
-    target
-}
-
-/// The nodes of the cluster; their numbers are their places in it.
-fn targets(cluster: &Cluster) -> Vec<ProbeTarget> {
-    let target = |(number, node)| ProbeTarget { node: NodeId(number), target: boss(node) };
-    (0..).zip(cluster.nodes()).map(target).collect()
-}
 
 /// The positions of these nodes, which are asked as long as this is held.
 struct Scene<C = Cluster> {
@@ -107,29 +91,47 @@ fn not_yet(seen: &dyn std::fmt::Debug) -> Error {
     Error::msg(format!("{seen:?}"))
 }
 
-/// Writes, each followed by a read.
-const WRITES: i32 = 300;
+/// Sessions at the same time.
+const SESSIONS: usize = 8;
+
+/// Writes of each, each followed by a read.
+const WRITES: usize = 50;
+
+/// Whatever the setting, what was answered before the question is before the place in the answer.
+const DURABLE: [&str; 5] = ["on", "off", "local", "remote_write", "remote_apply"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_written_finds_it_where_the_sample_behind_it_is_replayed() -> Result<()> {
-    let scene = Scene::new(2, INTERVAL).await?;
+    let scene = Arc::new(Scene::new(2, INTERVAL).await?);
+    let sql = "CREATE TABLE written (session int, write int)";
+    scene.cluster.primary().execute("postgres", sql).await?;
+    let thread = tokio::task::LocalSet::new();
+    let mut sessions = tokio::task::JoinSet::new();
+    for session in 0..SESSIONS {
+        sessions.spawn_local_on(writes(Arc::clone(&scene), session), &thread);
+    }
+    thread.run_until(sessions.join_all()).await.into_iter().collect()
+}
+
+/// Writes, and reads from one standby and the other by turns.
+async fn writes(scene: Arc<Scene>, session: usize) -> Result<()> {
     let primary = scene.cluster.primary().connect("postgres").await?;
-    query_text(&primary, "CREATE TABLE written (i int); SELECT 1").await?;
     let mut standbys = Vec::new();
     for (number, node) in [(FIRST, 0), (SECOND, 1)] {
         standbys.push((number, scene.cluster.standby(node)?.connect("postgres").await?));
     }
-    // Whatever the setting, what was answered before the question is before the place in the answer.
-    let durable = ["on", "off", "local", "remote_write", "remote_apply"];
-    for (write, durable) in (1..=WRITES).zip(durable.iter().cycle()) {
+    for write in 1..=WRITES {
+        let durable = DURABLE[(session + write) % DURABLE.len()];
         let sql = format!(
-            "BEGIN; SET LOCAL synchronous_commit = {durable}; INSERT INTO written VALUES ({write}); COMMIT; SELECT 1"
+            "BEGIN; SET LOCAL synchronous_commit = {durable}; \
+             INSERT INTO written VALUES ({session}, {write}); COMMIT; SELECT 1"
         );
         query_text(&primary, &sql).await?;
         let sample = scene.sample().await?;
-        let (number, standby) = &standbys[usize::try_from(write)? % standbys.len()];
+        let (number, standby) = &standbys[write % standbys.len()];
         scene.replayed(*number, &sample).await?;
-        let seen = query_text(standby, "SELECT max(i) FROM written").await?;
+        let sql = format!("SELECT max(write) FROM written WHERE session = {session}");
+        let seen = query_text(standby, &sql).await?;
         assert_eq!(seen, write.to_string(), "{number} with synchronous_commit {durable}");
     }
     Ok(())
@@ -306,96 +308,5 @@ async fn however_many_want_a_sample_the_primary_is_asked_no_more_often_than_it_m
     let gaps = asked_at_us.windows(2).map(|pair| Duration::from_micros(pair[1] - pair[0]));
     // The clock tells whole microseconds.
     assert!(gaps.min().unwrap() + Duration::from_micros(1) >= interval, "{asked_at_us:?}");
-    Ok(())
-}
-
-/// Watches every node of the cluster.
-fn watch(cluster: &Cluster, lag: LagPolicy) -> (Overseer, Probing) {
-    let policy = Policy { down_failures: 3, down_after: Duration::from_millis(300), lag };
-    let targets = targets(cluster);
-    let overseer = oversee(State::new(policy, targets.iter().map(|target| target.node)));
-    let probing = probe(targets, PROBES, Duration::from_secs(2), &overseer.events);
-    (overseer, probing)
-}
-
-/// Waits until this is what speaks against reading from the standbys.
-async fn unfit(overseer: &mut Overseer, wanted: [Option<Unfit>; 2]) {
-    let objection = |readers: &Readers, node| readers.node(node).map(|reader| reader.unfit);
-    let is_so = |readers: &Readers| {
-        [FIRST, SECOND].map(|node| objection(readers, node)) == wanted.map(Some)
-    };
-    let came = tokio::time::timeout(PATIENCE, overseer.readers.wait_for(is_so)).await.is_ok();
-    assert!(came, "wanted {wanted:?}, last seen {:?}", overseer.readers.borrow());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_stops_to_replay_is_read_from_no_more_until_it_has_caught_up() -> Result<()>
-{
-    let cluster = Cluster::builder().standbys(2).start().await?;
-    let (bytes, time) = (64 << 10, Duration::from_secs(2));
-    for (max_bytes, max_time, reason) in
-        [(bytes, Duration::ZERO, Unfit::LagsByBytes), (0, time, Unfit::LagsByTime)]
-    {
-        let limits = LagPolicy { max_bytes, max_time, ..LagPolicy::default() };
-        let (mut overseer, probing) = watch(&cluster, limits);
-        unfit(&mut overseer, [None, None]).await;
-        let view = overseer.view.borrow().clone();
-        assert_eq!(view.as_ref().map(|view| &view.verdict), Some(&Verdict::Primary(PRIMARY)));
-        cluster.standby(0)?.pause_replay().await?;
-        overseer.view.mark_unchanged();
-        let write = "DROP TABLE IF EXISTS much; \
-                     CREATE TABLE much AS SELECT generate_series(1, 10000) AS i";
-        cluster.primary().execute("postgres", write).await?;
-        unfit(&mut overseer, [Some(reason), None]).await;
-        cluster.standby(0)?.resume_replay().await?;
-        unfit(&mut overseer, [None, None]).await;
-        // What is seen of the log is no news of the cluster.
-        assert!(!overseer.view.has_changed().unwrap());
-        drop(probing);
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_no_primary_is_known_standbys_are_read_from_for_so_long() -> Result<()> {
-    let cluster = Cluster::builder().standbys(2).start().await?;
-    let stale_reads_max = Duration::from_secs(3600);
-    let (mut overseer, _probing) =
-        watch(&cluster, LagPolicy { stale_reads_max, ..LagPolicy::default() });
-    unfit(&mut overseer, [None, None]).await;
-    cluster.primary().kill().await?;
-    let gone = |view: &Option<Arc<trunkline_cluster::View>>| {
-        view.as_ref().is_some_and(|view| view.verdict == Verdict::NoPrimary)
-    };
-    tokio::time::timeout(PATIENCE, overseer.view.wait_for(gone)).await.unwrap().unwrap();
-    unfit(&mut overseer, [None, None]).await;
-    let lag = LagPolicy { stale_reads_max: Duration::ZERO, ..LagPolicy::default() };
-    let policy = Policy { lag, ..Policy::default() };
-    overseer.events.send(Event::Policy(policy)).await.unwrap();
-    unfit(&mut overseer, [Some(Unfit::Stale); 2]).await;
-    cluster.primary().start().await?;
-    unfit(&mut overseer, [None, None]).await;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn probes_tell_how_far_the_log_is_of_nodes_in_either_role() -> Result<()> {
-    let cluster = Cluster::builder().standbys(1).start().await?;
-    cluster.caught_up().await?;
-    let (events, mut seen) = tokio::sync::mpsc::channel(16);
-    let _probing = probe(targets(&cluster), PROBES, PATIENCE, &events);
-    let mut roles = Vec::new();
-    while roles.len() < 2 {
-        let event = tokio::time::timeout(PATIENCE, seen.recv()).await?.unwrap();
-        let Event::Observed { observation: Observation { role, .. }, position, .. } = event else {
-            return Err(not_yet(&event));
-        };
-        assert!(position.reached.is_some() && position.ahead.is_some(), "{position:?}");
-        // What is flushed has been written. What is replayed may have been received before the standby started.
-        assert!(role == Role::Standby || position.reached <= position.ahead, "{position:?}");
-        if !roles.contains(&role) {
-            roles.push(role);
-        }
-    }
     Ok(())
 }

@@ -10,11 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use trunkline_cluster::NodeId;
 use trunkline_proxy::backend::{KeyRing, Names, NodeAddress, OpenTarget};
+use trunkline_proxy::control::ProbeTarget;
 use trunkline_proxy::net::TcpOptions;
 use trunkline_proxy::tls::ServerSide;
 use trunkline_settings::{CaSource, Host, PemFile, Secret, ServerSecret, ServerTls, ServerTlsMode};
-use trunkline_testkit::Node;
+use trunkline_testkit::cluster::SUPERUSER_PASSWORD;
+use trunkline_testkit::wait::PATIENCE;
+use trunkline_testkit::{Cluster, Node};
 use trunkline_wire::startup::ProtocolVersion;
 
 /// An authority that signs certificates for servers and clients.
@@ -88,7 +92,7 @@ pub fn target(port: u16, user: &str, secret: ServerSecret) -> OpenTarget {
         startup: trunkline_proxy::handover::StartupParams::default(),
         tls: Arc::new(ServerSide::new(&tls(ServerTlsMode::Disable, None)).unwrap()),
         protocol: ProtocolVersion::V3_0,
-        connect_timeout: trunkline_testkit::wait::PATIENCE,
+        connect_timeout: PATIENCE,
         tcp: TcpOptions { keepalive: None, user_timeout: Duration::ZERO },
         allow_cleartext: false,
     }
@@ -96,4 +100,15 @@ pub fn target(port: u16, user: &str, secret: ServerSecret) -> OpenTarget {
 
 pub fn password(text: &str) -> ServerSecret {
     ServerSecret::Plain(Secret::new(text))
+}
+
+/// Where the node is, and as whom it is asked.
+pub fn boss(node: &Node) -> OpenTarget {
+    target(node.port(), "postgres", password(SUPERUSER_PASSWORD))
+}
+
+/// The nodes of the cluster; their numbers are their places in it.
+pub fn targets(cluster: &Cluster) -> Vec<ProbeTarget> {
+    let target = |(number, node)| ProbeTarget { node: NodeId(number), target: boss(node) };
+    (0..).zip(cluster.nodes()).map(target).collect()
 }

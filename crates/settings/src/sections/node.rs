@@ -40,7 +40,8 @@ group! {
         pub down_after: Duration = Duration::from_secs(2) => Kind::span(), Live, "\"10s\"";
         /// Role of the control connections: probes, one more to each node that asks how far its write-ahead log is
         /// (`routing.sample_interval`), `auth_query`, and the listeners, which connect to each database in which clients
-        /// that share server connections listen.
+        /// that share server connections listen. One that is no superuser should be a member of `pg_monitor`: otherwise a
+        /// standby that has followed a promotion is not taken for one before its next restart point.
         pub user: String = "postgres".to_owned() => Kind::Text, NewConnections, "\"trunkline\"";
         /// Its password.
         pub password: Option<Secret> = None => Kind::Secret, NewConnections, "\"...\"";
