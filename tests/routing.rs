@@ -213,3 +213,74 @@ async fn what_a_standby_refuses_is_carried_out_by_the_primary_unseen() -> Result
     .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_session_keeps_at_a_standby_stays_there_until_it_is_gone() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "keeping", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int); INSERT INTO t VALUES (1), (2)").await?;
+    let standby = on_a_standby(&mut client, &cluster).await?.port();
+    run(&mut client, "BEGIN READ ONLY").await?;
+    run(&mut client, "DECLARE c CURSOR WITH HOLD FOR SELECT i FROM t ORDER BY i").await?;
+    run(&mut client, "COMMIT").await?;
+    assert_eq!(one(&mut client, "FETCH c").await?, "1");
+    assert_eq!(one(&mut client, "SELECT inet_server_port()").await?, standby.to_string());
+    fails(&mut client, "INSERT INTO t VALUES (3)", "25006").await?;
+    assert_eq!(one(&mut client, "FETCH c").await?, "2");
+    run(&mut client, "CLOSE c").await?;
+    wait_for("it goes to the primary again", PATIENCE, async || {
+        client.query("INSERT INTO t VALUES (3)").await.map(drop)
+    })
+    .await?;
+    let primary = cluster.primary().port().to_string();
+    assert_eq!(one(&mut client, "SELECT inet_server_port()").await?, primary);
+    Ok(())
+}
+
+/// Sessions that read what they have written, at once.
+const SESSIONS: usize = 40;
+
+#[tokio::test]
+async fn of_many_sessions_each_finds_its_writes_and_never_sees_less_than_before() -> Result<()> {
+    let cluster = cluster().await?;
+    let late = cluster.standby(1)?;
+    late.set("recovery_min_apply_delay", "150ms")?;
+    late.reload().await?;
+    let config = format!("{ON}\n[pool]\nsize = 10");
+    let scene = scene(&cluster, "many", &config).await?;
+    let mut first = scene.raw().await?;
+    run(&mut first, "CREATE TABLE counters AS SELECT i, 0 AS n FROM generate_series(1, 40) AS i")
+        .await?;
+    on_a_standby(&mut first, &cluster).await?;
+    let mut sessions = Vec::new();
+    for session in 1..=SESSIONS {
+        let mut client = scene.raw().await?;
+        sessions.push(tokio::spawn(async move {
+            for round in 1..=15 {
+                run(&mut client, &format!("UPDATE counters SET n = {round} WHERE i = {session}"))
+                    .await?;
+                let mut total = 0_i64;
+                for _ in 0..8 {
+                    let own = format!("SELECT n FROM counters WHERE i = {session}");
+                    ensure(
+                        one(&mut client, &own).await? == round.to_string(),
+                        "its own write is missing",
+                    )?;
+                    let sum: i64 =
+                        one(&mut client, "SELECT sum(n) FROM counters /* sum */").await?.parse()?;
+                    ensure(sum >= total, format!("{sum} behind {total}"))?;
+                    total = sum;
+                    tokio::task::yield_now().await;
+                }
+            }
+            Ok::<_, Error>(())
+        }));
+    }
+    for session in sessions {
+        session.await??;
+    }
+    let reads = |node: &Node| node.log().matches("/* sum */").count();
+    let at_standbys: usize = cluster.standbys().iter().map(reads).sum();
+    ensure(at_standbys > 0, "no standby has served a read")
+}

@@ -41,6 +41,7 @@ mod replaying;
 pub mod report;
 mod rest;
 mod retire;
+mod routed;
 mod server;
 mod shared;
 mod shortage;

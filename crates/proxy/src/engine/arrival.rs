@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use trunkline_session::{BlockEnd, ClientSession, SessionLimits, StatementLimits};
+use trunkline_session::{ClientSession, SessionLimits, StatementLimits};
 use trunkline_settings::{HiddenState, Placeholders, PoolMode, PoolPolicy};
 use trunkline_wire::{
     Reported, SqlState,
@@ -22,7 +22,7 @@ use super::{
     slot::{ANY, CancelKey, Client, ClientRare, ClientState, Stream},
     worker::{Again, Worker},
 };
-use crate::{handover::StartupParams, pool::Family, routing::Floor};
+use crate::{handover::StartupParams, pool::Family};
 
 impl Worker {
     /// A client has logged in.
@@ -88,10 +88,7 @@ impl Worker {
                 answered_at: 0,
                 kept_since: 0,
                 entry: Entry::default(),
-                floor: Floor::default(),
-                trial: None,
-                stays_home: false,
-                block_end: BlockEnd::No,
+                routed: None,
                 places: (login.slot, member),
             }),
         });

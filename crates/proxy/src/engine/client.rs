@@ -10,7 +10,7 @@ use trunkline_wire::{
 
 use super::{
     rest::Rest,
-    slot::{ClientState, ServerState},
+    slot::{ANY, ClientState, ServerState},
     worker::Worker,
 };
 
@@ -242,6 +242,8 @@ impl Worker {
     /// `pool.max_pinned` allows do so already, because the others would be left without a server.
     pub(super) fn keep(&mut self, index: usize) {
         let Some(client) = self.clients.get_mut(index) else { return };
+        // If it is a standby's, all goes there until it gives that back.
+        client.horizon = ANY;
         let Some(pool) = self.pools.get(client.pool) else { return };
         if client.kept || client.session.mode() == trunkline_session::PoolMode::Session {
             return;

@@ -14,7 +14,8 @@ impl Worker {
 
     fn direct_reads(&mut self, index: usize, data: &[u8]) {
         let Some(client) = self.clients.get_mut(index) else { return };
-        if std::mem::take(&mut client.rare.stays_home) || !client.session.may_read_elsewhere() {
+        let stays = std::mem::take(&mut client.rare.routed().stays_home);
+        if stays || !client.session.may_read_elsewhere() {
             return;
         }
         let home = client.pool;
@@ -33,18 +34,17 @@ impl Worker {
 
     /// The pool on the standby that serves the client's next reads; none if it must read from the primary.
     fn reader_for(&mut self, index: usize, home: usize) -> Option<usize> {
-        let before = self.clients.get(index)?.rare.floor.reader();
+        let before = self.clients.get_mut(index)?.rare.routed().floor.reader();
         let node = match before.filter(|node| self.traffic.fit.contains(node)) {
             Some(node) => node,
             None => self.least_busy(home)?,
         };
-        let client = self.clients.get_mut(index)?;
+        let floor = &mut self.clients.get_mut(index)?.rare.routed().floor;
         if before.is_some_and(|before| before != node) {
             // What it has seen there is not known; it is no more than what the primary has by now.
-            client.rare.floor.raise(self.shared.positions().want());
+            floor.raise(self.shared.positions().want());
         }
-        client.rare.floor.reads_from(node);
-        let floor = &mut client.rare.floor;
+        floor.reads_from(node);
         if self.shared.positions().read(|picture| floor.is_reached(picture, node)).is_err() {
             // The standby is asked again how far it is.
             let _asked = self.shared.positions().want();
@@ -90,7 +90,8 @@ impl Worker {
         let may = if client.horizon > 0 || begun > 0 {
             client.horizon.max(begun).min(data.len())
         } else {
-            server.session.horizon_in_block(data, HOLD_MAX, &mut client.rare.block_end)
+            let end = &mut client.rare.routed().block_end;
+            server.session.horizon_in_block(data, HOLD_MAX, end)
         };
         let begins = client.horizon > 0 && !server.session.is_busy();
         let taken = match data.get(..may) {

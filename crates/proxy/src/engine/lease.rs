@@ -184,14 +184,14 @@ impl Worker {
         let limited = client.session.limits_idleness();
         let (kept, pool) = (client.kept, self.pools.get(client.pool));
         let removed = pool.is_some_and(|pool| pool.family.is_removed());
-        if client.horizon != ANY {
+        if let Some(lead) = pool.and_then(|pool| pool.lead) {
             client.horizon = ANY;
-            client.rare.trial = None;
-            client.rare.block_end = BlockEnd::No;
-            client.pool = pool.and_then(|pool| pool.lead).unwrap_or(client.pool);
+            client.pool = lead;
+            let routed = client.rare.routed();
+            (routed.trial, routed.block_end) = (None, BlockEnd::No);
         } else if self.router.is_on() {
             // Whatever it has done or seen there, it finds again wherever it reads next.
-            client.rare.floor.raise(self.shared.positions().want());
+            client.rare.routed().floor.raise(self.shared.positions().want());
         }
         let listens = client.listening.is_some();
         let notifies = server.about.backend.is_marked();

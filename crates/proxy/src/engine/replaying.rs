@@ -20,6 +20,11 @@ impl Worker {
         if let Some(client) = self.clients.get_mut(client_index) {
             client.state = ClientState::Idle;
         }
+        if self.goes_home(client_index) {
+            // A standby may not have replayed a role or a right.
+            self.retire(server_index);
+            return;
+        }
         self.reply.clear();
         if let Some(server) = self.servers.get(server_index)
             && !server.session.tell_cancel(&mut self.reply)

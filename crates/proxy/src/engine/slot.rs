@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use trunkline_session::{BlockEnd, ClientSession, ServerSession};
+use trunkline_session::{ClientSession, ServerSession};
 use trunkline_wire::startup::ProtocolVersion;
 
 use super::{
-    leaving::Leaving, ledger::Entry, link::Link, listening::Listening, rest::Rest, trial::Trial,
+    leaving::Leaving, ledger::Entry, link::Link, listening::Listening, rest::Rest, routed::Routed,
 };
 use crate::{
     backend::Endpoint,
@@ -17,7 +17,6 @@ use crate::{
     listening::Backend,
     net::Peer,
     pool::{Family, Membership, Permit},
-    routing::Floor,
 };
 
 /// What a client is doing.
@@ -134,14 +133,8 @@ pub(crate) struct ClientRare {
     pub(crate) kept_since: u64,
     /// What is kept for it, as counted last.
     pub(crate) entry: Entry,
-    /// What it must find on a standby.
-    pub(crate) floor: Floor,
-    /// What has gone to a standby, as long as nothing is answered.
-    pub(crate) trial: Option<Box<Trial>>,
-    /// What it sends next goes to the primary.
-    pub(crate) stays_home: bool,
-    /// Whether it has sent what may end the transaction that it has open at a standby.
-    pub(crate) block_end: BlockEnd,
+    /// If its reads may go to standbys.
+    pub(crate) routed: Option<Box<Routed>>,
     /// Its places among all clients and in its family.
     pub(crate) places: (ClientSlot, Membership),
 }

@@ -360,15 +360,15 @@ fn is_still_tried(
     answer: &[u8],
     outcome: &mut Outcome,
 ) -> bool {
-    if client.rare.trial.is_none() || server.session.answers_us() {
+    let Some(trial) = client.rare.trial().filter(|_| !server.session.answers_us()) else {
         return false;
-    }
+    };
     match shown(answer) {
         Shown::Nothing => {}
-        Shown::Answer => client.rare.trial = None,
+        Shown::Answer => *trial = None,
         Shown::Refusal(code) => outcome.refusal = Some(code),
     }
-    client.rare.trial.is_some()
+    trial.is_some()
 }
 
 /// Judges the frames of a burst of a server that serves `client`.

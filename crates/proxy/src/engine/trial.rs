@@ -38,8 +38,8 @@ pub(super) enum Shown {
 
 impl Trial {
     /// Adds to what has gone to the standby; none if that is too long by now.
-    pub(super) fn with(trial: Option<Box<Self>>, burst: &[u8]) -> Option<Box<Self>> {
-        let mut trial = trial.unwrap_or_else(|| Box::new(Self { burst: Vec::new() }));
+    fn with(trial: Option<Self>, burst: &[u8]) -> Option<Self> {
+        let mut trial = trial.unwrap_or_else(|| Self { burst: Vec::new() });
         trial.burst.extend_from_slice(burst);
         (trial.burst.len() <= KEPT_MAX).then_some(trial)
     }
@@ -101,8 +101,9 @@ fn tells_a_write(code: SqlState) -> bool {
 impl Worker {
     /// What the client has sent goes to the standby: it is kept until something is answered.
     pub(super) fn try_at_standby(client: &mut Client, burst: &[u8], begins: bool) {
-        if begins || client.rare.trial.is_some() {
-            client.rare.trial = Trial::with(client.rare.trial.take(), burst);
+        let trial = &mut client.rare.routed().trial;
+        if begins || trial.is_some() {
+            *trial = Trial::with(trial.take(), burst);
         }
     }
 
@@ -125,10 +126,10 @@ impl Worker {
         true
     }
 
-    fn take_trial(&mut self, client_index: usize, server: Option<usize>) -> Option<Box<Trial>> {
+    fn take_trial(&mut self, client_index: usize, server: Option<usize>) -> Option<Trial> {
         let client = self.clients.get_mut(client_index)?;
         let index = server.filter(|server| client.state == ClientState::Leased(*server))?;
-        let trial = client.rare.trial.take()?;
+        let trial = client.rare.trial()?.take()?;
         let server = self.servers.get_mut(index)?;
         client.session.take_back(&mut server.session);
         Some(trial)
@@ -142,9 +143,22 @@ impl Worker {
         client.held = held;
         client.horizon = ANY;
         client.state = ClientState::Idle;
-        client.rare.stays_home = true;
+        client.rare.routed().stays_home = true;
         self.count_held(client_index);
         self.again.push_back(Again::Client(client_index));
+    }
+
+    /// What the client has sent, and what has not gone to a standby yet, goes to the primary; says whether it was bound for
+    /// a standby.
+    pub(super) fn goes_home(&mut self, client_index: usize) -> bool {
+        let Some(client) = self.clients.get_mut(client_index) else { return false };
+        if client.horizon == ANY {
+            return false;
+        }
+        client.rare.routed().stays_home = true;
+        self.go_home(client_index);
+        self.again.push_back(Again::Client(client_index));
+        true
     }
 
     /// What is in the burst is no read.
@@ -161,7 +175,9 @@ impl Worker {
 
     /// Whether the client's statement is at a standby that has said nothing yet.
     pub(super) fn is_tried(&self, client_index: usize) -> bool {
-        self.clients.get(client_index).is_some_and(|client| client.rare.trial.is_some())
+        let client = self.clients.get(client_index);
+        let routed = client.and_then(|client| client.rare.routed.as_ref());
+        routed.is_some_and(|routed| routed.trial.is_some())
     }
 }
 

@@ -1,0 +1,31 @@
+//! What is known of a client whose reads may go to standbys.
+
+use trunkline_session::BlockEnd;
+
+use super::{slot::ClientRare, trial::Trial};
+use crate::routing::Floor;
+
+/// What is known of a client whose reads may go to standbys.
+#[derive(Debug, Default)]
+pub(crate) struct Routed {
+    /// What it must find on a standby.
+    pub(super) floor: Floor,
+    /// What has gone to a standby, as long as nothing is answered.
+    pub(super) trial: Option<Trial>,
+    /// What it sends next goes to the primary.
+    pub(super) stays_home: bool,
+    /// Whether it has sent what may end the transaction that it has open at a standby.
+    pub(super) block_end: BlockEnd,
+}
+
+impl ClientRare {
+    /// That of this client.
+    pub(super) fn routed(&mut self) -> &mut Routed {
+        self.routed.get_or_insert_default()
+    }
+
+    /// What it has sent to a standby that has not answered anything.
+    pub(super) fn trial(&mut self) -> Option<&mut Option<Trial>> {
+        self.routed.as_mut().map(|routed| &mut routed.trial).filter(|trial| trial.is_some())
+    }
+}
