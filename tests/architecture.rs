@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "trunkline-cluster",
             "trunkline-settings",
             "trunkline-session",
+            "trunkline-route",
         ],
     ),
     (

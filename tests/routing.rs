@@ -214,6 +214,45 @@ async fn what_a_standby_refuses_is_carried_out_by_the_primary_unseen() -> Result
     Ok(())
 }
 
+/// What `EXPLAIN ROUTE` says of a statement, a line for each thing.
+async fn explained(client: &mut RawClient, sql: &str) -> Result<Vec<String>> {
+    let rows = client.rows(&format!("EXPLAIN ROUTE {sql}")).await?;
+    let line = |row: Vec<Option<String>>| row.into_iter().flatten().collect::<Vec<_>>().join(": ");
+    Ok(rows.into_iter().map(line).collect())
+}
+
+#[tokio::test]
+async fn a_client_may_ask_where_a_statement_goes() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "asking", ON).await?;
+    let mut client = scene.raw().await?;
+    run(
+        &mut client,
+        "CREATE TABLE t (i int); CREATE SEQUENCE ticket; \
+         CREATE VIEW numbered AS SELECT nextval('ticket') AS n, i FROM t",
+    )
+    .await?;
+    on_a_standby(&mut client, &cluster).await?;
+    let standbys = "standbys that may be read from: standby1, standby2";
+    let read = ["route: standby", "reason: read", "relations: t", "calls: count/0", standbys];
+    assert_eq!(explained(&mut client, "SELECT count(*) FROM t").await?, read);
+    let view = explained(&mut client, "SELECT * FROM numbered").await?;
+    assert_eq!(view[..2], ["route: primary", "reason: view sequence function"]);
+    assert!(
+        view.contains(&"because of: sequence function pg_catalog.nextval".to_owned()),
+        "{view:?}"
+    );
+    let write = explained(&mut client, "UPDATE t SET i = 1").await?;
+    assert_eq!(write[..2], ["route: primary", "reason: write"]);
+    let hint = explained(&mut client, "/* trunkline:primary */ SELECT 1").await?;
+    assert_eq!(hint[..2], ["route: primary", "reason: hint"]);
+    // In a transaction the server is asked, which does not know it.
+    run(&mut client, "BEGIN").await?;
+    fails(&mut client, "EXPLAIN ROUTE SELECT 1", "42601").await?;
+    run(&mut client, "ROLLBACK").await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_a_session_keeps_at_a_standby_stays_there_until_it_is_gone() -> Result<()> {
     let cluster = cluster().await?;

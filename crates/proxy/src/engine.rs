@@ -17,6 +17,7 @@ mod directing;
 #[cfg(test)]
 mod drill;
 mod errand;
+mod explaining;
 #[cfg(test)]
 mod fault;
 mod from_client;

@@ -8,4 +8,4 @@ mod router;
 pub(crate) use catalog::Catalog;
 pub(crate) use floor::Floor;
 pub(crate) use reader::Library;
-pub(crate) use router::Router;
+pub(crate) use router::{Explained, Router};

@@ -20,7 +20,7 @@ impl Worker {
         }
         let home = client.pool;
         let Some(pool) = self.pools.get(home) else { return };
-        let judge = self.router.judge(&pool.family, client.session.rules());
+        let judge = self.router.judge(&pool.family, &client.session);
         let Some(mut judge) = judge else { return };
         let horizon = client.session.horizon(data, |text| judge.why_not(text.text).is_none());
         if horizon.bytes == 0 {

@@ -170,6 +170,12 @@ impl Worker {
                     return taken.saturating_add(self.forward_to_standby(index, server, rest));
                 }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
+                    if self.router.is_on()
+                        && let Some(used) = self.explain_route(index, rest)
+                    {
+                        taken = taken.saturating_add(used);
+                        continue;
+                    }
                     self.direct(index, rest);
                     self.lease_or_wait(index);
                 }

@@ -165,7 +165,7 @@ impl Worker {
     fn learn(&mut self, client_index: usize, burst: &[u8]) {
         let Some(client) = self.clients.get(client_index) else { return };
         let Some(pool) = self.pools.get(self.home_of(client.pool)) else { return };
-        let judge = self.router.judge(&pool.family, client.session.rules());
+        let judge = self.router.judge(&pool.family, &client.session);
         let Some(mut judge) = judge else { return };
         client.session.horizon(burst, |text| {
             judge.learn(text.text);

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use trunkline_route::{Call, Named, Path, Reason, Verdict, resolve};
+use trunkline_route::{Call, Cause, Named, Path, Verdict, resolve};
+use trunkline_session::ClientSession;
 use trunkline_sql::{
     Name, Rules,
     access::{
@@ -30,6 +31,9 @@ pub(crate) enum Why {
 /// The key of a path that is not known.
 const NO_PATH: u64 = 0;
 
+/// Longer texts are not judged, and go to the primary: it would hold up the other clients of the loop.
+const JUDGED_MAX: usize = 4 << 10;
+
 /// A loop's own judge of texts; it lets nothing go to standbys if it has no cache.
 #[derive(Default)]
 pub(crate) struct Router(Option<Box<Cache<Option<Why>>>>);
@@ -46,6 +50,21 @@ pub(crate) struct Judge<'a> {
     cache: &'a mut Cache<Option<Why>>,
     known: Arc<Known>,
     rules: Rules,
+    /// Texts are in UTF-8; else only those are judged that are the same in it.
+    utf8: bool,
+}
+
+/// What there is to say of where a text goes.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    /// `standby` or `primary`.
+    pub(crate) route: &'static str,
+    /// In one or a few words.
+    pub(crate) reason: String,
+    /// What that is, step by step.
+    pub(crate) because: Vec<String>,
+    pub(crate) relations: Vec<String>,
+    pub(crate) calls: Vec<String>,
 }
 
 impl Router {
@@ -63,17 +82,21 @@ impl Router {
         }
     }
 
-    /// A judge for clients of this family whose texts are read by these rules; none if nothing goes to standbys, or if the
-    /// catalog of their database is not known. In which schemas their names are looked for is not known either: all count.
-    pub(crate) fn judge(&mut self, family: &Family, rules: Rules) -> Option<Judge<'_>> {
+    /// A judge for a client of this family; none if nothing goes to standbys, or if the catalog of its database is not known.
+    /// In which schemas its names are looked for is not known either: all count.
+    pub(crate) fn judge(&mut self, family: &Family, session: &ClientSession) -> Option<Judge<'_>> {
         let cache = self.0.as_deref_mut()?;
-        Some(Judge { cache, known: family.catalog.known()?, rules })
+        let utf8 = matches!(session.encoding(), b"UTF8" | b"");
+        Some(Judge { cache, known: family.catalog.known()?, rules: session.rules(), utf8 })
     }
 }
 
 impl Judge<'_> {
     /// Why a text belongs on the primary; none if it only reads, and may do so on a standby.
     pub(crate) fn why_not(&mut self, text: &[u8]) -> Option<Why> {
+        if self.is_out_of_reach(text) {
+            return Some(Why::Class);
+        }
         let key = self.key();
         let (entry, _) = self.cache.entry(text, self.rules);
         if let Some(verdict) = entry.value(key) {
@@ -82,6 +105,46 @@ impl Judge<'_> {
         let verdict = judge(&self.known, entry.access());
         entry.keep(key, verdict);
         verdict
+    }
+
+    /// Says where a text goes by itself, and why.
+    pub(crate) fn explain(&mut self, text: &[u8]) -> Explained {
+        let learnt = self.why_not(text) == Some(Why::Learnt);
+        let access = access::access(text, self.rules);
+        let mut because = Vec::new();
+        let reason = if self.is_out_of_reach(text) {
+            Some("too long, or in another encoding than UTF-8".to_owned())
+        } else if access.hint == Some(Hint::Primary) {
+            Some("hint".to_owned())
+        } else if !matches!(access.class, Class::Read | Class::Empty) {
+            Some(access.class.word().to_owned())
+        } else if learnt {
+            Some("refused by a standby before".to_owned())
+        } else {
+            with_cause(&self.known, &access, |cause| {
+                because.extend(cause.steps().map(|step| step.to_string()));
+                cause.to_string()
+            })
+        };
+        let shown = |schema: &Option<Name>, name: &Name| match schema {
+            Some(schema) => format!("{schema}.{name}"),
+            None => name.to_string(),
+        };
+        Explained {
+            route: if reason.is_some() { "primary" } else { "standby" },
+            reason: reason.unwrap_or_else(|| access.class.word().to_owned()),
+            because,
+            relations: access.relations.iter().map(|it| shown(&it.schema, &it.name)).collect(),
+            calls: access
+                .calls
+                .iter()
+                .map(|it| format!("{}/{}", shown(&it.schema, &it.name), it.arguments))
+                .collect(),
+        }
+    }
+
+    fn is_out_of_reach(&self, text: &[u8]) -> bool {
+        text.len() > JUDGED_MAX || !self.utf8 && !text.is_ascii()
     }
 
     /// A standby has shown that a text is no read.
@@ -100,46 +163,39 @@ fn judge(known: &Known, access: &Access) -> Option<Why> {
         return Some(Why::Hint);
     }
     match access.class {
-        Class::Read => cause(known, access).map(|_| Why::Cause),
+        Class::Read => with_cause(known, access, |_| Why::Cause),
         Class::Empty => None,
         _ => Some(Why::Class),
     }
 }
 
 /// What of that which a text calls and names keeps it on the primary.
-fn cause(known: &Known, access: &Access) -> Option<Reason> {
-    let mut calls = Vec::with_capacity(access.calls.len());
-    let mut relations = Vec::with_capacity(access.relations.len());
+fn with_cause<T>(known: &Known, access: &Access, look: impl FnOnce(Cause<'_>) -> T) -> Option<T> {
     let in_strings: Vec<_> = access.calls.iter().filter_map(access::Call::relation).collect();
-    for call in &access.calls {
-        let function = named((&call.database, &call.schema, &call.name));
-        let Some(function) = function else { return Some(Reason::UnknownFunction) };
-        let literal = call.literal.as_ref().and_then(text);
-        calls.push(Call { function, arguments: call.arguments, literal });
-    }
-    for relation in access.relations.iter().chain(&in_strings) {
-        let relation = named((&relation.database, &relation.schema, &relation.name));
-        let Some(relation) = relation else { return Some(Reason::UnknownRelation) };
-        relations.push(relation);
-    }
+    let calls = access.calls.iter().map(|call| Call {
+        function: named((&call.database, &call.schema, &call.name)),
+        arguments: call.arguments,
+        literal: call.literal.as_ref().and_then(text),
+    });
+    let relations = access.relations.iter().chain(&in_strings);
+    let relations = relations.map(|it| named((&it.database, &it.schema, &it.name)));
     match resolve(&known.snapshot, Path::Unknown, calls, relations) {
         Verdict::Harmless => None,
-        Verdict::Primary(cause) => Some(cause.step().reason),
+        Verdict::Primary(cause) => Some(look(cause)),
     }
 }
 
-/// A name as the catalog has it; none if it names a database, or is none in UTF-8.
-fn named<'a>(
-    (database, schema, name): (&Option<Name>, &'a Option<Name>, &'a Name),
-) -> Option<Named<'a>> {
-    if database.is_some() {
-        return None;
-    }
-    let schema = match schema {
-        Some(schema) => Some(text(schema)?),
-        None => None,
+/// No name is this.
+const NOWHERE: &str = "";
+
+/// A name as the catalog has it; one that names a database, or is none in UTF-8, is in a schema that is not there.
+fn named<'a>((database, schema, name): (&Option<Name>, &'a Option<Name>, &'a Name)) -> Named<'a> {
+    let schema = match (database, schema) {
+        (Some(_), _) => Some(NOWHERE),
+        (None, Some(schema)) => Some(text(schema).unwrap_or(NOWHERE)),
+        (None, None) => text(name).is_none().then_some(NOWHERE),
     };
-    Some(Named { schema, name: text(name)? })
+    Named { schema, name: text(name).unwrap_or(NOWHERE) }
 }
 
 fn text(name: &Name) -> Option<&str> {
