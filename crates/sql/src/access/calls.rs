@@ -30,10 +30,13 @@ pub struct Call {
 }
 
 impl Call {
-    /// The relation that [`Call::literal`] names, if it is one.
+    /// The relation that [`Call::literal`] names, if it is one. A number is that of an object, which is the same
+    /// everywhere.
     pub fn relation(&self) -> Option<Relation> {
+        let literal = self.literal.as_ref()?.as_bytes();
         let setting = self.name == *"current_setting" || self.name == *"set_config";
-        self.literal.as_ref().filter(|_| !setting).map(|name| relations::in_string(name.as_bytes()))
+        let number = !literal.is_empty() && literal.iter().all(u8::is_ascii_digit);
+        (!setting && !number).then(|| relations::in_string(literal))
     }
 }
 

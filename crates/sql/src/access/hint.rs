@@ -56,7 +56,14 @@ pub(crate) fn may_be_hint(comment: &[u8]) -> bool {
 /// The words that follow our prefix in a comment.
 fn words(comment: &[u8]) -> impl Iterator<Item = &[u8]> {
     let starts = comment.windows(PREFIX.len()).enumerate();
-    starts.filter(|(_, window)| window.eq_ignore_ascii_case(PREFIX)).map(|(start, _)| {
+    let is_ours = move |start: usize| {
+        // The end of a longer word is none.
+        let before = start.checked_sub(1).and_then(|before| comment.get(before));
+        !before.is_some_and(|byte| is_hint_byte(*byte))
+    };
+    let ours = starts
+        .filter(move |(start, window)| window.eq_ignore_ascii_case(PREFIX) && is_ours(*start));
+    ours.map(|(start, _)| {
         let rest = comment.get(start + PREFIX.len()..).unwrap_or_default();
         let rest = skip(rest, is_space);
         let length = rest.iter().take_while(|byte| is_hint_byte(**byte)).count();
@@ -165,6 +172,9 @@ mod tests {
             "SELECT '/* trunkline:primary */'",
             "(/* trunkline:primary */ SELECT 1)",
             "/* trunkline primary */ SELECT 1",
+            "/* mytrunkline:primary */ SELECT 1",
+            "/* my-trunkline:primary */ SELECT 1",
+            "; /* trunkline:primary */ SELECT 1",
             "/*LOAD BALANCE*/ SELECT 1",
             "/* NO LOAD BALANCE please */ SELECT 1",
             "/* unfinished",
