@@ -2,68 +2,63 @@
 
 use std::fmt;
 
-/// What is the matter with what a statement calls or names. The words are those of `EXPLAIN ROUTE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// It counts a sequence, or tells what one is at.
-    SequenceFunction,
-    /// A lock that only sessions of the same server meet.
-    AdvisoryLock,
-    /// A built-in function that writes, takes a transaction number, or runs what a text says.
-    WritingFunction,
-    /// It answers about the server that it runs on.
-    NodeLocalFunction,
-    /// It tells the server to do something.
-    ControlFunction,
-    /// It changes, or shows, the session with that server.
-    SessionFunction,
-    /// It reads or writes files of the machine.
-    FileFunction,
-    /// It asks another server.
-    Dblink,
-    /// A user's function that is volatile, or names what is not harmless.
-    UnprovenFunction,
-    /// No function of this name takes so many arguments.
-    UnknownFunction,
-    /// Only its session's server has it.
-    TemporaryTable,
-    /// A standby has its name without its rows.
-    UnloggedTable,
-    /// A standby's copy of a sequence runs ahead.
-    Sequence,
-    /// Its rows are elsewhere.
-    ForeignTable,
-    /// It shows what the server does that answers.
-    NodeLocalView,
-    /// A view, or the row security of a table, calls or names what is not harmless.
-    View,
-    /// There is no such relation.
-    UnknownRelation,
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident $words:literal,)*) => {
+        /// What is the matter with what a statement calls or names. The words are those of `EXPLAIN ROUTE`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The words for it.
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $words,)*
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// The words for it.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::SequenceFunction => "sequence function",
-            Self::AdvisoryLock => "advisory lock",
-            Self::WritingFunction => "writing function",
-            Self::NodeLocalFunction => "node-local function",
-            Self::ControlFunction => "control function",
-            Self::SessionFunction => "session function",
-            Self::FileFunction => "file function",
-            Self::Dblink => "dblink",
-            Self::UnprovenFunction => "unproven function",
-            Self::UnknownFunction => "unknown function",
-            Self::TemporaryTable => "temporary table",
-            Self::UnloggedTable => "unlogged table",
-            Self::Sequence => "sequence",
-            Self::ForeignTable => "foreign table",
-            Self::NodeLocalView => "node-local view",
-            Self::View => "view",
-            Self::UnknownRelation => "unknown relation",
-        }
-    }
+reasons! {
+    /// It counts a sequence, or tells what one is at.
+    SequenceFunction "sequence function",
+    /// A lock that only sessions of the same server meet.
+    AdvisoryLock "advisory lock",
+    /// A built-in function that writes, takes a transaction number, or runs what a text says.
+    WritingFunction "writing function",
+    /// It answers about the server that it runs on.
+    NodeLocalFunction "node-local function",
+    /// It tells the server to do something.
+    ControlFunction "control function",
+    /// It changes, or shows, the session with that server.
+    SessionFunction "session function",
+    /// It reads or writes files of the machine.
+    FileFunction "file function",
+    /// It asks another server.
+    Dblink "dblink",
+    /// A user's function that is volatile, or names what is not harmless.
+    UnprovenFunction "unproven function",
+    /// No function of this name takes so many arguments.
+    UnknownFunction "unknown function",
+    /// Only its session's server has it.
+    TemporaryTable "temporary table",
+    /// A standby has its name without its rows.
+    UnloggedTable "unlogged table",
+    /// A standby's copy of a sequence runs ahead.
+    Sequence "sequence",
+    /// Its rows are elsewhere.
+    ForeignTable "foreign table",
+    /// It shows what the server does that answers.
+    NodeLocalView "node-local view",
+    /// A view, or the row security of a table, calls or names what is not harmless.
+    View "view",
+    /// There is no such relation.
+    UnknownRelation "unknown relation",
 }
 
 impl fmt::Display for Reason {
