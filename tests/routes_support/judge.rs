@@ -1,0 +1,135 @@
+//! What the program finds of a case, in the words of its files: what the text shows, and what the catalog says of that.
+
+use trunkline_route::{
+    Builder, CATALOG, Call, Limits, Named, Path, Row, Snapshot, Verdict, resolve,
+};
+use trunkline_sql::access::{self, Access, Class, Hint};
+use trunkline_sql::{Name, Rules};
+use trunkline_testkit::{Error, Result};
+
+use super::corpus::Case;
+
+/// Reads the catalog of a database.
+pub(crate) async fn snapshot(client: &tokio_postgres::Client) -> Result<Snapshot> {
+    let [functions, relations, bytes] = Limits::default().parameters();
+    let mut builder = Builder::new(1);
+    for row in client.query(CATALOG, &[&functions, &relations, &bytes]).await? {
+        builder.row(&Row {
+            kind: row.get::<_, Option<&str>>(0).unwrap_or_default(),
+            number: row.get(1),
+            schema: row.get(2),
+            name: row.get(3),
+            traits: row.get(4),
+            detail: row.get(5),
+        });
+    }
+    Ok(builder.finish())
+}
+
+/// The lines that a case would have to have.
+pub(crate) fn seen(case: &Case, snapshot: &Snapshot) -> Result<Vec<String>> {
+    let access = access::access(case.sql.as_bytes(), Rules::default());
+    let trouble = match case.schemas() {
+        Some(schemas) => cause(&access, snapshot, Path::Known(&schemas))?,
+        None => cause(&access, snapshot, Path::Unknown)?,
+    };
+    let route = match (access.class, trouble) {
+        (Class::Empty, _) => "any: empty".to_owned(),
+        (Class::Read, Some(words)) => format!("primary: {words}"),
+        (Class::Read, None) if access.hint == Some(Hint::Primary) => "primary: hint".to_owned(),
+        (Class::Read, None) => "standby: read".to_owned(),
+        (class, _) => format!("primary: {}", class.word()),
+    };
+    let mut lines = vec![format!("=> {route}")];
+    if access.class == Class::Read {
+        let relations = access
+            .relations
+            .iter()
+            .map(|it| dotted([it.database.as_ref(), it.schema.as_ref(), Some(&it.name)]));
+        let calls = access.calls.iter().map(|it| {
+            let name = dotted([it.database.as_ref(), it.schema.as_ref(), Some(&it.name)]);
+            format!("{name}/{}", it.arguments)
+        });
+        lines.push(list("relations:", relations));
+        lines.push(list("calls:", calls));
+    }
+    Ok(lines)
+}
+
+/// Why a text that only reads belongs on the primary although nobody knows in which schemas its names are looked for.
+pub(crate) fn anywhere(case: &Case, snapshot: &Snapshot) -> Result<Option<String>> {
+    let access = access::access(case.sql.as_bytes(), Rules::default());
+    cause(&access, snapshot, Path::Unknown)
+}
+
+/// Why what a text calls, and then what it names, keeps it on the primary.
+fn cause(access: &Access, snapshot: &Snapshot, path: Path<'_>) -> Result<Option<String>> {
+    let words = |verdict: Verdict<'_>| match verdict {
+        Verdict::Harmless => None,
+        Verdict::Primary(cause) => Some(cause.to_string()),
+    };
+    let in_strings: Vec<_> = access.calls.iter().filter_map(access::Call::relation).collect();
+    for call in &access.calls {
+        let literal = call.literal.as_ref().map(text).transpose()?;
+        let found = if call.database.is_some() {
+            Some("unknown function".to_owned())
+        } else {
+            let function = named(call.schema.as_ref(), &call.name)?;
+            let call = Call { function, arguments: call.arguments, literal };
+            words(resolve(snapshot, path, [call], []))
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    for relation in access.relations.iter().chain(&in_strings) {
+        let found = if relation.database.is_some() {
+            Some("unknown relation".to_owned())
+        } else {
+            let relation = named(relation.schema.as_ref(), &relation.name)?;
+            words(resolve(snapshot, path, [], [relation]))
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn named<'a>(schema: Option<&'a Name>, name: &'a Name) -> Result<Named<'a>> {
+    Ok(Named { schema: schema.map(text).transpose()?, name: text(name)? })
+}
+
+fn text(name: &Name) -> Result<&str> {
+    std::str::from_utf8(name.as_bytes()).map_err(Error::from)
+}
+
+/// Each once: those that differ in a constant only stand in the files as one.
+fn list(head: &str, items: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for item in items {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    format!("{head} {}", all.join(", ")).trim_end().to_owned()
+}
+
+/// A name as the files write it.
+fn dotted(parts: [Option<&Name>; 3]) -> String {
+    let parts: Vec<String> = parts.into_iter().flatten().map(written).collect();
+    parts.join(".")
+}
+
+fn written(name: &Name) -> String {
+    let name = name.to_string();
+    let is_plain = |letter: char| {
+        letter.is_lowercase() || letter.is_ascii_digit() || letter == '_' || letter == '$'
+    };
+    let begins = name.chars().next().is_some_and(|it| !it.is_ascii_digit() && it != '$');
+    if begins && name.chars().all(is_plain) {
+        name
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
