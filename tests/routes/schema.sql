@@ -1,5 +1,5 @@
 -- What the cases of this directory read, write and call. A superuser loads it once into an empty
--- database of its own; nothing here needs more than a plain PostgreSQL 15 with its contrib modules.
+-- database of its own; nothing here needs more than a plain PostgreSQL with its contrib modules.
 
 CREATE EXTENSION dblink;
 CREATE EXTENSION pgcrypto;

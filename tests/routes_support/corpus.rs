@@ -1,6 +1,7 @@
 //! The cases of `tests/routes`, read from their files.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use trunkline_testkit::{Error, Result};
@@ -25,7 +26,12 @@ pub(crate) struct Case {
     pub(crate) known_limit: bool,
     /// Whether PostgreSQL refuses it.
     pub(crate) refused: bool,
+    /// The versions of PostgreSQL that have what it names.
+    pub(crate) versions: RangeInclusive<u32>,
 }
+
+/// Those of a case that says nothing of them.
+const ALL_VERSIONS: RangeInclusive<u32> = 0..=u32::MAX;
 
 impl Case {
     /// A text that is in no file.
@@ -38,6 +44,7 @@ impl Case {
             expected: Vec::new(),
             known_limit: false,
             refused: false,
+            versions: ALL_VERSIONS,
         }
     }
 
@@ -102,6 +109,8 @@ fn case(file: &str, block: &[(usize, &str)]) -> Result<Option<Case>> {
     {
         return Err(wrong("what is expected is not of the form"));
     }
+    let versions = comments.iter().find_map(|(_, line)| line.strip_prefix("# of PostgreSQL "));
+    let versions = versions.map_or(Some(ALL_VERSIONS), versions_of);
     let sql: Vec<&str> = text.iter().map(|(_, line)| *line).collect();
     Ok(Some(Case {
         file: file.to_owned(),
@@ -111,5 +120,15 @@ fn case(file: &str, block: &[(usize, &str)]) -> Result<Option<Case>> {
         expected: expected.into_iter().map(|line| line.trim_end().to_owned()).collect(),
         known_limit: !limits.is_empty(),
         refused: comments.iter().any(|(_, line)| line.starts_with("# does not parse")),
+        versions: versions.ok_or_else(|| wrong("these are no versions"))?,
     }))
+}
+
+/// `15 and later`, `15 to 16`.
+fn versions_of(words: &str) -> Option<RangeInclusive<u32>> {
+    let (first, last) = match words.split_once(" to ") {
+        Some((first, last)) => (first, last.parse().ok()?),
+        None => (words.strip_suffix(" and later")?, u32::MAX),
+    };
+    Some(first.parse().ok()?..=last)
 }
