@@ -64,40 +64,31 @@ pub(crate) fn anywhere(case: &Case, snapshot: &Snapshot) -> Result<Option<String
 
 /// Why what a text calls, and then what it names, keeps it on the primary.
 fn cause(access: &Access, snapshot: &Snapshot, path: Path<'_>) -> Result<Option<String>> {
-    let words = |verdict: Verdict<'_>| match verdict {
+    let in_strings: Vec<_> = access.calls.iter().filter_map(access::Call::relation).collect();
+    let mut calls = Vec::new();
+    for it in &access.calls {
+        let function = named(it.database.as_ref(), it.schema.as_ref(), &it.name)?;
+        let literal = it.literal.as_ref().map(text).transpose()?;
+        calls.push(Call { function, arguments: it.arguments, literal });
+    }
+    let mut relations = Vec::new();
+    for it in access.relations.iter().chain(&in_strings) {
+        relations.push(named(it.database.as_ref(), it.schema.as_ref(), &it.name)?);
+    }
+    Ok(match resolve(snapshot, path, calls, relations) {
         Verdict::Harmless => None,
         Verdict::Primary(cause) => Some(cause.to_string()),
-    };
-    let in_strings: Vec<_> = access.calls.iter().filter_map(access::Call::relation).collect();
-    for call in &access.calls {
-        let literal = call.literal.as_ref().map(text).transpose()?;
-        let found = if call.database.is_some() {
-            Some("unknown function".to_owned())
-        } else {
-            let function = named(call.schema.as_ref(), &call.name)?;
-            let call = Call { function, arguments: call.arguments, literal };
-            words(resolve(snapshot, path, [call], []))
-        };
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    for relation in access.relations.iter().chain(&in_strings) {
-        let found = if relation.database.is_some() {
-            Some("unknown relation".to_owned())
-        } else {
-            let relation = named(relation.schema.as_ref(), &relation.name)?;
-            words(resolve(snapshot, path, [], [relation]))
-        };
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
+    })
 }
 
-fn named<'a>(schema: Option<&'a Name>, name: &'a Name) -> Result<Named<'a>> {
-    Ok(Named { schema: schema.map(text).transpose()?, name: text(name)? })
+/// A name as the catalog has it; one that names a database is in a schema that is not there.
+fn named<'a>(
+    database: Option<&Name>,
+    schema: Option<&'a Name>,
+    name: &'a Name,
+) -> Result<Named<'a>> {
+    let schema = if database.is_some() { Some("") } else { schema.map(text).transpose()? };
+    Ok(Named { schema, name: text(name)? })
 }
 
 fn text(name: &Name) -> Result<&str> {
