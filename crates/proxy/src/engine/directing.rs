@@ -3,16 +3,29 @@
 use super::{slot::ANY, to_server::HOLD_MAX, worker::Worker};
 use crate::cluster::NodeId;
 
+/// What of a burst goes to the server that serves the client.
+pub(super) struct Share<'a> {
+    /// Its bytes, from the beginning of the burst.
+    pub(super) data: &'a [u8],
+    /// A standby has it, which may refuse it.
+    pub(super) is_tried: bool,
+    /// Nothing is under way there.
+    begins: bool,
+}
+
+impl<'a> Share<'a> {
+    /// All of it, to a server that carries it out whatever it is.
+    pub(super) const fn all(data: &'a [u8]) -> Self {
+        Self { data, is_tried: false, begins: false }
+    }
+}
+
 impl Worker {
     /// Decides where the burst goes of a client that holds no server and is about to get one.
-    #[inline]
     pub(super) fn direct(&mut self, index: usize, data: &[u8]) {
-        if self.router.is_on() && !self.traffic.fit.is_empty() {
-            self.direct_reads(index, data);
+        if self.traffic.fit.is_empty() {
+            return;
         }
-    }
-
-    fn direct_reads(&mut self, index: usize, data: &[u8]) {
         let Some(client) = self.clients.get_mut(index) else { return };
         let stays = std::mem::take(&mut client.rare.routed().stays_home);
         if stays || !client.session.may_read_elsewhere() {
@@ -74,17 +87,17 @@ impl Worker {
         order.filter_map(|place| self.traffic.fit.get(place)).min_by_key(|node| busy(node)).copied()
     }
 
-    /// Sends to the standby that serves the client what may go there; says how many bytes were taken.
-    pub(super) fn forward_to_standby(
+    /// What may go of a burst to the standby that serves the client.
+    pub(super) fn share_of_standby<'a>(
         &mut self,
         index: usize,
         server_index: usize,
-        data: &[u8],
-    ) -> usize {
+        data: &'a [u8],
+    ) -> Share<'a> {
         let (Some(client), Some(server)) =
-            (self.clients.get_mut(index), self.servers.get(server_index))
+            (self.clients.get_mut(index), self.servers.get_mut(server_index))
         else {
-            return data.len();
+            return Share::all(data);
         };
         let begun = client.stream.remaining.min(data.len());
         let may = if client.horizon > 0 || begun > 0 {
@@ -94,16 +107,16 @@ impl Worker {
             server.session.horizon_in_block(data, HOLD_MAX, end)
         };
         let begins = client.horizon > 0 && !server.session.is_busy();
-        let taken = match data.get(..may) {
-            Some(may) if !may.is_empty() => self.forward_burst(index, server_index, may),
-            _ => 0,
-        };
+        Share { data: data.get(..may).unwrap_or_default(), is_tried: true, begins }
+    }
+
+    /// Takes note of what has gone of a share to the standby.
+    pub(super) fn sent_to_standby(&mut self, index: usize, share: &Share<'_>, taken: usize) {
         if let Some(client) = self.clients.get_mut(index)
             && client.horizon != ANY
         {
             client.horizon = client.horizon.saturating_sub(taken);
-            Self::try_at_standby(client, data.get(..taken).unwrap_or_default(), begins);
+            Self::try_at_standby(client, share.data.get(..taken).unwrap_or_default(), share.begins);
         }
-        taken
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     alone::{Alone, wants_server},
+    directing::Share,
     link::Received,
     slot::{ANY, ClientState},
     worker::{Again, READS_PER_TURN, Worker},
@@ -163,27 +164,38 @@ impl Worker {
                 | ClientState::Replaying(_) => {
                     return taken;
                 }
-                ClientState::Leased(server) if client.horizon == ANY => {
-                    return taken.saturating_add(self.forward_burst(index, server, rest));
-                }
                 ClientState::Leased(server) => {
-                    return taken.saturating_add(self.forward_to_standby(index, server, rest));
+                    let share = if client.horizon == ANY {
+                        Share::all(rest)
+                    } else {
+                        self.share_of_standby(index, server, rest)
+                    };
+                    if share.is_tried && share.data.is_empty() {
+                        return taken;
+                    }
+                    let used = self.forward_burst(index, server, share.data);
+                    if share.is_tried {
+                        self.sent_to_standby(index, &share, used);
+                    }
+                    return taken.saturating_add(used);
                 }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
-                    if self.router.is_on()
-                        && let Some(used) = self.explain_route(index, rest)
-                    {
-                        taken = taken.saturating_add(used);
-                        continue;
+                    if self.router.is_on() {
+                        if let Some(used) = self.explain_route(index, rest) {
+                            taken = taken.saturating_add(used);
+                            continue;
+                        }
+                        self.direct(index, rest);
                     }
-                    self.direct(index, rest);
                     self.lease_or_wait(index);
                 }
                 ClientState::Idle => match self.burst_alone(index, rest) {
                     Alone::Paused(used) => return taken.saturating_add(used),
                     Alone::NeedsServer(used) => {
                         taken = taken.saturating_add(used);
-                        self.direct(index, data.get(taken..).unwrap_or_default());
+                        if self.router.is_on() {
+                            self.direct(index, data.get(taken..).unwrap_or_default());
+                        }
                         self.lease_or_wait(index);
                     }
                     Alone::Gone => return data.len(),

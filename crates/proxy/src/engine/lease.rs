@@ -11,11 +11,11 @@ use super::{
     local::LocalPool,
     message::Message,
     readiness::Token,
-    slot::{ANY, ClientState, ServerState},
+    slot::{ANY, Client, ClientState, ServerState},
     waiting::Waiter,
     worker::{Again, Worker},
 };
-use crate::pool::Way;
+use crate::{pool::Way, positions::Positions};
 
 impl Worker {
     /// Gives the client a parked server, or puts it into the queue.
@@ -184,14 +184,9 @@ impl Worker {
         let limited = client.session.limits_idleness();
         let (kept, pool) = (client.kept, self.pools.get(client.pool));
         let removed = pool.is_some_and(|pool| pool.family.is_removed());
-        if let Some(lead) = pool.and_then(|pool| pool.lead) {
-            client.horizon = ANY;
-            client.pool = lead;
-            let routed = client.rare.routed();
-            (routed.trial, routed.block_end) = (None, BlockEnd::No);
-        } else if self.router.is_on() {
-            // Whatever it has done or seen there, it finds again wherever it reads next.
-            client.rare.routed().floor.raise(self.shared.positions().want());
+        let lead = pool.and_then(|pool| pool.lead);
+        if lead.is_some() || self.router.is_on() {
+            release_routed(client, lead, self.shared.positions());
         }
         let listens = client.listening.is_some();
         let notifies = server.about.backend.is_marked();
@@ -322,4 +317,18 @@ impl Worker {
 /// A duration in the engine's microseconds.
 pub(super) fn us(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A client that may read from standbys gives its server back: a standby's, or the primary's if its pool has no lead.
+#[inline(never)]
+fn release_routed(client: &mut Client, lead: Option<usize>, positions: &Positions) {
+    let routed = client.rare.routed();
+    if let Some(lead) = lead {
+        (routed.trial, routed.block_end) = (None, BlockEnd::No);
+        client.horizon = ANY;
+        client.pool = lead;
+    } else {
+        // Whatever it has done or seen there, it finds again wherever it reads next.
+        routed.floor.raise(positions.want());
+    }
 }

@@ -171,6 +171,7 @@ impl LocalPool {
     }
 
     /// Whether connections to `node` of this generation may be parked.
+    #[inline]
     pub(super) fn wants(&self, node: NodeId, generation: u64, traffic: &Traffic) -> bool {
         self.node(traffic) == Some(node)
             && generation == self.family.generation(node)
