@@ -246,6 +246,8 @@ async fn a_client_may_ask_where_a_statement_goes() -> Result<()> {
     assert_eq!(write[..2], ["route: primary", "reason: write"]);
     let hint = explained(&mut client, "/* trunkline:primary */ SELECT 1").await?;
     assert_eq!(hint[..2], ["route: primary", "reason: hint"]);
+    let both = explained(&mut client, "/* trunkline:primary */ UPDATE t SET i = 1").await?;
+    assert_eq!(both[..2], ["route: primary", "reason: write"]);
     // In a transaction the server is asked, which does not know it.
     run(&mut client, "BEGIN").await?;
     fails(&mut client, "EXPLAIN ROUTE SELECT 1", "42601").await?;

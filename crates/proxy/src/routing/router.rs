@@ -114,8 +114,6 @@ impl Judge<'_> {
         let mut because = Vec::new();
         let reason = if self.is_out_of_reach(text) {
             Some("too long, or in another encoding than UTF-8".to_owned())
-        } else if access.hint == Some(Hint::Primary) {
-            Some("hint".to_owned())
         } else if !matches!(access.class, Class::Read | Class::Empty) {
             Some(access.class.word().to_owned())
         } else if learnt {
@@ -125,6 +123,7 @@ impl Judge<'_> {
                 because.extend(cause.steps().map(|step| step.to_string()));
                 cause.to_string()
             })
+            .or_else(|| is_kept_by_hint(&access).then(|| "hint".to_owned()))
         };
         let shown = |schema: &Option<Name>, name: &Name| match schema {
             Some(schema) => format!("{schema}.{name}"),
@@ -158,8 +157,12 @@ impl Judge<'_> {
     }
 }
 
+fn is_kept_by_hint(access: &Access) -> bool {
+    access.class == Class::Read && access.hint == Some(Hint::Primary)
+}
+
 fn judge(known: &Known, access: &Access) -> Option<Why> {
-    if access.hint == Some(Hint::Primary) {
+    if is_kept_by_hint(access) {
         return Some(Why::Hint);
     }
     match access.class {
