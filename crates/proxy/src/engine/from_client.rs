@@ -180,27 +180,23 @@ impl Worker {
                     return taken.saturating_add(used);
                 }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
-                    if self.router.is_on() {
-                        if let Some(used) = self.explain_route(index, rest) {
-                            taken = taken.saturating_add(used);
-                            continue;
-                        }
-                        self.direct(index, rest);
+                    if self.router.is_on()
+                        && let Some(used) = self.explain_route(index, rest)
+                    {
+                        taken = taken.saturating_add(used);
+                        continue;
                     }
-                    self.lease_or_wait(index);
                 }
                 ClientState::Idle => match self.burst_alone(index, rest) {
                     Alone::Paused(used) => return taken.saturating_add(used),
-                    Alone::NeedsServer(used) => {
-                        taken = taken.saturating_add(used);
-                        if self.router.is_on() {
-                            self.direct(index, data.get(taken..).unwrap_or_default());
-                        }
-                        self.lease_or_wait(index);
-                    }
+                    Alone::NeedsServer(used) => taken = taken.saturating_add(used),
                     Alone::Gone => return data.len(),
                 },
             }
+            if self.router.is_on() {
+                self.direct(index, data.get(taken..).unwrap_or_default());
+            }
+            self.lease_or_wait(index);
         }
     }
 

@@ -171,9 +171,10 @@ impl LocalPool {
     }
 
     /// Whether connections to `node` of this generation may be parked.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is asked at each lease and release")]
+    #[inline(always)]
     pub(super) fn wants(&self, node: NodeId, generation: u64, traffic: &Traffic) -> bool {
-        self.node(traffic) == Some(node)
+        self.family.place.leads_to(node, traffic)
             && generation == self.family.generation(node)
             && !self.family.is_removed()
     }

@@ -20,6 +20,15 @@ impl Place {
         }
     }
 
+    /// Whether new connections lead to `node`.
+    #[inline]
+    pub(crate) fn leads_to(self, node: NodeId, traffic: &Traffic) -> bool {
+        match self {
+            Self::Primary => traffic.primary == Some(node),
+            Self::Standby(_) => self.node(traffic) == Some(node),
+        }
+    }
+
     /// Whether what was begun on a connection to `node` may go on.
     pub(crate) fn may_go_on(self, node: NodeId, traffic: &Traffic) -> bool {
         // What was read from a standby that is promoted goes on there.
@@ -37,6 +46,10 @@ mod tests {
         let before = Traffic { primary: Some(one), standbys: vec![two], ..Traffic::default() };
         assert_eq!(Place::Primary.node(&before), Some(one));
         assert_eq!(Place::Standby(two).node(&before), Some(two));
+        for node in [one, two] {
+            assert_eq!(Place::Primary.leads_to(node, &before), node == one);
+            assert_eq!(Place::Standby(two).leads_to(node, &before), node == two);
+        }
         assert!(Place::Standby(two).may_go_on(two, &before));
         assert!(!Place::Primary.may_go_on(two, &before));
         let promoted = Traffic { primary: Some(two), ..Traffic::default() };
