@@ -324,7 +324,8 @@ pub(super) fn us(duration: std::time::Duration) -> u64 {
 fn release_routed(client: &mut Client, lead: Option<usize>, positions: &Positions) {
     let routed = client.rare.routed();
     if let Some(lead) = lead {
-        (routed.trial, routed.block_end) = (None, BlockEnd::No);
+        routed.settle();
+        routed.block_end = BlockEnd::No;
         client.horizon = ANY;
         client.pool = lead;
     } else {

@@ -12,10 +12,21 @@ pub(crate) struct Routed {
     pub(super) floor: Floor,
     /// What has gone to a standby, as long as nothing is answered.
     pub(super) trial: Option<Trial>,
+    /// Room for the next one.
+    pub(super) room: Vec<u8>,
     /// What it sends next goes to the primary.
     pub(super) stays_home: bool,
     /// Whether it has sent what may end the transaction that it has open at a standby.
     pub(super) block_end: BlockEnd,
+}
+
+impl Routed {
+    /// What has gone to a standby, if anything, stays there.
+    pub(super) fn settle(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            self.room = trial.into_room();
+        }
+    }
 }
 
 impl ClientRare {
@@ -24,8 +35,8 @@ impl ClientRare {
         self.routed.get_or_insert_default()
     }
 
-    /// What it has sent to a standby that has not answered anything.
-    pub(super) fn trial(&mut self) -> Option<&mut Option<Trial>> {
-        self.routed.as_mut().map(|routed| &mut routed.trial).filter(|trial| trial.is_some())
+    /// The same, if it has sent something to a standby that has not answered anything.
+    pub(super) fn tried(&mut self) -> Option<&mut Routed> {
+        self.routed.as_deref_mut().filter(|routed| routed.trial.is_some())
     }
 }

@@ -360,15 +360,15 @@ fn is_still_tried(
     answer: &[u8],
     outcome: &mut Outcome,
 ) -> bool {
-    let Some(trial) = client.rare.trial().filter(|_| !server.session.answers_us()) else {
+    let Some(routed) = client.rare.tried().filter(|_| !server.session.answers_us()) else {
         return false;
     };
     match shown(answer) {
         Shown::Nothing => {}
-        Shown::Answer => *trial = None,
+        Shown::Answer => routed.settle(),
         Shown::Refusal(code) => outcome.refusal = Some(code),
     }
-    trial.is_some()
+    routed.trial.is_some()
 }
 
 /// Judges the frames of a burst of a server that serves `client`.

@@ -16,6 +16,9 @@ use super::{
 /// Longer bursts are not kept to be sent again.
 const KEPT_MAX: usize = 16 << 10;
 
+/// A client keeps no more room than this for its next burst.
+const ROOM_MAX: usize = 512;
+
 /// So much of an answer is held until it is known whether it is one.
 const HELD_MAX: usize = 8 << 10;
 
@@ -37,11 +40,21 @@ pub(super) enum Shown {
 }
 
 impl Trial {
+    /// Of nothing yet.
+    pub(super) fn begun(mut room: Vec<u8>) -> Self {
+        room.clear();
+        Self { burst: room }
+    }
+
     /// Adds to what has gone to the standby; none if that is too long by now.
-    fn with(trial: Option<Self>, burst: &[u8]) -> Option<Self> {
-        let mut trial = trial.unwrap_or_else(|| Self { burst: Vec::new() });
-        trial.burst.extend_from_slice(burst);
-        (trial.burst.len() <= KEPT_MAX).then_some(trial)
+    fn with(mut self, burst: &[u8]) -> Option<Self> {
+        self.burst.extend_from_slice(burst);
+        (self.burst.len() <= KEPT_MAX).then_some(self)
+    }
+
+    /// The room that it took, for the next one; none if that is much to keep for each client.
+    pub(super) fn into_room(self) -> Vec<u8> {
+        if self.burst.capacity() <= ROOM_MAX { self.burst } else { Vec::new() }
     }
 }
 
@@ -101,16 +114,18 @@ fn tells_a_write(code: SqlState) -> bool {
 impl Worker {
     /// What the client has sent goes to the standby: it is kept until something is answered.
     pub(super) fn try_at_standby(client: &mut Client, burst: &[u8], begins: bool) {
-        let trial = &mut client.rare.routed().trial;
+        let routed = client.rare.routed();
+        let trial = routed.trial.take();
         if begins || trial.is_some() {
-            *trial = Trial::with(trial.take(), burst);
+            let trial = trial.unwrap_or_else(|| Trial::begun(std::mem::take(&mut routed.room)));
+            routed.trial = trial.with(burst);
         }
     }
 
     /// The standby has refused what the client has sent to it: the primary carries it out.
     #[cold]
     pub(super) fn refused_by_standby(&mut self, client_index: usize, index: usize, code: SqlState) {
-        let Some(trial) = self.take_trial(client_index, Some(index)) else { return };
+        let Some(trial) = self.take_trial(client_index, index) else { return };
         if tells_a_write(code) {
             self.learn(client_index, &trial.burst);
         }
@@ -121,15 +136,17 @@ impl Worker {
     /// The standby that serves the client is lost: if nothing was said to the client, the primary carries out what it has
     /// sent. Says whether it does.
     pub(super) fn is_carried_out_elsewhere(&mut self, client_index: usize, index: usize) -> bool {
-        let Some(trial) = self.take_trial(client_index, Some(index)) else { return false };
+        let Some(trial) = self.take_trial(client_index, index) else { return false };
         self.carry_out_at_home(client_index, &trial);
         true
     }
 
-    fn take_trial(&mut self, client_index: usize, server: Option<usize>) -> Option<Trial> {
+    fn take_trial(&mut self, client_index: usize, index: usize) -> Option<Trial> {
         let client = self.clients.get_mut(client_index)?;
-        let index = server.filter(|server| client.state == ClientState::Leased(*server))?;
-        let trial = client.rare.trial()?.take()?;
+        if client.state != ClientState::Leased(index) {
+            return None;
+        }
+        let trial = client.rare.tried()?.trial.take()?;
         let server = self.servers.get_mut(index)?;
         client.session.take_back(&mut server.session);
         Some(trial)
