@@ -8,7 +8,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("trunkline-sql", &[]),
     ("trunkline-cluster", &[]),
     ("trunkline-settings", &[]),
-    ("trunkline-route", &[]),
+    ("trunkline-route", &["trunkline-sql"]),
     ("trunkline-session", &["trunkline-wire", "trunkline-sql"]),
     (
         "trunkline-proxy",

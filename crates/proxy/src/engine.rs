@@ -43,6 +43,7 @@ pub mod report;
 mod rest;
 mod retire;
 mod routed;
+mod routes;
 mod server;
 mod shared;
 mod shortage;

@@ -6,6 +6,6 @@ mod reader;
 mod router;
 
 pub(crate) use catalog::Catalog;
-pub(crate) use floor::Floor;
+pub(crate) use floor::{Below, Floor};
 pub(crate) use reader::Library;
 pub(crate) use router::{Explained, Router};

@@ -12,6 +12,7 @@
 //!
 //! Start reading at [`resolve`], then `judge.rs` (which objects are harmless) and [`builtin`] (what PostgreSQL brings along).
 
+mod because;
 mod body;
 mod builder;
 pub mod builtin;
@@ -24,6 +25,7 @@ mod reason;
 mod resolve;
 mod snapshot;
 
+pub use self::because::{Because, Plain};
 pub use self::builder::Builder;
 pub use self::catalog::{BYTES_MAX, CATALOG, FUNCTIONS_MAX, Limits, MARK, RELATIONS_MAX, Row};
 pub use self::cause::{Cause, Step};

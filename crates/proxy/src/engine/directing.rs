@@ -1,7 +1,9 @@
 //! Where what a client sends goes: to the primary, or to a standby that is fit for it.
 
+use trunkline_route::{Because, Plain};
+
 use super::{slot::ANY, to_server::HOLD_MAX, worker::Worker};
-use crate::cluster::NodeId;
+use crate::{cluster::NodeId, routing::Below};
 
 /// What of a burst goes to the server that serves the client.
 pub(super) struct Share<'a> {
@@ -23,51 +25,76 @@ impl<'a> Share<'a> {
 impl Worker {
     /// Decides where the burst goes of a client that holds no server and is about to get one.
     pub(super) fn direct(&mut self, index: usize, data: &[u8]) {
-        if self.traffic.fit.is_empty() {
-            return;
-        }
-        let Some(client) = self.clients.get_mut(index) else { return };
-        let stays = std::mem::take(&mut client.rare.routed().stays_home);
-        if stays || !client.session.may_read_elsewhere() {
-            return;
-        }
-        let home = client.pool;
-        let Some(pool) = self.pools.get(home) else { return };
-        let judge = self.router.judge(&pool.family, &client.session);
-        let Some(mut judge) = judge else { return };
-        let horizon = client.session.horizon(data, |text| judge.why_not(text.text).is_none());
-        if horizon.bytes == 0 {
-            return;
-        }
-        let Some(beside) = self.reader_for(index, home) else { return };
-        let Some(client) = self.clients.get_mut(index) else { return };
-        client.pool = beside;
-        client.horizon = horizon.bytes;
+        let because = match self.steer(index, data) {
+            Ok(because) | Err(because) => because,
+        };
+        self.routes.count(because);
     }
 
-    /// The pool on the standby that serves the client's next reads; none if it must read from the primary.
-    fn reader_for(&mut self, index: usize, home: usize) -> Option<usize> {
-        let before = self.clients.get_mut(index)?.rare.routed().floor.reader();
+    /// Sends what may go of the burst to a standby, or says why all of it goes to the primary.
+    fn steer(&mut self, index: usize, data: &[u8]) -> Result<Because, Because> {
+        if self.traffic.fit.is_empty() {
+            return Err(Plain::NoFitStandby.into());
+        }
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        if std::mem::take(&mut client.rare.routed().stays_home) {
+            return Err(Plain::RunAgain.into());
+        }
+        if !client.session.may_read_elsewhere() {
+            return Err(Plain::Session.into());
+        }
+        let home = client.pool;
+        let pool = self.pools.get(home).ok_or(Plain::Session)?;
+        let judge = self.router.judge(&pool.family, &client.session);
+        let mut judge = judge.ok_or(Plain::UnknownCatalog)?;
+        let mut because = Plain::NoQuery.into();
+        let horizon = client.session.horizon(data, |text| {
+            let found = judge.judge(text.text);
+            // What follows the first read waits for its turn.
+            if because != Because::READ {
+                because = found;
+            }
+            found == Because::READ
+        });
+        if horizon.bytes == 0 {
+            return Err(if because == Because::READ { Plain::NoQuery.into() } else { because });
+        }
+        let beside = self.reader_for(index, home)?;
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        client.pool = beside;
+        client.horizon = horizon.bytes;
+        Ok(if horizon.block { Plain::ReadOnlyTransaction.into() } else { Because::READ })
+    }
+
+    /// The pool on the standby that serves the client's next reads, or why it must read from the primary.
+    fn reader_for(&mut self, index: usize, home: usize) -> Result<usize, Because> {
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        let before = client.rare.routed().floor.reader();
         let node = match before.filter(|node| self.traffic.fit.contains(node)) {
             Some(node) => node,
-            None => self.least_busy(home)?,
+            None => self.least_busy(home).ok_or(Plain::NoFitStandby)?,
         };
-        let floor = &mut self.clients.get_mut(index)?.rare.routed().floor;
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        let floor = &mut client.rare.routed().floor;
         if before.is_some_and(|before| before != node) {
             // What it has seen there is not known; it is no more than what the primary has by now.
             floor.raise(self.shared.positions().want());
         }
         floor.reads_from(node);
-        if self.shared.positions().read(|picture| floor.is_reached(picture, node)).is_err() {
+        let reached = self.shared.positions().read(|picture| floor.is_reached(picture, node));
+        reached.map_err(|below| {
             // The standby is asked again how far it is.
             let _asked = self.shared.positions().want();
-            return None;
-        }
-        let beside = self.beside(home, node)?;
-        let pool = self.pools.get(beside)?;
+            Because::Plain(match below {
+                Below::Unknown => Plain::OwnWrites,
+                Below::NotReached => Plain::FloorNotReached,
+            })
+        })?;
+        let beside = self.beside(home, node).ok_or(Plain::NoConnection)?;
+        let pool = self.pools.get(beside).ok_or(Plain::NoConnection)?;
         // While no connection can be made there, nobody waits for one.
         let away = pool.servers == 0 && self.now < pool.attempt.not_before;
-        (!away).then_some(beside)
+        if away { Err(Plain::NoConnection.into()) } else { Ok(beside) }
     }
 
     /// Of the standbys that are fit the one that is least busy for clients of this pool.

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use slab::Slab;
 use trunkline_settings::{RoutingMode, Settings};
 
+use super::routes::Routes;
 use super::{
     departed::Departed,
     lease::us,
@@ -84,6 +85,8 @@ pub(crate) struct Worker {
     pub(super) traffic: Traffic,
     /// What says which statements may go to standbys.
     pub(super) router: Router,
+    /// How often what clients sent went where, and why.
+    pub(super) routes: Routes,
     /// Since when there has been no primary, in microseconds; 0 while there is one.
     pub(super) without_primary: u64,
     pub(super) next_maintenance: u64,
@@ -142,6 +145,7 @@ impl Worker {
                 router
             },
             settings: parts.settings,
+            routes: Routes::default(),
             without_primary: if parts.traffic.primary.is_none() { now } else { 0 },
             traffic: parts.traffic,
             next_maintenance: now,

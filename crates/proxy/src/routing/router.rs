@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use trunkline_route::{Call, Cause, Named, Path, Verdict, resolve};
+use trunkline_route::{Because, Call, Cause, Named, Path, Plain, Verdict, resolve};
 use trunkline_session::ClientSession;
 use trunkline_sql::{
     Name, Rules,
@@ -15,19 +15,6 @@ use trunkline_sql::{
 use super::catalog::Known;
 use crate::pool::Family;
 
-/// Why a text belongs on the primary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// What it is.
-    Class,
-    /// What it calls or names.
-    Cause,
-    /// It asks for the primary.
-    Hint,
-    /// A standby has refused it as one that writes.
-    Learnt,
-}
-
 /// The key of a path that is not known.
 const NO_PATH: u64 = 0;
 
@@ -36,7 +23,7 @@ const JUDGED_MAX: usize = 4 << 10;
 
 /// A loop's own judge of texts; it lets nothing go to standbys if it has no cache.
 #[derive(Default)]
-pub(crate) struct Router(Option<Box<Cache<Option<Why>>>>);
+pub(crate) struct Router(Option<Box<Cache<Because>>>);
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +34,7 @@ impl fmt::Debug for Router {
 /// What texts are judged by: for one client at one moment.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
-    cache: &'a mut Cache<Option<Why>>,
+    cache: &'a mut Cache<Because>,
     known: Arc<Known>,
     rules: Rules,
     /// Texts are in UTF-8; else only those are judged that are the same in it.
@@ -92,10 +79,10 @@ impl Router {
 }
 
 impl Judge<'_> {
-    /// Why a text belongs on the primary; none if it only reads, and may do so on a standby.
-    pub(crate) fn why_not(&mut self, text: &[u8]) -> Option<Why> {
+    /// [`Because::READ`] if a text only reads, and may do so on a standby; else why it belongs on the primary.
+    pub(crate) fn judge(&mut self, text: &[u8]) -> Because {
         if self.is_out_of_reach(text) {
-            return Some(Why::Class);
+            return Plain::OutOfReach.into();
         }
         let key = self.key();
         let (entry, _) = self.cache.entry(text, self.rules);
@@ -109,30 +96,23 @@ impl Judge<'_> {
 
     /// Says where a text goes by itself, and why.
     pub(crate) fn explain(&mut self, text: &[u8]) -> Explained {
-        let learnt = self.why_not(text) == Some(Why::Learnt);
+        let because = self.judge(text);
         let access = access::access(text, self.rules);
-        let mut because = Vec::new();
-        let reason = if self.is_out_of_reach(text) {
-            Some("too long, or in another encoding than UTF-8".to_owned())
-        } else if !matches!(access.class, Class::Read | Class::Empty) {
-            Some(access.class.word().to_owned())
-        } else if learnt {
-            Some("refused by a standby before".to_owned())
-        } else {
+        let mut steps = Vec::new();
+        let cause = matches!(because, Because::Cause(_)).then(|| {
             with_cause(&self.known, &access, |cause| {
-                because.extend(cause.steps().map(|step| step.to_string()));
+                steps.extend(cause.steps().map(|step| step.to_string()));
                 cause.to_string()
             })
-            .or_else(|| is_kept_by_hint(&access).then(|| "hint".to_owned()))
-        };
+        });
         let shown = |schema: &Option<Name>, name: &Name| match schema {
             Some(schema) => format!("{schema}.{name}"),
             None => name.to_string(),
         };
         Explained {
-            route: if reason.is_some() { "primary" } else { "standby" },
-            reason: reason.unwrap_or_else(|| access.class.word().to_owned()),
-            because,
+            route: if because.is_to_standby() { "standby" } else { "primary" },
+            reason: cause.flatten().unwrap_or_else(|| because.to_string()),
+            because: steps,
             relations: access.relations.iter().map(|it| shown(&it.schema, &it.name)).collect(),
             calls: access
                 .calls
@@ -149,7 +129,7 @@ impl Judge<'_> {
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
         let key = self.key();
-        self.cache.entry(text, self.rules).0.keep(key, Some(Why::Learnt));
+        self.cache.entry(text, self.rules).0.keep(key, Plain::Learnt.into());
     }
 
     fn key(&self) -> Key {
@@ -157,18 +137,13 @@ impl Judge<'_> {
     }
 }
 
-fn is_kept_by_hint(access: &Access) -> bool {
-    access.class == Class::Read && access.hint == Some(Hint::Primary)
-}
-
-fn judge(known: &Known, access: &Access) -> Option<Why> {
-    if is_kept_by_hint(access) {
-        return Some(Why::Hint);
-    }
+fn judge(known: &Known, access: &Access) -> Because {
     match access.class {
-        Class::Read => with_cause(known, access, |_| Why::Cause),
-        Class::Empty => None,
-        _ => Some(Why::Class),
+        Class::Read if access.hint == Some(Hint::Primary) => Plain::Hint.into(),
+        Class::Read => with_cause(known, access, |cause| Because::Cause(cause.step().reason))
+            .unwrap_or(Because::READ),
+        Class::Empty => Because::READ,
+        class => Because::Class(class),
     }
 }
 

@@ -1,0 +1,138 @@
+//! Why a statement went where it went.
+
+use std::fmt;
+
+use trunkline_sql::access::Class;
+
+use crate::Reason;
+
+/// Why what a client has sent goes to a standby, or to the primary. Each is counted by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Because {
+    /// To the primary: its class, which is neither [`Class::Read`] nor [`Class::Empty`].
+    Class(Class),
+    /// To the primary: what it calls or names.
+    Cause(Reason),
+    /// For a reason that has nothing to do with the catalog.
+    Plain(Plain),
+}
+
+macro_rules! plain {
+    ($($(#[doc = $doc:literal])+ $variant:ident $words:literal,)*) => {
+        /// Reasons that have nothing to do with what a text is, calls or names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Plain {
+            $($(#[doc = $doc])+ $variant,)*
+        }
+
+        impl Plain {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The words for it.
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $words,)*
+                }
+            }
+        }
+    };
+}
+
+plain! {
+    /// To a standby: it only reads.
+    Read "read",
+    /// To a standby: it begins a transaction that only reads by its own words.
+    ReadOnlyTransaction "read-only transaction",
+    /// To the primary: a hint in the text asks for it.
+    Hint "hint",
+    /// To the primary: a standby has refused this text as one that writes.
+    Learnt "refused by a standby before",
+    /// To the primary: it is so long that it is not judged where others would wait for that, or its encoding is not read.
+    OutOfReach "too long, or in another encoding than UTF-8",
+    /// To the primary: the session has something that only a server of the primary has, or does not share servers.
+    Session "kept by the session",
+    /// To the primary: the catalog of the database is not known, or has just been changed.
+    UnknownCatalog "unknown catalog",
+    /// To the primary: a message that is no query, or is not all there.
+    NoQuery "no query",
+    /// To the primary: no standby is fit to be read from.
+    NoFitStandby "no fit standby",
+    /// To the primary: it is not known yet where the log was when the session's last transaction there ended.
+    OwnWrites "own writes not placed",
+    /// To the primary: the standby has not replayed what the session must find.
+    FloorNotReached "floor not reached",
+    /// To the primary: no connection can be made to the standby.
+    NoConnection "no connection to a standby",
+    /// To the primary: a standby has refused it, or was lost before it had answered anything.
+    RunAgain "run again",
+}
+
+/// How many there are of all kinds.
+const KINDS: usize = Class::ALL.len() + Reason::ALL.len() + Plain::ALL.len();
+
+impl Because {
+    /// It only reads.
+    pub const READ: Self = Self::Plain(Plain::Read);
+
+    /// How many different ones there are.
+    pub const COUNT: usize = KINDS;
+
+    /// Every one, each at its [`index`](Self::index).
+    pub fn all() -> impl Iterator<Item = Self> {
+        let plain = Plain::ALL.iter().copied().map(Self::Plain);
+        let classes = Class::ALL.iter().copied().map(Self::Class);
+        plain.chain(classes).chain(Reason::ALL.iter().copied().map(Self::Cause))
+    }
+
+    /// Its place among all, below [`COUNT`](Self::COUNT).
+    #[expect(clippy::as_conversions, reason = "the number of a variant, which has no fields")]
+    pub fn index(self) -> usize {
+        let place = match self {
+            Self::Plain(plain) => return plain as usize,
+            Self::Class(class) => class as usize,
+            Self::Cause(reason) => Class::ALL.len().saturating_add(reason as usize),
+        };
+        Plain::ALL.len().saturating_add(place)
+    }
+
+    /// Whether it sends to a standby.
+    pub const fn is_to_standby(self) -> bool {
+        matches!(self, Self::Plain(Plain::Read | Plain::ReadOnlyTransaction))
+    }
+
+    /// The words for it: those of `EXPLAIN ROUTE` and `SHOW ROUTES`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Class(class) => class.word(),
+            Self::Cause(reason) => reason.words(),
+            Self::Plain(plain) => plain.words(),
+        }
+    }
+}
+
+impl From<Plain> for Because {
+    fn from(plain: Plain) -> Self {
+        Self::Plain(plain)
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.words())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_place_of_its_own() {
+        let all: Vec<_> = Because::all().collect();
+        assert_eq!(all.len(), Because::COUNT);
+        for (place, because) in all.iter().enumerate() {
+            assert_eq!(because.index(), place, "{because}");
+        }
+    }
+}
