@@ -93,8 +93,20 @@ impl ClientSession {
 
     /// The statement that this client means by a name, as it may be used now. If that is another than before, the
     /// caller finds what it was in `self.meant`, for the case that its message is refused.
-    #[inline]
     pub(crate) fn statement(
+        &mut self,
+        name: &[u8],
+        server: &mut ServerSession,
+        out: &mut Outgoing<'_>,
+        around: &mut impl Surroundings,
+    ) -> Meaning {
+        self.statement_to_bind(name, server, out, around)
+    }
+
+    /// The same, for a whole Bind.
+    #[expect(clippy::inline_always, reason = "it has two callers, one of which is in a hurry")]
+    #[inline(always)]
+    pub(crate) fn statement_to_bind(
         &mut self,
         name: &[u8],
         server: &mut ServerSession,

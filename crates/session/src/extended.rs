@@ -47,7 +47,7 @@ impl ClientSession {
             ways.server.forward(range);
             return Step::Next;
         };
-        let meaning = self.statement(bind.statement, server, ways.server, around);
+        let meaning = self.statement_to_bind(bind.statement, server, ways.server, around);
         let place = (&bind, range.end);
         let meaning = self.by_catalog_of_now(meaning, place, server, ways.server, around);
         let effects = match meaning {

@@ -102,9 +102,6 @@ impl ServerSession {
             }
             answered = answered.wrapping_add(1);
             remembered = remembered.wrapping_add(usize::from(kind == Kind::BindOurs));
-            if kinds.get(answered).is_some_and(|next| next.is_unanswered()) {
-                break;
-            }
         }
         if answered > 0 {
             self.owed.forget(answered, remembered);

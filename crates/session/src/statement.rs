@@ -122,7 +122,9 @@ impl Statement {
     /// Whether it was parsed under these settings.
     #[inline]
     pub(crate) fn is_of(&self, settings: &SettingSet) -> bool {
-        self.settings() == settings.environment_for(self.folds)
+        let (own, now) = (self.settings(), settings.environment_for(self.folds));
+        // Mostly there are none.
+        own.len() == now.len() && (own.is_empty() || own == now)
     }
 
     /// Whether other clients may be given it.

@@ -5,6 +5,9 @@ use std::ffi::CStr;
 
 use crate::sqlstate::SqlState;
 
+/// Longer names are looked through in words.
+const SHORT_NAME: usize = 24;
+
 /// A message body that does not have the shape its tag promises.
 ///
 /// The `Display` text is PostgreSQL's own for the same fault, so that a client sees what the server would
@@ -121,6 +124,23 @@ impl<'a> Reader<'a> {
             CStr::from_bytes_until_nul(self.rest).map_err(|_| Malformed::Unterminated)?.to_bytes();
         self.rest = self.rest.get(text.len() + 1..).ok_or(Malformed::Unterminated)?;
         Ok(text)
+    }
+
+    /// The same of a string that is a name: short ones are looked through byte by byte, which is less than to set out for
+    /// a search of words.
+    #[inline]
+    pub(crate) fn name(&mut self) -> Result<&'a [u8], Malformed> {
+        let mut end = 0_usize;
+        while end < SHORT_NAME {
+            match self.rest.split_at_checked(end) {
+                Some((name, [0, rest @ ..])) => {
+                    self.rest = rest;
+                    return Ok(name);
+                }
+                _ => end = end.wrapping_add(1),
+            }
+        }
+        self.cstr()
     }
 
     /// A length-prefixed value; -1 is SQL NULL.

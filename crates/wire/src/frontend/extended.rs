@@ -66,7 +66,7 @@ impl<'a> Bind<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body);
         let portal = reader.cstr()?;
-        let statement = reader.cstr()?;
+        let statement = reader.name()?;
         Ok(Self { portal, statement, rest: reader.rest() })
     }
 }
