@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
+use tokio::sync::Notify;
 use trunkline_session::SharedFacts;
 use trunkline_settings::{PoolPolicy, Settings};
 
@@ -52,6 +53,8 @@ struct Inner {
     facts: BTreeMap<String, Arc<SharedFacts>>,
     /// The same of what is known for routing.
     catalogs: BTreeMap<String, Arc<Catalog>>,
+    /// Rung when one of them is asked for for the first time.
+    catalog_bell: Arc<Notify>,
     nodes: BTreeMap<NodeId, Arc<Cap>>,
     node_limits: BTreeMap<NodeId, usize>,
     node_names: BTreeMap<NodeId, Arc<str>>,
@@ -143,6 +146,11 @@ impl Registry {
     /// The catalogs of all databases.
     pub(crate) fn catalogs(&self) -> Vec<Arc<Catalog>> {
         self.lock().catalogs.values().cloned().collect()
+    }
+
+    /// What is rung when one of them is asked for for the first time.
+    pub(crate) fn catalog_bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.lock().catalog_bell)
     }
 
     /// All families.
@@ -293,7 +301,8 @@ impl Inner {
         let facts = self.facts.entry(policy.server_database.clone()).or_default();
         let facts = Arc::clone(facts);
         let catalog = self.catalogs.entry(policy.server_database.clone()).or_insert_with(|| {
-            Arc::new(Catalog::new(policy.server_database.clone(), Arc::clone(&facts)))
+            let bell = Arc::clone(&self.catalog_bell);
+            Arc::new(Catalog::new(policy.server_database.clone(), Arc::clone(&facts), bell))
         });
         let catalog = Arc::clone(catalog);
         let named = self.names.admit(database, user);

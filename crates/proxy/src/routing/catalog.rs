@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
 use trunkline_route::Snapshot;
 use trunkline_session::SharedFacts;
 
@@ -19,6 +20,8 @@ pub(crate) struct Catalog {
     known: ArcSwapOption<Known>,
     /// Somebody has asked for it.
     wanted: AtomicBool,
+    /// Rung when somebody asks for the first time.
+    bell: Arc<Notify>,
 }
 
 /// What was read.
@@ -32,14 +35,16 @@ pub(crate) struct Known {
 
 impl Catalog {
     /// That of a database, of which nothing is known yet.
-    pub(crate) fn new(database: String, facts: Arc<SharedFacts>) -> Self {
-        Self { database, facts, known: ArcSwapOption::empty(), wanted: AtomicBool::new(false) }
+    pub(crate) fn new(database: String, facts: Arc<SharedFacts>, bell: Arc<Notify>) -> Self {
+        let (known, wanted) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        Self { database, facts, known, wanted, bell }
     }
 
     /// What is known of it, if nothing has changed since as far as clients' texts have shown.
     pub(crate) fn known(&self) -> Option<Arc<Known>> {
         if !self.wanted.load(Ordering::Relaxed) {
             self.wanted.store(true, Ordering::Relaxed);
+            self.bell.notify_one();
         }
         self.known.load_full().filter(|known| known.changes == self.facts.changes())
     }

@@ -59,9 +59,14 @@ impl Library {
         let mut generation = 0_u64;
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let bell = self.registry.catalog_bell();
         loop {
-            ticks.tick().await;
             let catalogs = self.registry.catalogs();
+            if !catalogs.iter().any(|catalog| catalog.is_wanted()) {
+                bell.notified().await;
+                continue;
+            }
+            ticks.tick().await;
             read_before.retain(|database, _| catalogs.iter().any(|it| it.database == *database));
             let Some(node) = self.traffic.borrow().primary else { continue };
             for catalog in catalogs.iter().filter(|catalog| catalog.is_wanted()) {
