@@ -184,8 +184,8 @@ impl Worker {
         let limited = client.session.limits_idleness();
         let (kept, pool) = (client.kept, self.pools.get(client.pool));
         let removed = pool.is_some_and(|pool| pool.family.is_removed());
-        let lead = pool.and_then(|pool| pool.lead);
-        if lead.is_some() || self.router.is_on() {
+        if client.horizon != ANY || self.router.is_on() {
+            let lead = pool.and_then(|pool| pool.lead);
             release_routed(client, lead, self.shared.positions());
         }
         let listens = client.listening.is_some();

@@ -18,6 +18,9 @@ use rustix::{
     io::Errno,
 };
 
+/// A second.
+const SECOND_US: u64 = 1_000_000;
+
 /// Events taken per system call. More are taken by the next.
 const EVENTS_PER_TURN: usize = 1024;
 
@@ -173,17 +176,16 @@ fn interest(writable: bool) -> EventFlags {
     if writable { read | EventFlags::OUT } else { read }
 }
 
-/// Whole milliseconds, which `epoll_pwait(2)` takes.
+/// The time span; `epoll_pwait(2)` takes it in milliseconds, to which it is rounded up on the way.
 #[inline]
 fn timespec(us: u64) -> Timespec {
-    let ms = us.div_ceil(1000);
-    if ms == 0 {
-        return Timespec { tv_sec: 0, tv_nsec: 0 };
+    let (mut seconds, mut rest) = (0, us);
+    if us >= SECOND_US {
+        (seconds, rest) = (us / SECOND_US, us % SECOND_US);
     }
-    let part = i64::try_from(ms % 1000).unwrap_or(0);
     Timespec {
-        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        tv_nsec: part.saturating_mul(1_000_000),
+        tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(rest).unwrap_or(0).saturating_mul(1000),
     }
 }
 
@@ -256,7 +258,7 @@ mod tests {
     #[test]
     fn a_wait_is_never_shorter_than_asked_for() {
         assert_eq!(timespec(0), Timespec { tv_sec: 0, tv_nsec: 0 });
-        assert_eq!(timespec(1), Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
+        assert_eq!(timespec(1), Timespec { tv_sec: 0, tv_nsec: 1000 });
         assert_eq!(timespec(1_500_000), Timespec { tv_sec: 1, tv_nsec: 500_000_000 });
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Wheel {
     /// No entry is in an earlier step. Every turn asks for the next deadline, and the way to a distant one would
     /// lead over a thousand empty steps.
     soonest: u64,
+    /// What that is in microseconds, as every turn asks.
+    next: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +31,13 @@ impl Wheel {
     /// A wheel that starts at `now` microseconds.
     pub(crate) fn new(now: u64) -> Self {
         let steps = (0..STEPS).map(|_| Vec::new()).collect();
-        Self { steps, at: now / STEP_US, entries: 0, soonest: 0 }
+        Self { steps, at: now / STEP_US, entries: 0, soonest: 0, next: u64::MAX }
     }
 
     /// Calls for `slot` at `due` microseconds, or shortly after.
     pub(crate) fn arm(&mut self, slot: usize, due: u64) {
         self.put(self.at, Entry { slot, due });
+        self.foresee();
     }
 
     /// Takes out the slots whose time has come by `now`.
@@ -42,9 +45,13 @@ impl Wheel {
         let last = now / STEP_US;
         let first = self.at;
         self.at = last.max(first);
-        if self.entries == 0 {
-            return;
+        if self.entries > 0 {
+            self.take_expired(first, (last, now), out);
         }
+        self.foresee();
+    }
+
+    fn take_expired(&mut self, first: u64, (last, now): (u64, u64), out: &mut Vec<usize>) {
         for step in first..=last.min(first.saturating_add(STEPS.saturating_sub(1))) {
             let Some(entries) = self.steps.get_mut(Self::place(step)) else { continue };
             if entries.is_empty() {
@@ -70,10 +77,15 @@ impl Wheel {
     /// [`u64::MAX`] if the wheel is empty.
     #[inline]
     pub(crate) fn next(&self) -> u64 {
-        if self.entries == 0 {
-            return u64::MAX;
-        }
-        self.soonest.max(self.at).saturating_add(1).saturating_mul(STEP_US)
+        self.next
+    }
+
+    fn foresee(&mut self) {
+        self.next = if self.entries == 0 {
+            u64::MAX
+        } else {
+            self.soonest.max(self.at).saturating_add(1).saturating_mul(STEP_US)
+        };
     }
 
     /// The first step that holds entries.
