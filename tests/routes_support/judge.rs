@@ -11,9 +11,9 @@ use super::corpus::Case;
 
 /// Reads the catalog of a database.
 pub(crate) async fn snapshot(client: &tokio_postgres::Client) -> Result<Snapshot> {
-    let [functions, relations, bytes] = Limits::default().parameters();
+    let [functions, relations, bytes, defaults] = Limits::default().parameters();
     let mut builder = Builder::new(1);
-    for row in client.query(CATALOG, &[&functions, &relations, &bytes]).await? {
+    for row in client.query(CATALOG, &[&functions, &relations, &bytes, &defaults]).await? {
         builder.row(&Row {
             kind: row.get::<_, Option<&str>>(0).unwrap_or_default(),
             number: row.get(1),

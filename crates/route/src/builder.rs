@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     HiddenKind, Row, Snapshot, Unknown,
+    defaults::DefaultDraft,
     draft::{Flaw, FunctionDraft, HiddenDraft, RelationDraft, Use, number, uses},
     judge,
     layout::Layout,
@@ -37,6 +38,8 @@ pub(crate) struct Drafts {
     pub(crate) domain_uses: BTreeMap<u32, Vec<Use>>,
     /// Tables with one that is a part of them, as far as that is one without rows on a standby.
     pub(crate) children: Vec<(u32, u32)>,
+    /// What settings are in a new session.
+    pub(crate) defaults: Vec<DefaultDraft>,
 }
 
 impl Builder {
@@ -66,6 +69,7 @@ impl Builder {
             "policy uses" => add(&mut drafts.policy_uses, row)?,
             "domain uses" => add(&mut drafts.domain_uses, row)?,
             "child" => drafts.children.push((number(row.number)?, number(row.detail)?)),
+            "default" => drafts.defaults.push(DefaultDraft::of(row)?),
             "operator" => drafts.hidden.push(HiddenDraft::of(row, HiddenKind::Operator)?),
             "cast" => drafts.hidden.push(HiddenDraft::of(row, HiddenKind::Cast)?),
             "domain" => drafts.hidden.push(HiddenDraft::of(row, HiddenKind::Domain)?),

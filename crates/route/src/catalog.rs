@@ -23,6 +23,9 @@ pub const RELATIONS_MAX: u32 = 100_000;
 /// be gone through: two seconds of the server's time.
 pub const BYTES_MAX: u32 = 16 << 20;
 
+/// Values of settings that are meant for roles and databases.
+pub const DEFAULTS_MAX: u32 = 20_000;
+
 /// How much of a database is read. Of one that has more, nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -32,18 +35,25 @@ pub struct Limits {
     pub relations: u32,
     /// See [`BYTES_MAX`].
     pub bytes: u32,
+    /// See [`DEFAULTS_MAX`].
+    pub defaults: u32,
 }
 
 impl Limits {
     /// The parameters of [`CATALOG`], in order; of type `int8`.
-    pub fn parameters(self) -> [i64; 3] {
-        [self.functions, self.relations, self.bytes].map(i64::from)
+    pub fn parameters(self) -> [i64; 4] {
+        [self.functions, self.relations, self.bytes, self.defaults].map(i64::from)
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { functions: FUNCTIONS_MAX, relations: RELATIONS_MAX, bytes: BYTES_MAX }
+        Self {
+            functions: FUNCTIONS_MAX,
+            relations: RELATIONS_MAX,
+            bytes: BYTES_MAX,
+            defaults: DEFAULTS_MAX,
+        }
     }
 }
 
@@ -54,13 +64,13 @@ pub struct Row<'a> {
     pub kind: &'a str,
     /// The number (OID) of the object.
     pub number: Option<&'a str>,
-    /// Where it is.
+    /// Where it is; of the value of a setting, for which role it is meant.
     pub schema: Option<&'a str>,
     /// What it is called.
     pub name: Option<&'a str>,
-    /// Columns of the catalog, separated by spaces.
+    /// Columns of the catalog, separated by spaces; for whom the value of a setting is meant.
     pub traits: Option<&'a str>,
-    /// The body of a function, or what is called and read: `f` and the number of a function, `r` and the number of a
+    /// The body of a function, the value of a setting, or what is called and read: `f` and the number of a function, `r` and the number of a
     /// relation, `s` and the bytes of a setting's name.
     pub detail: Option<&'a str>,
 }

@@ -1,7 +1,19 @@
 /* What statements of this database may call and read, one object a row: kind, number, schema, name, traits, detail. $1, $2: how
-   many functions and relations there may be; $3: how many bytes what they call may take, as it is stored. */
+   many functions and relations there may be; $3: how many bytes what they call may take, as it is stored; $4: how many values
+   of settings. */
 system AS MATERIALIZED (
   SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 190000 AS newer
+), settings(name) AS (
+  VALUES ('search_path'::pg_catalog.text), ('default_transaction_isolation'), ('default_transaction_read_only')
+), defaults AS MATERIALIZED (
+  /* What sessions begin with, by role and database. */
+  SELECT CASE WHEN d.setrole OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_get_userbyid(d.setrole)::pg_catalog.text END AS role,
+    s.name, CASE WHEN d.setdatabase OPERATOR(pg_catalog.=) 0 THEN 'everywhere' ELSE 'here' END AS scope,
+    pg_catalog.substr(c.setting, pg_catalog.length(s.name) OPERATOR(pg_catalog.+) 2) AS value
+  FROM pg_catalog.pg_db_role_setting AS d CROSS JOIN LATERAL pg_catalog.unnest(d.setconfig) AS c(setting)
+    JOIN settings AS s ON s.name OPERATOR(pg_catalog.=) pg_catalog.split_part(c.setting, '=', 1)
+  WHERE d.setdatabase OPERATOR(pg_catalog.=) 0 OR d.setdatabase OPERATOR(pg_catalog.=)
+    (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
 ), amount AS MATERIALIZED (
   SELECT
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc WHERE oid OPERATOR(pg_catalog.>=) 16384) AS functions,
@@ -13,11 +25,13 @@ system AS MATERIALIZED (
     OPERATOR(pg_catalog.+) (SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_column_size(ev_action)), 0)
       FROM pg_catalog.pg_rewrite WHERE oid OPERATOR(pg_catalog.>=) 16384)
     OPERATOR(pg_catalog.+) (SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_column_size(polqual)), 0)
-      FROM pg_catalog.pg_policy) AS bytes
+      FROM pg_catalog.pg_policy) AS bytes,
+    (SELECT pg_catalog.count(*) FROM defaults) AS defaults
 ), excess(what) AS MATERIALIZED (
   SELECT CASE WHEN functions OPERATOR(pg_catalog.>) $1::pg_catalog.int8 THEN 'functions'
     WHEN relations OPERATOR(pg_catalog.>) $2::pg_catalog.int8 THEN 'relations'
-    WHEN bytes OPERATOR(pg_catalog.>) $3::pg_catalog.int8 THEN 'bytes' END FROM amount
+    WHEN bytes OPERATOR(pg_catalog.>) $3::pg_catalog.int8 THEN 'bytes'
+    WHEN defaults OPERATOR(pg_catalog.>) $4::pg_catalog.int8 THEN 'defaults' END FROM amount
 ), functions AS MATERIALIZED (
   /* Of the built-in ones only those that a newer version has brought, or that have been replaced. Procedures and trigger
      functions are called by no query. */
@@ -110,3 +124,13 @@ UNION ALL SELECT 'domain', t.oid::pg_catalog.text, n.nspname::pg_catalog.text, t
   FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace
   WHERE (SELECT what FROM excess) IS NULL AND t.oid OPERATOR(pg_catalog.>=) 16384
     AND t.typtype OPERATOR(pg_catalog.=) 'd'
+/* What settings are in a new session. The server's own value shows only if whoever asks has been given no other one; and what a
+   trigger does at logins, nobody knows. */
+UNION ALL SELECT 'default', NULL, d.role, d.name, d.scope, d.value FROM (
+    SELECT role, name, scope, value FROM defaults
+    UNION ALL SELECT NULL, g.name, 'server', g.reset_val
+    FROM pg_catalog.pg_settings AS g JOIN settings AS s ON s.name OPERATOR(pg_catalog.=) g.name
+    WHERE g.source OPERATOR(pg_catalog.=) ANY
+      ('{default,environment variable,configuration file,command line}'::pg_catalog.text[])) AS d
+  WHERE (SELECT what FROM excess) IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger
+    WHERE evtevent OPERATOR(pg_catalog.=) 'login' AND evtenabled OPERATOR(pg_catalog.<>) 'D')

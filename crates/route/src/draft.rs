@@ -7,7 +7,7 @@ use crate::{HiddenKind, Row};
 pub(crate) struct Flaw;
 
 /// The column, which must be there.
-fn need(column: Option<&str>) -> Result<String, Flaw> {
+pub(crate) fn need(column: Option<&str>) -> Result<String, Flaw> {
     column.map(str::to_owned).ok_or(Flaw)
 }
 

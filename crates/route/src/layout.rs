@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     Snapshot, Unknown,
     builder::Drafts,
+    defaults::Default as DefaultValue,
     judge::{Judged, Judgement},
     snapshot::{HiddenObject, Object, Span, Trouble},
 };
@@ -18,6 +19,7 @@ pub(crate) struct Layout {
     relations: Vec<Object>,
     troubles: Vec<Trouble>,
     hidden: Vec<HiddenObject>,
+    defaults: Vec<DefaultValue>,
 }
 
 impl Layout {
@@ -28,6 +30,7 @@ impl Layout {
         layout.take_functions(drafts, judgement);
         layout.take_relations(drafts, judgement);
         layout.take_troubles(judgement);
+        layout.take_defaults(drafts);
         layout.sort();
         layout
     }
@@ -48,6 +51,7 @@ impl Layout {
             relations: self.relations.into(),
             troubles: self.troubles.into(),
             hidden: self.hidden.into(),
+            defaults: self.defaults.into(),
         }
     }
 
@@ -100,6 +104,17 @@ impl Layout {
         }
     }
 
+    fn take_defaults(&mut self, drafts: &Drafts) {
+        for draft in &drafts.defaults {
+            self.defaults.push(DefaultValue {
+                setting: self.names.span(&draft.setting),
+                role: draft.role.as_ref().map(|role| self.names.span(role)),
+                scope: draft.scope,
+                value: self.names.span(&draft.value),
+            });
+        }
+    }
+
     /// Where names are the same, in the order of their schemas, so that the first reason is always the same one.
     fn sort(&mut self) {
         let names = &self.names;
@@ -107,6 +122,9 @@ impl Layout {
         for objects in [&mut self.functions, &mut self.relations] {
             objects.sort_by_key(|object| (names.text(object.name), names.text(object.schema)));
         }
+        self.defaults.sort_by_key(|it| {
+            (names.text(it.setting), it.role.map(|role| names.text(role)), it.scope)
+        });
     }
 }
 

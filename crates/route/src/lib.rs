@@ -18,6 +18,7 @@ mod builder;
 pub mod builtin;
 mod catalog;
 mod cause;
+mod defaults;
 mod draft;
 mod judge;
 mod layout;
@@ -27,7 +28,9 @@ mod snapshot;
 
 pub use self::because::{Because, Plain};
 pub use self::builder::Builder;
-pub use self::catalog::{BYTES_MAX, CATALOG, FUNCTIONS_MAX, Limits, MARK, RELATIONS_MAX, Row};
+pub use self::catalog::{
+    BYTES_MAX, CATALOG, DEFAULTS_MAX, FUNCTIONS_MAX, Limits, MARK, RELATIONS_MAX, Row,
+};
 pub use self::cause::{Cause, Step};
 pub use self::reason::Reason;
 pub use self::resolve::{Call, Named, Path, Verdict, resolve};

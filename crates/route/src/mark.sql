@@ -23,4 +23,14 @@ SELECT pg_catalog.concat_ws('/',
   (SELECT pg_catalog.concat(pg_catalog.count(*), '.', pg_catalog.sum(pg_catalog.hashtext(xmin::pg_catalog.text)))
    FROM pg_catalog.pg_cast WHERE oid OPERATOR(pg_catalog.>=) 16384),
   (SELECT pg_catalog.concat(pg_catalog.count(*), '.', pg_catalog.sum(pg_catalog.hashtext(xmin::pg_catalog.text)))
-   FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0)) AS mark
+   FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0),
+  (SELECT pg_catalog.concat(pg_catalog.count(*), '.', pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat_ws(' ',
+     s.setdatabase, s.setrole, pg_catalog.pg_get_userbyid(s.setrole), c.setting))))
+   FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(setting)
+   WHERE pg_catalog.split_part(c.setting, '=', 1) OPERATOR(pg_catalog.=) ANY
+     ('{search_path,default_transaction_isolation,default_transaction_read_only}'::pg_catalog.text[])),
+  (SELECT pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat_ws(' ', name, source, reset_val)))
+   FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) ANY
+     ('{search_path,default_transaction_isolation,default_transaction_read_only}'::pg_catalog.text[])),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_event_trigger
+   WHERE evtevent OPERATOR(pg_catalog.=) 'login' AND evtenabled OPERATOR(pg_catalog.<>) 'D')) AS mark

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::{Builder, Cause, Reason, Step};
+use crate::{Builder, Cause, Reason, Step, defaults::Default};
 
 /// Why nothing is known of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// It has not been read yet.
     NotRead,
-    /// It has more of these than the [`Limits`](crate::Limits) allow: `functions`, `relations` or `bytes`.
+    /// It has more of these than the [`Limits`](crate::Limits) allow: `functions`, `relations`, `bytes` or `defaults`.
     TooMuch(Box<str>),
     /// The server's answer was not understood: this row.
     Malformed(Box<str>),
@@ -99,7 +99,7 @@ pub struct Hidden<'a> {
     pub cause: Cause<'a>,
 }
 
-/// The functions and relations of one database, judged. It never changes.
+/// The functions and relations of one database, judged, and what its sessions begin with. It never changes.
 pub struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) unknown: Option<Unknown>,
@@ -113,6 +113,8 @@ pub struct Snapshot {
     pub(crate) relations: Box<[Object]>,
     pub(crate) troubles: Box<[Trouble]>,
     pub(crate) hidden: Box<[HiddenObject]>,
+    /// By setting, role and scope.
+    pub(crate) defaults: Box<[Default]>,
 }
 
 impl Snapshot {

@@ -130,6 +130,8 @@ impl Library {
         target.database = database.into();
         target.connect_timeout = in_force.settings.pool.connect_timeout;
         let patience = PATIENCE.as_millis().to_string();
+        // All that is asked names its schemas, and how sessions begin shows only to one that has brought no path itself.
+        target.startup.others.retain(|(name, _)| **name != *"search_path");
         for (name, value) in &mut target.startup.others {
             if **name == *"statement_timeout" {
                 *value = patience.as_str().into();

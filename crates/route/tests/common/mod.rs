@@ -16,8 +16,8 @@ pub async fn rows(client: &Client, limits: Limits) -> Result<Rows> {
 
 /// What it answers to a question like this one.
 pub async fn rows_of(client: &Client, question: &str, limits: Limits) -> Result<Rows> {
-    let [functions, relations, bytes] = limits.parameters();
-    let rows = client.query(question, &[&functions, &relations, &bytes]).await?;
+    let [functions, relations, bytes, defaults] = limits.parameters();
+    let rows = client.query(question, &[&functions, &relations, &bytes, &defaults]).await?;
     Ok(rows.iter().map(|row| std::array::from_fn(|column| row.get(column))).collect())
 }
 
