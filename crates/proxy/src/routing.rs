@@ -4,8 +4,10 @@ mod catalog;
 mod floor;
 mod reader;
 mod router;
+mod whereabouts;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use floor::{Below, Floor};
 pub(crate) use reader::Library;
 pub(crate) use router::{Explained, Router};
+pub(crate) use whereabouts::Whereabouts;

@@ -50,6 +50,7 @@ mod naming;
 mod outgoing;
 mod overfull;
 mod parse;
+mod path;
 mod pin;
 mod placeholder;
 mod planted;

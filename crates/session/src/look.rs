@@ -14,6 +14,7 @@ use crate::{
     facts::NameSet,
     from_server::Reply,
     hold::Why,
+    path::Beginning,
     pin::{PinReason, Pins},
     planted::planted,
     readback::Question,
@@ -255,13 +256,27 @@ impl ServerSession {
         self.look(&Question { mark: &facts.mark, ..Question::default() }, out);
     }
 
-    /// It has told of them, or could not.
-    pub fn end_survey(&mut self, scope: &crate::Scope) {
+    /// It has told of them, or could not. Says whether sessions begin there as they do on no other server of the pool.
+    pub fn end_survey(&mut self, scope: &crate::Scope) -> bool {
         let findings = self.findings.take().unwrap_or_default();
         if findings.is_broken {
             scope.facts().give_up();
         } else if let Some(facts) = findings.facts {
             scope.facts().learn(facts);
         }
+        let path = findings.path.filter(|_| !findings.is_broken);
+        let login = self.login.clone();
+        self.begin_as(path.map(|[role, path]| Beginning { login, role, path }), scope)
+    }
+
+    /// It is not asked. Says whether it is the first one of the pool that is not.
+    pub fn skip_survey(&mut self, scope: &crate::Scope) -> bool {
+        self.begin_as(None, scope)
+    }
+
+    fn begin_as(&mut self, beginning: Option<Beginning>, scope: &crate::Scope) -> bool {
+        let (kept, new) = scope.beginnings().learn(beginning);
+        self.beginning = Some(kept);
+        new
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Findings {
     pub(crate) channels: BTreeSet<Box<[u8]>>,
     pub(crate) has_slot: bool,
     pub(crate) mark: Box<[u8]>,
+    /// The role that it acts for now, and its path.
+    pub(crate) path: Option<[Box<[u8]>; 2]>,
     pub(crate) rows: usize,
     /// The server could not tell, or what it told could not be understood, or was too much.
     pub(crate) is_broken: bool,
@@ -97,6 +99,7 @@ impl Findings {
         let (kind, name, value) = (values.next()??, values.next()?, values.next()?);
         match kind {
             b"mark" => self.mark = value?.into(),
+            b"path" => self.path = Some([name?.into(), value?.into()]),
             b"anew" => self.facts = Some(Facts::of(&self.mark)),
             b"whole" => self.is_whole = true,
             b"named" => {

@@ -45,6 +45,7 @@ WITH RECURSIVE catalog AS MATERIALIZED (
     ON pg_catalog.strpos(b.body, pg_catalog.lower(r.proname::pg_catalog.text)) OPERATOR(pg_catalog.>) 0
 )
 SELECT 'mark' AS kind, NULL::pg_catalog.text AS name, mark AS value FROM catalog
+UNION ALL SELECT 'path', CURRENT_USER::pg_catalog.text, pg_catalog.current_setting('search_path')
 UNION ALL SELECT 'anew', NULL, NULL FROM changed WHERE anew
 UNION ALL SELECT 'whole', NULL, NULL FROM asked WHERE whole
 UNION ALL SELECT DISTINCT 'named', m[1], pg_catalog.current_setting(m[1], true)

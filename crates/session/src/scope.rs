@@ -3,6 +3,7 @@
 use crate::{
     facts::{NameSet, SharedFacts},
     meaning::Meanings,
+    path::Beginnings,
 };
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -27,6 +28,8 @@ pub struct Scope {
     facts: Arc<SharedFacts>,
     /// Its servers were opened with parameters that clients have asked for.
     is_variant: bool,
+    /// How sessions begin on its servers.
+    beginnings: Beginnings,
     /// For audits.
     meanings: Meanings,
 }
@@ -71,6 +74,19 @@ impl Scope {
 
     pub(crate) fn is_variant(&self) -> bool {
         self.is_variant
+    }
+
+    /// How sessions begin on its servers.
+    pub(crate) fn beginnings(&self) -> &Beginnings {
+        &self.beginnings
+    }
+
+    /// Another number as soon as sessions begin otherwise on its servers; see [`ClientSession::schemas`].
+    ///
+    /// [`ClientSession::schemas`]: crate::ClientSession::schemas
+    #[inline]
+    pub fn beginnings_changed(&self) -> u32 {
+        self.beginnings.changes()
     }
 
     /// What its servers have made of the values of settings.

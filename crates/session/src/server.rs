@@ -12,6 +12,7 @@ use crate::{
     hold::{Forgetting, Hold, Unsettled, Why},
     look::ReadBack,
     naming::Naming,
+    path::Kept,
     placeholder::Placeholders,
     queue::Queue,
     readback::{Findings, Told},
@@ -137,6 +138,8 @@ pub struct ServerSession {
     pub(crate) naming: Naming,
     /// What is not known of Syncs amid COPY data.
     pub(crate) amid_copy: AmidCopy,
+    /// How sessions begin there, once that is known, or known not to be.
+    pub(crate) beginning: Option<Arc<Kept>>,
     /// The answer to the question what its client has there, while it comes.
     pub(crate) findings: Option<Box<Findings>>,
     /// That question is an audit.
@@ -161,6 +164,7 @@ impl ServerSession {
             applied: SettingSet::empty(),
             base_lost: false,
             rules: rules_of(&reported),
+            beginning: None,
             login: reported.get(b"session_authorization").unwrap_or_default().into(),
             reported,
             placeholders: Placeholders::default(),

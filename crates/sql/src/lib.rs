@@ -30,6 +30,7 @@ mod lexer;
 mod literal;
 mod name;
 mod outline;
+pub mod path;
 mod placeholder;
 mod plain;
 mod prepared;

@@ -32,9 +32,10 @@ impl Worker {
         let bytes = data.get(..header.len)?;
         let frame = Frame { tag: header.tag, body: bytes.get(HEADER..)?, bytes };
         let text = Query::parse(frame.body).ok()?.text.get(WORDS.len()..)?;
-        let client = self.clients.get(index)?;
-        let pool = self.pools.get(self.home_of(client.pool))?;
-        let judge = self.router.judge(&pool.family, &client.session);
+        let home = self.home_of(self.clients.get(index)?.pool);
+        let client = self.clients.get_mut(index)?;
+        let path = &mut client.rare.routed().path;
+        let judge = self.router.judge(&self.pools.get(home)?.family, &client.session, path);
         let mut lines = Vec::new();
         if let Some(mut judge) = judge {
             tell(&judge.explain(text), &mut lines);

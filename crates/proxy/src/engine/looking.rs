@@ -38,8 +38,19 @@ impl Worker {
         if is_asked(&pool.family) && !pool.family.scope.survey_is_hopeless() {
             self.question(index, ServerSession::survey);
         } else {
-            self.park(index);
+            let Some(server) = self.servers.get_mut(index) else { return };
+            let new = server.session.skip_survey(&pool.family.scope);
+            self.park_begun(index, new);
         }
+    }
+
+    /// Parks a new server. If sessions begin there as they do on no other one, what waits for a server of that pool was judged
+    /// without knowing that.
+    fn park_begun(&mut self, index: usize, new: bool) {
+        if new && let Some(server) = self.servers.get(index) {
+            self.send_home(server.pool);
+        }
+        self.park(index);
     }
 
     /// Puts a server a question of ours about what is there. It counts as one that is about to be there for who waits.
@@ -86,8 +97,8 @@ impl Worker {
             pool.surveyed = pool.surveyed.saturating_sub(1);
         }
         if !server.session.is_audited() {
-            server.session.end_survey(&pool.family.scope);
-            self.park(index);
+            let new = server.session.end_survey(&pool.family.scope);
+            self.park_begun(index, new);
             return;
         }
         pool.stats.audits = pool.stats.audits.wrapping_add(1);

@@ -3,13 +3,15 @@
 use trunkline_session::BlockEnd;
 
 use super::{slot::ClientRare, trial::Trial};
-use crate::routing::Floor;
+use crate::routing::{Floor, Whereabouts};
 
 /// What is known of a client whose reads may go to standbys.
 #[derive(Debug, Default)]
 pub(crate) struct Routed {
     /// What it must find on a standby.
     pub(super) floor: Floor,
+    /// Where its names are looked for.
+    pub(super) path: Whereabouts,
     /// What has gone to a standby, as long as nothing is answered.
     pub(super) trial: Option<Trial>,
     /// Room for the next one.

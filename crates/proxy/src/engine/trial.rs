@@ -180,9 +180,11 @@ impl Worker {
 
     /// What is in the burst is no read.
     fn learn(&mut self, client_index: usize, burst: &[u8]) {
-        let Some(client) = self.clients.get(client_index) else { return };
-        let Some(pool) = self.pools.get(self.home_of(client.pool)) else { return };
-        let judge = self.router.judge(&pool.family, &client.session);
+        let Some(pool) = self.clients.get(client_index).map(|client| client.pool) else { return };
+        let Some(pool) = self.pools.get(self.home_of(pool)) else { return };
+        let Some(client) = self.clients.get_mut(client_index) else { return };
+        let path = &mut client.rare.routed().path;
+        let judge = self.router.judge(&pool.family, &client.session, path);
         let Some(mut judge) = judge else { return };
         client.session.horizon(burst, |text| {
             judge.learn(text.text);

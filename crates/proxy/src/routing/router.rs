@@ -1,6 +1,6 @@
 //! A loop's own judge of texts.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, hash::RandomState, sync::Arc};
 
 use trunkline_route::{Because, Call, Cause, Named, Path, Plain, Verdict, resolve};
 use trunkline_session::ClientSession;
@@ -8,22 +8,29 @@ use trunkline_sql::{
     Name, Rules,
     access::{
         self, Access, Class, Hint, Secret,
-        cache::{Cache, Key, Limits},
+        cache::{Cache, Entry, Key, Limits},
     },
 };
 
-use super::catalog::Known;
+use super::{
+    catalog::Known,
+    whereabouts::{NO_PATH, Whereabouts},
+};
 use crate::pool::Family;
-
-/// The key of a path that is not known.
-const NO_PATH: u64 = 0;
 
 /// Longer texts are not judged, and go to the primary: it would hold up the other clients of the loop.
 const JUDGED_MAX: usize = 4 << 10;
 
 /// A loop's own judge of texts; it lets nothing go to standbys if it has no cache.
 #[derive(Default)]
-pub(crate) struct Router(Option<Box<Cache<Because>>>);
+pub(crate) struct Router(Option<Box<Desk>>);
+
+/// What it works with.
+struct Desk {
+    cache: Cache<Because>,
+    /// What the keys of paths are made with.
+    chance: RandomState,
+}
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,6 +43,7 @@ impl fmt::Debug for Router {
 pub(crate) struct Judge<'a> {
     cache: &'a mut Cache<Because>,
     known: Arc<Known>,
+    path: &'a Whereabouts,
     rules: Rules,
     /// Texts are in UTF-8; else only those are judged that are the same in it.
     utf8: bool,
@@ -64,17 +72,26 @@ impl Router {
     /// Lets something go to standbys, or nothing. `chance` is to be known to nobody.
     pub(crate) fn set(&mut self, on: bool, chance: [u8; 16]) {
         if self.is_on() != on {
-            let cache = || Box::new(Cache::new(Limits::default(), &Secret::new(chance)));
-            self.0 = on.then(cache);
+            self.0 = on.then(|| {
+                let cache = Cache::new(Limits::default(), &Secret::new(chance));
+                Box::new(Desk { cache, chance: RandomState::new() })
+            });
         }
     }
 
     /// A judge for a client of this family; none if nothing goes to standbys, or if the catalog of its database is not known.
-    /// In which schemas its names are looked for is not known either: all count.
-    pub(crate) fn judge(&mut self, family: &Family, session: &ClientSession) -> Option<Judge<'_>> {
-        let cache = self.0.as_deref_mut()?;
+    /// `path` is what was known before of where its names are looked for.
+    pub(crate) fn judge<'a>(
+        &'a mut self,
+        family: &Family,
+        session: &ClientSession,
+        path: &'a mut Whereabouts,
+    ) -> Option<Judge<'a>> {
+        let Desk { cache, chance } = self.0.as_deref_mut()?;
         let utf8 = matches!(session.encoding(), b"UTF8" | b"");
-        Some(Judge { cache, known: family.catalog.known()?, rules: session.rules(), utf8 })
+        let known = family.catalog.known()?;
+        path.update(session, family, (&known.snapshot, chance));
+        Some(Judge { cache, known, path, rules: session.rules(), utf8 })
     }
 }
 
@@ -84,14 +101,18 @@ impl Judge<'_> {
         if self.is_out_of_reach(text) {
             return Plain::OutOfReach.into();
         }
-        let key = self.key();
+        let generation = self.known.snapshot.generation();
         let (entry, _) = self.cache.entry(text, self.rules);
-        if let Some(verdict) = entry.value(key) {
-            return *verdict;
+        // Most texts are the same under any path, and are kept once then.
+        let anywhere = Key { generation, path: NO_PATH };
+        let anywhere = kept(entry, anywhere, |access| judge(&self.known, None, access));
+        let path = self.path.key();
+        if path == NO_PATH || !matches!(anywhere, Because::Cause(_)) {
+            return anywhere;
         }
-        let verdict = judge(&self.known, entry.access());
-        entry.keep(key, verdict);
-        verdict
+        kept(entry, Key { generation, path }, |access| {
+            judge(&self.known, self.path.schemas().as_deref(), access)
+        })
     }
 
     /// Says where a text goes by itself, and why.
@@ -100,7 +121,7 @@ impl Judge<'_> {
         let access = access::access(text, self.rules);
         let mut steps = Vec::new();
         let cause = matches!(because, Because::Cause(_)).then(|| {
-            with_cause(&self.known, &access, |cause| {
+            with_cause(&self.known, self.path.schemas().as_deref(), &access, |cause| {
                 steps.extend(cause.steps().map(|step| step.to_string()));
                 cause.to_string()
             })
@@ -128,27 +149,43 @@ impl Judge<'_> {
 
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
-        let key = self.key();
+        let key = Key { generation: self.known.snapshot.generation(), path: NO_PATH };
         self.cache.entry(text, self.rules).0.keep(key, Plain::Learnt.into());
-    }
-
-    fn key(&self) -> Key {
-        Key { generation: self.known.snapshot.generation(), path: NO_PATH }
     }
 }
 
-fn judge(known: &Known, access: &Access) -> Because {
+/// What is kept of a text under a key; what is not is judged, and kept.
+#[inline]
+fn kept(entry: &mut Entry<Because>, key: Key, judge: impl FnOnce(&Access) -> Because) -> Because {
+    if let Some(because) = entry.value(key) {
+        return *because;
+    }
+    let because = judge(entry.access());
+    entry.keep(key, because);
+    because
+}
+
+fn judge(known: &Known, schemas: Option<&[&str]>, access: &Access) -> Because {
     match access.class {
         Class::Read if access.hint == Some(Hint::Primary) => Plain::Hint.into(),
-        Class::Read => with_cause(known, access, |cause| Because::Cause(cause.step().reason))
-            .unwrap_or(Because::READ),
+        Class::Read => {
+            let because = |cause: Cause<'_>| Because::Cause(cause.step().reason);
+            with_cause(known, schemas, access, because).unwrap_or(Because::READ)
+        }
         Class::Empty => Because::READ,
         class => Because::Class(class),
     }
 }
 
 /// What of that which a text calls and names keeps it on the primary.
-fn with_cause<T>(known: &Known, access: &Access, look: impl FnOnce(Cause<'_>) -> T) -> Option<T> {
+fn with_cause<T>(
+    known: &Known,
+    schemas: Option<&[&str]>,
+    access: &Access,
+    look: impl FnOnce(Cause<'_>) -> T,
+) -> Option<T> {
+    // Which of them the role may look into is not known.
+    let path = schemas.map_or(Path::Unknown, Path::Possible);
     let in_strings: Vec<_> = access.calls.iter().filter_map(access::Call::relation).collect();
     let calls = access.calls.iter().map(|call| Call {
         function: named((&call.database, &call.schema, &call.name)),
@@ -157,7 +194,7 @@ fn with_cause<T>(known: &Known, access: &Access, look: impl FnOnce(Cause<'_>) ->
     });
     let relations = access.relations.iter().chain(&in_strings);
     let relations = relations.map(|it| named((&it.database, &it.schema, &it.name)));
-    match resolve(&known.snapshot, Path::Unknown, calls, relations) {
+    match resolve(&known.snapshot, path, calls, relations) {
         Verdict::Harmless => None,
         Verdict::Primary(cause) => Some(look(cause)),
     }
