@@ -34,7 +34,7 @@ fn list() -> impl Strategy<Value = String> {
 }
 
 /// What the names come to of which there are schemas, each once.
-fn shown(names: Vec<Box<str>>) -> Vec<String> {
+fn shown(names: &[Box<str>]) -> Vec<String> {
     let mut shown: Vec<String> = Vec::new();
     for name in names.iter().filter(|name| NAMES.contains(&&***name)) {
         if !shown.iter().any(|known| **known == **name) {
@@ -64,7 +64,7 @@ async fn a_list_of_names_is_what_postgresql_takes_it_for() -> Result<()> {
         };
         if let Some(names) = of_value(&text) {
             understood += 1;
-            assert_eq!(Some(shown(names)), real, "as a value: {text}");
+            assert_eq!(Some(shown(&names)), real, "as a value: {text}");
         }
         let real: Option<Vec<String>> =
             match client.batch_execute(&format!("SET search_path TO {text}")).await {
@@ -76,7 +76,7 @@ async fn a_list_of_names_is_what_postgresql_takes_it_for() -> Result<()> {
         // What is no statement is never followed.
         if let (Some(names), Some(real)) = (of_set(&text), real) {
             understood += 1;
-            assert_eq!(shown(names), real, "as a statement: {text}");
+            assert_eq!(shown(&names), real, "as a statement: {text}");
         }
     }
     assert!(understood > LISTS / 4, "{understood} were understood");
