@@ -8,12 +8,14 @@ use crate::decode::Places;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::files::{Files, read_file, relative_to};
 use crate::source::Source;
-use crate::{CaSource, Node, PemFile, Secret, Settings, UserPassword, hba, ident, userlist};
+use crate::{
+    CaSource, Node, PemFile, RouteRule, Secret, Settings, UserPassword, hba, ident, userlist,
+};
 
 /// The shortest secret for salts: strangers see what is made of it, and must not be able to guess it.
 const SALT_SECRET_MIN: usize = 16;
 
-/// Reads password files, PEM files, user list, HBA and ident files, and names the nodes that have no name.
+/// Reads password files, PEM files, user list, HBA and ident files, and names nodes and rules that have no name.
 pub(crate) fn attach(
     settings: &mut Settings,
     places: &Places,
@@ -23,6 +25,7 @@ pub(crate) fn attach(
 ) {
     let mut attacher = Attacher { places, source, files, report };
     settings.nodes.iter_mut().for_each(name_node);
+    settings.routes.iter_mut().zip(1..).for_each(|(rule, number)| name_rule(rule, number));
     attacher.passwords(settings);
     attacher.certificates(settings);
     attacher.user_file(settings);
@@ -34,6 +37,13 @@ pub(crate) fn attach(
 fn name_node(node: &mut Node) {
     if node.name.is_empty() {
         node.name = node.address();
+    }
+}
+
+/// A rule without a name is called by its number.
+fn name_rule(rule: &mut RouteRule, number: usize) {
+    if rule.name.is_empty() {
+        rule.name = number.to_string();
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn visit(visitor: &mut impl Visitor) {
     visitor.named(|s| &s.users.0, |s| &mut s.users.0);
     visitor.single(|s| &s.pool, |s| &mut s.pool);
     visitor.single(|s| &s.routing, |s| &mut s.routing);
+    visitor.repeated(|s| &s.routes, |s| &mut s.routes, |rule| &rule.name);
     visitor.single(|s| &s.timeouts, |s| &mut s.timeouts);
     visitor.single(|s| &s.limits, |s| &mut s.limits);
     visitor.single(|s| &s.tcp, |s| &mut s.tcp);

@@ -4,11 +4,64 @@ use std::fmt;
 
 use regex::{Captures, Regex, RegexBuilder};
 
+use crate::value::{Field, Value};
+
 /// A regular expression of `pg_hba.conf` or `pg_ident.conf`, written there as `/text`. It may match anywhere in a
 /// name unless it has anchors. The syntax is that of the `regex` crate, which agrees with PostgreSQL's for what such
 /// files hold; look-around and back-references are refused.
 #[derive(Clone)]
 pub struct Pattern(Regex);
+
+/// What a name has to be: the same, or what `/` and a regular expression match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamePattern {
+    /// The same.
+    Exact(String),
+    /// Matched somewhere.
+    Pattern(Pattern),
+}
+
+impl NamePattern {
+    /// Whether a name is such.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Pattern(pattern) => pattern.matches(name),
+        }
+    }
+}
+
+impl Field for Option<NamePattern> {
+    fn show(&self) -> Value {
+        match self {
+            None => Value::Unset,
+            Some(NamePattern::Exact(name)) => Value::Text(name.clone()),
+            Some(NamePattern::Pattern(pattern)) => Value::Text(format!("/{}", pattern.as_str())),
+        }
+    }
+
+    fn put(&mut self, value: Value) -> Result<(), String> {
+        let text = value.into_text()?;
+        *self = Some(match text.strip_prefix('/') {
+            None if text.is_empty() => return Err("the name is empty: leave it out for any".into()),
+            None => NamePattern::Exact(text),
+            Some(pattern) => NamePattern::Pattern(Pattern::new(pattern)?),
+        });
+        Ok(())
+    }
+}
+
+impl Field for Vec<Pattern> {
+    fn show(&self) -> Value {
+        Value::List(self.iter().map(|pattern| pattern.as_str().to_owned()).collect())
+    }
+
+    fn put(&mut self, value: Value) -> Result<(), String> {
+        let Value::List(texts) = value else { return Err("expected an array of strings".into()) };
+        *self = texts.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
 
 /// The largest compiled expression, in bytes: far more than a rule about names needs.
 const MAX_COMPILED: usize = 1 << 20;

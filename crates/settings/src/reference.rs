@@ -78,8 +78,8 @@ const NEEDED: (&str, &str) = ("auth", "auth_query");
 pub fn sample() -> String {
     let mut text = String::from(SAMPLE_HEAD);
     for group in catalogue() {
-        // Whom to let in has no default that would be safe: the table of a user is an example only.
-        let off = if group.name == "users" { "# " } else { "" };
+        // Whom to let in has no default that would be safe, and there are no rules by default: these tables are examples only.
+        let off = if matches!(group.name, "users" | "route") { "# " } else { "" };
         text.extend(["\n\n", &comment(&group.about), off, &title(&group), "\n"]);
         for setting in &group.settings {
             let line = match setting.default_toml() {

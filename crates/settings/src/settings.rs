@@ -7,7 +7,7 @@ use crate::hba::{Connection, Decision, Method, Rules, Transport};
 use crate::ident::Maps;
 use crate::sections::{
     Auth, ClientTls, Cluster, Console, Database, General, HiddenState, Http, Limits, Listen, Log,
-    Node, Placeholders, PoolDefaults, PoolMode, Routing, ServerTls, Tcp, Timeouts, User,
+    Node, Placeholders, PoolDefaults, PoolMode, RouteRule, Routing, ServerTls, Tcp, Timeouts, User,
     UserPassword,
 };
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub pool: PoolDefaults,
     /// Which standbys may be read from.
     pub routing: Routing,
+    /// Where the statements of some clients go: the first that matches holds. With unique names.
+    pub routes: Vec<RouteRule>,
     /// How long clients may take.
     pub timeouts: Timeouts,
     /// How much one client may use.

@@ -1,6 +1,6 @@
 //! Addresses: listeners and nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::environment::MAX_NODES;
 use crate::{Host, SocketDir};
@@ -22,7 +22,8 @@ impl Checker<'_> {
 
     fn listeners(&mut self) {
         let listen = &self.settings.listen;
-        if listen.addresses.is_empty() && listen.unix_socket_dir.is_none() {
+        let lists = listen.all_addresses();
+        if lists.iter().all(|(_, list)| list.is_empty()) && listen.unix_socket_dir.is_none() {
             let paths = ["listen.addresses", "listen.unix_socket_dir"];
             self.error(
                 &paths,
@@ -30,19 +31,22 @@ impl Checker<'_> {
                 "give `addresses` or `unix_socket_dir`",
             );
         }
-        let mut seen = BTreeSet::new();
-        for (index, address) in listen.addresses.iter().enumerate() {
-            if !seen.insert(address) {
-                let element = format!("listen.addresses.{index}");
-                let message = format!("{address} is listed twice");
-                self.error(&[&element, "listen.addresses"], message, "");
+        let mut seen = BTreeMap::new();
+        for (name, list) in lists {
+            for (index, address) in list.iter().enumerate() {
+                let element = format!("listen.{name}.{index}");
+                let list = format!("listen.{name}");
+                if seen.insert(address, (element.clone(), list.clone())).is_some() {
+                    let message = format!("{address} is listed twice");
+                    self.error(&[&element, &list], message, "");
+                }
             }
         }
-        if let Some(address) = self.settings.http.address.filter(|address| seen.contains(address)) {
-            let index = listen.addresses.iter().position(|other| *other == address).unwrap_or(0);
-            let element = format!("listen.addresses.{index}");
+        if let Some(address) = self.settings.http.address
+            && let Some((element, list)) = seen.get(&address)
+        {
             self.error(
-                &["http.address", &element, "listen.addresses"],
+                &["http.address", element, list],
                 format!("{address} is also an address for clients"),
                 "choose another port",
             );

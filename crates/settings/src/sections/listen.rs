@@ -16,6 +16,12 @@ group! {
         /// TCP addresses with port, IPv6 in brackets. An empty list: no TCP.
         pub addresses: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))]
             => Kind::List, Restart, r#"["0.0.0.0:6432", "[::]:6432"]"#;
+        /// More of them: what comes in there goes to the primary, unless something more particular says otherwise; see
+        /// `[routing]`.
+        pub primary_addresses: Vec<SocketAddr> = Vec::new() => Kind::List, Restart, r#"["0.0.0.0:5000"]"#;
+        /// More of them: sessions that come in there are those of a standby, which refuses what writes. See
+        /// `routing.fallback` for when there is none. They need no `routing.mode`.
+        pub standby_addresses: Vec<SocketAddr> = Vec::new() => Kind::List, Restart, r#"["0.0.0.0:5001"]"#;
         /// Directory of the Unix socket `.s.PGSQL.<port>`, the port being that of the first address
         /// (6432 without one); `"@name"` for a socket in Linux's abstract namespace. Empty: no Unix socket.
         pub unix_socket_dir: Option<SocketDir> = None => Kind::Text, Restart, "\"/run/trunkline\"";
@@ -27,6 +33,15 @@ group! {
 }
 
 impl Listen {
+    /// Every list of TCP addresses, with the name of its setting.
+    pub fn all_addresses(&self) -> [(&'static str, &[SocketAddr]); 3] {
+        [
+            ("addresses", &self.addresses),
+            ("primary_addresses", &self.primary_addresses),
+            ("standby_addresses", &self.standby_addresses),
+        ]
+    }
+
     /// The port in the Unix socket's file name: that of the first address.
     pub fn unix_port(&self) -> u16 {
         self.addresses.first().map_or(DEFAULT_PORT, SocketAddr::port)

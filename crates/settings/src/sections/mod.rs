@@ -8,6 +8,7 @@ mod limits;
 mod listen;
 mod node;
 mod pool;
+mod route;
 mod routing;
 mod tcp;
 mod timeouts;
@@ -22,7 +23,8 @@ pub use self::limits::Limits;
 pub use self::listen::{Listen, SocketDir, UnixMode};
 pub use self::node::{Cluster, Host, Node};
 pub use self::pool::{HiddenState, Placeholders, PoolDefaults, PoolMode};
-pub use self::routing::{Routing, RoutingMode};
+pub use self::route::{RouteRule, RouteTo};
+pub use self::routing::{Balance, Fallback, Routing, RoutingMode};
 pub use self::tcp::Tcp;
 pub use self::timeouts::Timeouts;
 pub use self::tls::{

@@ -22,8 +22,18 @@ group! {
         pub port: u16 = 5432 => Kind::count(1, 65_535), NewConnections, "5433";
         /// Server connections to this node, over all pools. 0: no limit of its own.
         pub max_connections: usize = 0 => Kind::count(0, MOST), Live, "90";
+        /// Its share of the reads, compared with other standbys: one of weight 2 is given twice as many as one of weight 1.
+        /// 0: it is read from only while no other standby can be.
+        pub weight: u32 = 1 => Kind::count(0, HEAVIEST), Live, "3";
+        /// Where it is, in a word of yours such as the name of a data centre; see `routing.zone`.
+        pub zone: Option<String> = None => Kind::Text, Live, "\"west\"";
+        /// Kept for a failover: it is never read from while it is a standby.
+        pub warm: bool = false => Kind::Switch, Live, "true";
     }
 }
+
+/// The largest weight of a node.
+const HEAVIEST: u64 = 1000;
 
 group! {
     /// The connections with which the nodes are watched and users are looked up.

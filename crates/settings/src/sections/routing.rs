@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::choice::choice;
 use crate::group::group;
 use crate::value::Kind;
+use crate::{ObjectName, Pattern};
 
 /// The longest gap between two questions where the primary is: beyond it, sessions would wait for the answer.
 const SLOWEST_SAMPLES: Duration = Duration::from_secs(1);
@@ -16,6 +17,30 @@ choice! {
         Off = "off",
         /// Reads go to standbys that are fit for them.
         On = "on",
+    }
+}
+
+choice! {
+    /// How one of several standbys is chosen.
+    pub enum Balance {
+        /// Of two that chance names, the one that is less busy.
+        LeastBusy = "least_busy",
+        /// Each in its turn.
+        RoundRobin = "round_robin",
+        /// Chance decides.
+        Random = "random",
+    }
+}
+
+choice! {
+    /// What is done for a session that is to be a standby's while none can serve it.
+    pub enum Fallback {
+        /// The primary serves it.
+        Primary = "primary",
+        /// It waits.
+        Wait = "wait",
+        /// It is told so.
+        Error = "error",
     }
 }
 
@@ -37,5 +62,28 @@ group! {
         /// after a transaction on the primary, until a standby is known to have replayed it.
         pub sample_interval: Duration = Duration::from_millis(2)
             => Kind::Span { min: Duration::from_millis(1), max: SLOWEST_SAMPLES, zero: false }, Live, "\"10ms\"";
+        /// How a standby is chosen for a session that may read from several; `weight` in `[[node]]` counts in each way.
+        /// `least_busy`: the less busy one of two that chance names. `round_robin`: each in its turn. `random`: by chance.
+        /// A session that has read from a standby stays there, so that it never sees less than before, until it has used
+        /// the primary.
+        pub balance: Balance = Balance::LeastBusy => Kind::Word(Balance::WORDS), Live, "\"round_robin\"";
+        /// The zone of this Trunkline: standbys whose `zone` in `[[node]]` is another one are read from only while none of
+        /// this zone can be. Not given: zones do not count.
+        pub zone: Option<String> = None => Kind::Text, Live, "\"west\"";
+        /// What becomes of a session from one of `listen.standby_addresses` while no standby is fit to be read from. `primary`:
+        /// the primary serves it, which lets it write. `wait`: it waits as for a server connection, up to
+        /// `pool.wait_timeout`, then it is refused. `error`: it is refused at once. SQLSTATE of both: 57P03.
+        pub fallback: Fallback = Fallback::Wait => Kind::Word(Fallback::WORDS), Live, "\"primary\"";
+        /// Functions whose calls belong on the primary: names as in SQL, with a schema or without. One without a schema
+        /// means those of all schemas; a call that names no schema may mean one of any.
+        pub primary_functions: Vec<ObjectName> = Vec::new() => Kind::List, Live, r#"["audit.note", "tick"]"#;
+        /// Functions that are harmless on a standby, whatever the catalog lets one think. A name with a schema holds only for
+        /// calls that say it as well.
+        pub standby_functions: Vec<ObjectName> = Vec::new() => Kind::List, Live, r#"["report_total"]"#;
+        /// Tables and views that are read on the primary when a text names them; names as in `primary_functions`.
+        pub primary_relations: Vec<ObjectName> = Vec::new() => Kind::List, Live, r#"["jobs", "shop.stock"]"#;
+        /// Regular expressions: a text in which one of them matches belongs on the primary. Each text is looked through once
+        /// more for them, in time that grows with its length only.
+        pub primary_patterns: Vec<Pattern> = Vec::new() => Kind::List, Live, r#"["(?i)for reporting only"]"#;
     }
 }
