@@ -44,8 +44,26 @@ plain! {
     Read "read",
     /// To a standby: it begins a transaction that only reads by its own words.
     ReadOnlyTransaction "read-only transaction",
+    /// To a standby: a hint in the text asks for it.
+    StandbyHint "hint",
+    /// To a standby: the session, or a rule, asks for it, although a function that it calls is not known to be harmless.
+    Trusted "standby asked for",
+    /// To a standby: all of the session goes there, because of the listener by which it has come.
+    StandbyListener "listener",
     /// To the primary: a hint in the text asks for it.
     Hint "hint",
+    /// To the primary: the session has set `trunkline.route`.
+    Setting "setting",
+    /// To the primary: a function or a relation that it names is in a list of the settings.
+    List "list",
+    /// To the primary: a regular expression of the settings matches.
+    Pattern "pattern",
+    /// To the primary: a rule of the settings sends its client there.
+    Rule "rule",
+    /// To the primary: the listener by which its client has come sends it there.
+    Listener "listener",
+    /// To the primary: statements are not routed.
+    Off "routing is off",
     /// To the primary: a standby has refused this text as one that writes.
     Learnt "refused by a standby before",
     /// To the primary: it is so long that it is not judged where others would wait for that, or its encoding is not read.
@@ -98,7 +116,11 @@ impl Because {
 
     /// Whether it sends to a standby.
     pub const fn is_to_standby(self) -> bool {
-        matches!(self, Self::Plain(Plain::Read | Plain::ReadOnlyTransaction))
+        use Plain::{Read, ReadOnlyTransaction, StandbyHint, StandbyListener, Trusted};
+        matches!(
+            self,
+            Self::Plain(Read | ReadOnlyTransaction | StandbyHint | Trusted | StandbyListener)
+        )
     }
 
     /// The words for it: those of `EXPLAIN ROUTE` and `SHOW ROUTES`.

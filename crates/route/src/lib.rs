@@ -3,7 +3,8 @@
 //! The shell asks a database [`CATALOG`] in the background, gives the rows to a [`Builder`], and shares the [`Snapshot`] that
 //! comes of it; [`MARK`] tells cheaply whether it has to be asked again. [`resolve`] looks up what a statement calls and names:
 //! [`Verdict::Harmless`], or the first [`Cause`] for which it belongs on the primary. Whatever is not known to be harmless is
-//! such a cause.
+//! such a cause. [`Asked`] says what becomes of that where the session, a rule or a listener has a say, and [`choose`] which of
+//! several standbys serves a session.
 //!
 //! What never enters: a connection, a clock, texts of statements.
 //!
@@ -18,6 +19,8 @@ mod builder;
 pub mod builtin;
 mod catalog;
 mod cause;
+mod choice;
+mod decision;
 mod defaults;
 mod draft;
 mod judge;
@@ -32,6 +35,8 @@ pub use self::catalog::{
     BYTES_MAX, CATALOG, DEFAULTS_MAX, FUNCTIONS_MAX, Limits, MARK, RELATIONS_MAX, Row,
 };
 pub use self::cause::{Cause, Step};
+pub use self::choice::{Balance, Candidate, Dice, Lost, choose, lost};
+pub use self::decision::{Asked, By, Trust, Wish};
 pub use self::reason::Reason;
 pub use self::resolve::{Call, Named, Path, Verdict, resolve};
 pub use self::snapshot::{Hidden, HiddenKind, Snapshot, Unknown};
