@@ -48,6 +48,7 @@ mod server;
 mod shared;
 mod shortage;
 mod slot;
+mod standbys;
 mod suiting;
 mod tally;
 mod to_client;

@@ -3,7 +3,6 @@
 use trunkline_route::{Because, Plain};
 
 use super::{slot::ANY, to_server::HOLD_MAX, worker::Worker};
-use crate::{cluster::NodeId, routing::Below};
 
 /// What of a burst goes to the server that serves the client.
 pub(super) struct Share<'a> {
@@ -33,7 +32,7 @@ impl Worker {
 
     /// Sends what may go of the burst to a standby, or says why all of it goes to the primary.
     fn steer(&mut self, index: usize, data: &[u8]) -> Result<Because, Because> {
-        if self.traffic.fit.is_empty() {
+        if !self.standbys.are_usable() {
             return Err(Plain::NoFitStandby.into());
         }
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
@@ -69,50 +68,8 @@ impl Worker {
 
     /// The pool on the standby that serves the client's next reads, or why it must read from the primary.
     fn reader_for(&mut self, index: usize, home: usize) -> Result<usize, Because> {
-        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
-        let before = client.rare.routed().floor.reader();
-        let node = match before.filter(|node| self.traffic.fit.contains(node)) {
-            Some(node) => node,
-            None => self.least_busy(home).ok_or(Plain::NoFitStandby)?,
-        };
-        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
-        let floor = &mut client.rare.routed().floor;
-        if before.is_some_and(|before| before != node) {
-            // What it has seen there is not known; it is no more than what the primary has by now.
-            floor.raise(self.shared.positions().want());
-        }
-        floor.reads_from(node);
-        let reached = self.shared.positions().read(|picture| floor.is_reached(picture, node));
-        reached.map_err(|below| {
-            // The standby is asked again how far it is.
-            let _asked = self.shared.positions().want();
-            Because::Plain(match below {
-                Below::Unknown => Plain::OwnWrites,
-                Below::NotReached => Plain::FloorNotReached,
-            })
-        })?;
-        let beside = self.beside(home, node).ok_or(Plain::NoConnection)?;
-        let pool = self.pools.get(beside).ok_or(Plain::NoConnection)?;
-        // While no connection can be made there, nobody waits for one.
-        let away = pool.servers == 0 && self.now < pool.attempt.not_before;
-        if away { Err(Plain::NoConnection.into()) } else { Ok(beside) }
-    }
-
-    /// Of the standbys that are fit the one that is least busy for clients of this pool.
-    fn least_busy(&self, home: usize) -> Option<NodeId> {
-        let pool = self.pools.get(home)?;
-        let busy = |node: &NodeId| {
-            let beside = pool.beside.iter().find(|(other, _)| other == node);
-            beside.and_then(|(_, index)| self.pools.get(*index)).map_or(0, |pool| {
-                pool.servers.saturating_sub(pool.idle.len()).saturating_add(pool.waiters.len())
-            })
-        };
-        // Those that are as busy take turns.
-        let turn = usize::try_from(pool.stats.leases).unwrap_or(0);
-        let count = self.traffic.fit.len();
-        let order =
-            (0..count).map(|place| place.wrapping_add(turn).checked_rem(count).unwrap_or(0));
-        order.filter_map(|place| self.traffic.fit.get(place)).min_by_key(|node| busy(node)).copied()
+        let node = self.choose_standby(index, home)?;
+        self.beside(home, node).ok_or(Because::Plain(Plain::NoConnection))
     }
 
     /// What may go of a burst to the standby that serves the client.

@@ -151,6 +151,7 @@ impl Worker {
         self.times = Times::of(&settings);
         self.router.set(settings.routing.mode == RoutingMode::On, rand::random());
         self.settings = settings;
+        self.follow_standbys();
         self.share_anew();
         self.press();
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();

@@ -18,6 +18,8 @@ pub(super) struct LocalPool {
     pub(super) lead: Option<usize>,
     /// The pools of the same clients on standbys.
     pub(super) beside: Vec<(NodeId, usize)>,
+    /// How many times a standby has been chosen for one of its clients.
+    pub(super) turn: u64,
     /// Parked connections, the last used at the end.
     pub(super) idle: Vec<usize>,
     /// Clients that wait, in order of arrival.
@@ -44,6 +46,7 @@ impl LocalPool {
             family,
             lead: None,
             beside: Vec::new(),
+            turn: 0,
             idle: Vec::new(),
             welcoming: VecDeque::new(),
             surveyed: 0,

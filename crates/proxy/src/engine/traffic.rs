@@ -36,6 +36,7 @@ impl Worker {
     /// Traffic goes elsewhere, or nowhere.
     pub(super) fn on_traffic(&mut self, traffic: &Traffic) {
         let before = std::mem::replace(&mut self.traffic, traffic.clone());
+        self.follow_standbys();
         if before.primary != traffic.primary {
             self.without_primary = if traffic.primary.is_none() { self.now } else { 0 };
         }

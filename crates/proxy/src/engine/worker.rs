@@ -23,6 +23,7 @@ use super::{
     readiness::{Readiness, Ready, Registry, Token},
     shared::{Own, Shared},
     slot::{Client, ClientState, Server},
+    standbys::Standbys,
     wheel::Wheel,
 };
 use crate::{cluster::Traffic, pool::FamilyId, routing::Router};
@@ -83,6 +84,8 @@ pub(crate) struct Worker {
     pub(super) own: Own,
     /// Where traffic goes.
     pub(super) traffic: Traffic,
+    /// The standbys that reads may go to.
+    pub(super) standbys: Standbys,
     /// What says which statements may go to standbys.
     pub(super) router: Router,
     /// How often what clients sent went where, and why.
@@ -119,6 +122,7 @@ impl Worker {
         let now = parts.shared.now_us();
         let limits = &parts.settings.limits;
         let share = share(limits.held_total, parts.loops, limits.client_buffer);
+        let standbys = Standbys::of(&parts.traffic, &parts.settings, &parts.shared.registry);
         Self {
             index: parts.index,
             shared: parts.shared,
@@ -144,6 +148,7 @@ impl Worker {
                 router.set(parts.settings.routing.mode == RoutingMode::On, rand::random());
                 router
             },
+            standbys,
             settings: parts.settings,
             routes: Routes::default(),
             without_primary: if parts.traffic.primary.is_none() { now } else { 0 },

@@ -14,7 +14,7 @@ pub(crate) struct Floor {
     ticket: Option<Ticket>,
     /// The place, and the epoch of the log it belongs to.
     place: Option<(u64, Lsn)>,
-    /// The standby it has read from last.
+    /// The standby it has read from since: what it has seen there is known of no other one.
     reader: Option<NodeId>,
 }
 
@@ -29,12 +29,14 @@ pub(crate) enum Below {
 
 impl Floor {
     /// The session has ended a transaction on the primary, or is about to read from another standby than before; where the
-    /// log is now will be known by this ticket.
+    /// log is now will be known by this ticket. That is behind all that it has seen: it may read from any standby that has
+    /// replayed it.
     pub(crate) fn raise(&mut self, ticket: Ticket) {
         self.ticket = Some(ticket);
+        self.reader = None;
     }
 
-    /// The standby that it has read from last.
+    /// The standby that it has read from since then.
     pub(crate) fn reader(&self) -> Option<NodeId> {
         self.reader
     }

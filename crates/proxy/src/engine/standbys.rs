@@ -1,0 +1,133 @@
+//! The standbys that a loop chooses among, as traffic and settings have them, and the choice itself.
+
+use trunkline_route::{Balance, Because, Candidate, Dice, Lost, Plain, choose};
+use trunkline_settings::{self as settings, Settings};
+
+use super::worker::Worker;
+use crate::{
+    cluster::{NodeId, Traffic},
+    pool::Registry,
+    routing::Below,
+};
+
+/// The standbys that a loop chooses among.
+#[derive(Debug, Default)]
+pub(super) struct Standbys {
+    /// All of the cluster, as they are for any session.
+    all: Vec<Candidate<NodeId>>,
+    /// Room for the same as they are for one session.
+    room: Vec<Candidate<NodeId>>,
+    /// Some of them may be read from.
+    usable: bool,
+}
+
+impl Standbys {
+    /// As they stand now.
+    pub(super) fn of(traffic: &Traffic, settings: &Settings, registry: &Registry) -> Self {
+        let zone = settings.routing.zone.as_ref();
+        let candidate = |node: &NodeId| {
+            let name = registry.node_name(*node);
+            let known = name.and_then(|name| settings.node(&name));
+            let obstacle = if !traffic.fit.contains(node) {
+                Some(Lost::Unfit)
+            } else {
+                known.is_some_and(|node| node.warm).then_some(Lost::Warm)
+            };
+            Candidate {
+                node: *node,
+                obstacle,
+                weight: known.map_or(1, |node| node.weight),
+                elsewhere: zone.is_some() && known.is_none_or(|node| node.zone.as_ref() != zone),
+                busy: 0,
+            }
+        };
+        let all: Vec<_> = traffic.standbys.iter().map(candidate).collect();
+        let usable = all.iter().any(|it| it.obstacle.is_none());
+        Self { room: Vec::with_capacity(all.len()), all, usable }
+    }
+
+    /// Whether some of them may be read from.
+    pub(super) const fn are_usable(&self) -> bool {
+        self.usable
+    }
+}
+
+impl Worker {
+    /// Traffic or settings have changed.
+    pub(super) fn follow_standbys(&mut self) {
+        self.standbys = Standbys::of(&self.traffic, &self.settings, &self.shared.registry);
+    }
+
+    /// The standby that serves the client's next reads, or why it must read from the primary.
+    pub(super) fn choose_standby(&mut self, index: usize, home: usize) -> Result<NodeId, Because> {
+        let mut candidates = std::mem::take(&mut self.standbys.room);
+        let chosen = self.choose_among(index, home, &mut candidates);
+        self.standbys.room = candidates;
+        if let Err(Plain::OwnWrites | Plain::FloorNotReached) = chosen {
+            // The standbys are asked again how far they are.
+            let _asked = self.shared.positions().want();
+        }
+        chosen.map_err(Because::Plain)
+    }
+
+    fn choose_among(
+        &mut self,
+        index: usize,
+        home: usize,
+        candidates: &mut Vec<Candidate<NodeId>>,
+    ) -> Result<NodeId, Plain> {
+        self.weigh(index, home, candidates);
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        let pool = self.pools.get_mut(home).ok_or(Plain::Session)?;
+        let floor = &mut client.rare.routed().floor;
+        let stays = floor.reader();
+        let dice = if stays.is_some() {
+            // Where it goes instead does not matter yet.
+            Dice::default()
+        } else {
+            pool.turn = pool.turn.wrapping_add(1);
+            Dice { first: rand::random(), second: rand::random(), turn: pool.turn }
+        };
+        let balance = match self.settings.routing.balance {
+            settings::Balance::LeastBusy => Balance::LeastBusy,
+            settings::Balance::RoundRobin => Balance::RoundRobin,
+            settings::Balance::Random => Balance::Random,
+        };
+        let node = choose(candidates, stays, balance, dice)?;
+        if stays.is_some_and(|before| before != node) {
+            // What it has seen there is not known; it is no more than what the primary has by now.
+            floor.raise(self.shared.positions().want());
+            return Err(Plain::OwnWrites);
+        }
+        floor.reads_from(node);
+        Ok(node)
+    }
+
+    /// The standbys as they are for this client, whose pool on the primary this is.
+    fn weigh(&mut self, index: usize, home: usize, candidates: &mut Vec<Candidate<NodeId>>) {
+        candidates.clear();
+        candidates.extend_from_slice(&self.standbys.all);
+        let (Some(client), Some(pool)) = (self.clients.get_mut(index), self.pools.get(home)) else {
+            return;
+        };
+        let floor = &mut client.rare.routed().floor;
+        self.shared.positions().read(|picture| {
+            for it in candidates.iter_mut().filter(|it| it.obstacle.is_none()) {
+                it.obstacle = floor.is_reached(picture, it.node).err().map(|below| match below {
+                    Below::Unknown => Lost::Unplaced,
+                    Below::NotReached => Lost::NotReached,
+                });
+            }
+        });
+        for it in candidates {
+            let beside = pool.beside.iter().find(|(node, _)| *node == it.node);
+            if let Some(there) = beside.and_then(|(_, index)| self.pools.get(*index)) {
+                let working = there.servers.saturating_sub(there.idle.len());
+                it.busy = working.saturating_add(there.waiters.len());
+                // While no connection can be made there, nobody waits for one.
+                let away = there.servers == 0 && self.now < there.attempt.not_before;
+                it.obstacle = it.obstacle.or(away.then_some(Lost::Unreachable));
+            }
+        }
+    }
+}
