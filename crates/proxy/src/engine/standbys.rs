@@ -28,10 +28,10 @@ impl Standbys {
         let candidate = |node: &NodeId| {
             let name = registry.node_name(*node);
             let known = name.and_then(|name| settings.node(&name));
-            let obstacle = if !traffic.fit.contains(node) {
-                Some(Lost::Unfit)
-            } else {
+            let obstacle = if traffic.fit.contains(node) {
                 known.is_some_and(|node| node.warm).then_some(Lost::Warm)
+            } else {
+                Some(Lost::Unfit)
             };
             Candidate {
                 node: *node,
@@ -126,7 +126,7 @@ impl Worker {
                 it.busy = working.saturating_add(there.waiters.len());
                 // While no connection can be made there, nobody waits for one.
                 let away = there.servers == 0 && self.now < there.attempt.not_before;
-                it.obstacle = it.obstacle.or(away.then_some(Lost::Unreachable));
+                it.obstacle = it.obstacle.or_else(|| away.then_some(Lost::Unreachable));
             }
         }
     }
