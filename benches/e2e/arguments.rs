@@ -18,6 +18,7 @@ Measures Trunkline beside PgBouncer before one PostgreSQL.
                      select-prepared (all)
   --pgbouncer PATH   the PgBouncer to compare with (the one that is installed)
   --alone            without PgBouncer
+  --routing          one loop with routing beside one without it, before a primary and two standbys
   --idle N           idle clients for the memory of each (5000); 0: not measured
   --no-calls         does not count system calls
   --short            3 rounds of 2 s, 16 and 64 clients, 1,000 idle clients
@@ -46,6 +47,7 @@ pub(crate) struct Arguments {
     pub(crate) modes: Vec<(Work, Protocol)>,
     pub(crate) pgbouncer: Option<PathBuf>,
     pub(crate) alone: bool,
+    pub(crate) routing: bool,
     pub(crate) idle: usize,
     pub(crate) calls: bool,
     pub(crate) json: Option<PathBuf>,
@@ -60,6 +62,7 @@ impl Default for Arguments {
             modes: MODES.iter().map(|(_, work, protocol)| (*work, *protocol)).collect(),
             pgbouncer: None,
             alone: false,
+            routing: false,
             idle: 5000,
             calls: true,
             json: None,
@@ -86,6 +89,7 @@ impl Arguments {
                 }
                 "--pgbouncer" => arguments.pgbouncer = Some(value()?.into()),
                 "--alone" => arguments.alone = true,
+                "--routing" => arguments.routing = true,
                 "--idle" => arguments.idle = value()?.parse().context("--idle")?,
                 "--no-calls" => arguments.calls = false,
                 "--short" => arguments.shorten(),

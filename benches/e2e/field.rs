@@ -30,6 +30,12 @@ const SCALE: u32 = 10;
 /// Transactions per client of the shorter of two runs whose system calls are compared.
 const CALLS_TRANSACTIONS: usize = 200;
 
+/// Standbys where routing is measured.
+const STANDBYS: usize = 2;
+
+/// What a Trunkline is called that routing is compared with.
+pub(crate) const ROUTING_OFF: &str = "routing off";
+
 /// Clients beyond those that are measured.
 const CLIENTS_SPARE: usize = 100;
 
@@ -67,6 +73,7 @@ impl Field {
             .setting("shared_buffers", "512MB")
             .user(USER, PASSWORD)
             .database(DATABASE, USER)
+            .standbys(if arguments.routing { STANDBYS } else { 0 })
             .start()
             .await?;
         let directory = tempfile::tempdir()?;
@@ -75,9 +82,9 @@ impl Field {
         let clients_max = clients.unwrap_or_default() + CLIENTS_SPARE;
         let mut trunklines = Vec::new();
         let mut contestants = Vec::new();
-        for (name, workers) in [("Trunkline, 1 loop", 1), ("Trunkline", 0)] {
-            let trunkline =
-                trunkline(&cluster, &authority, directory.path(), workers, clients_max).await?;
+        for (name, workers, routing) in line_up(arguments.routing) {
+            let setup = Setup { workers, routing, clients_max };
+            let trunkline = trunkline(&cluster, &authority, directory.path(), setup).await?;
             contestants.push(Contestant {
                 name,
                 address: trunkline.address(),
@@ -88,7 +95,7 @@ impl Field {
             trunklines.push(trunkline);
         }
         let mut versions = vec![cluster.binaries().version().to_owned(), trunkline_version()];
-        let pgbouncer = if arguments.alone {
+        let pgbouncer = if arguments.alone || arguments.routing {
             None
         } else {
             Some(pgbouncer(&cluster, arguments, clients_max).await?)
@@ -115,6 +122,7 @@ impl Field {
         };
         field.load_of(field.cluster.primary().address()).initialise(SCALE).await?;
         field.cluster.primary().execute(DATABASE, "VACUUM ANALYZE").await?;
+        field.cluster.caught_up().await?;
         Ok(field)
     }
 
@@ -181,12 +189,28 @@ impl Field {
     }
 }
 
+/// How a Trunkline differs from others.
+#[derive(Debug, Clone, Copy)]
+struct Setup {
+    workers: i64,
+    routing: &'static str,
+    clients_max: usize,
+}
+
+/// Which ones are measured: name, loops, and `routing.mode`.
+fn line_up(routing: bool) -> [(&'static str, i64, &'static str); 2] {
+    if routing {
+        [("routing on", 1, "on"), (ROUTING_OFF, 1, "off")]
+    } else {
+        [("Trunkline, 1 loop", 1, "off"), ("Trunkline", 0, "off")]
+    }
+}
+
 async fn trunkline(
     cluster: &Cluster,
     authority: &Authority,
     directory: &Path,
-    workers: i64,
-    clients_max: usize,
+    setup: Setup,
 ) -> Result<Trunkline> {
     let files = authority.server(&["localhost"])?.write_to(directory, "server")?;
     let named = std::env::var_os(BINARY_VARIABLE);
@@ -194,8 +218,9 @@ async fn trunkline(
         .binary(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_trunkline").into()))
         .cluster(cluster)
         .user(USER, PASSWORD)
-        .set("general", "workers", workers)
-        .set("general", "max_clients", i64::try_from(clients_max)?)
+        .set("general", "workers", setup.workers)
+        .set("routing", "mode", setup.routing)
+        .set("general", "max_clients", i64::try_from(setup.clients_max)?)
         .set("pool", "size", i64::try_from(POOL_SIZE)?)
         .set("server_tls", "mode", "disable")
         .set("client_tls", "mode", "allow")

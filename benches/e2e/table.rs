@@ -9,6 +9,7 @@ use trunkline_testkit::bench::pgbench::{Load, Measured};
 use trunkline_testkit::bench::summary::{Ratio, Spread};
 
 use crate::arguments::Arguments;
+use crate::field::ROUTING_OFF;
 
 /// System calls rarer than this per transaction are not shown.
 const RARE: f64 = 0.005;
@@ -17,7 +18,7 @@ const RARE: f64 = 0.005;
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) load: Load,
-    /// By contestant; PgBouncer, if it takes part, is the last.
+    /// By contestant; the one that others are compared with, if it takes part, is the last.
     pub(crate) rounds: Vec<(String, Vec<Measured>)>,
 }
 
@@ -46,7 +47,7 @@ impl Sheet {
             "CPU us/transaction",
             "p50 ms",
             "p99 ms",
-            "CPU ratio to PgBouncer"
+            if arguments.routing { "CPU ratio to routing off" } else { "CPU ratio to PgBouncer" }
         ));
         let about = json!({
             "versions": versions, "kernel": kernel, "cores": cores,
@@ -64,7 +65,7 @@ impl Sheet {
         let theirs = line
             .rounds
             .last()
-            .filter(|(name, _)| name.starts_with("PgBouncer"))
+            .filter(|(name, _)| name.starts_with("PgBouncer") || name == ROUTING_OFF)
             .map(|(_, rounds)| of(rounds, |it| it.cpu_us));
         for (name, rounds) in &line.rounds {
             let cpu = of(rounds, |it| it.cpu_us);

@@ -1,6 +1,7 @@
 //! A socket with or without TLS and the two buffers a conversation needs while it is not on a loop.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -284,12 +285,13 @@ impl Channel {
             return Poll::Ready(Ok(0));
         }
         let before = self.received.len();
-        let mut incoming = [0; READ_SIZE];
+        let mut room = [const { MaybeUninit::uninit() }; READ_SIZE];
         loop {
-            let read = ready!(poll_socket(&mut self.socket, cx, &mut incoming))?;
-            let incoming = incoming.get_mut(..read).unwrap_or_default();
+            let mut incoming = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut incoming))?;
+            let incoming = incoming.filled_mut();
             match &mut self.tls {
-                _ if read == 0 => self.ended = true,
+                _ if incoming.is_empty() => self.ended = true,
                 None => self.received.extend_from_slice(incoming),
                 Some(tls) => {
                     let progress = tls.decrypt(incoming, &mut self.received).map_err(tls_failed);

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cluster::Cluster;
 use crate::peer::say;
 use crate::trunkline::Trunkline;
+use crate::wait::{PATIENCE, wait_for};
 
 use super::pgbench::Protocol;
 
@@ -53,6 +54,8 @@ pub struct Profile<'a> {
     pub user: &'a str,
     /// Its password.
     pub password: &'a str,
+    /// Reads go to the cluster's standby, which logs its statements.
+    pub routing: bool,
 }
 
 impl Profile<'_> {
@@ -70,6 +73,11 @@ impl Profile<'_> {
         })
     }
 
+    fn file_name(&self, protocol: Protocol, count: usize) -> String {
+        let routed = if self.routing { ".routed" } else { "" };
+        format!("callgrind.out.{protocol}{routed}.{count}")
+    }
+
     /// Everything from start to end with this many transactions.
     async fn run(&self, protocol: Protocol, count: usize) -> Result<Counts> {
         let directory = tempfile::tempdir()?;
@@ -78,9 +86,11 @@ impl Profile<'_> {
             .binary(wrapper(directory.path(), self.binary, &out)?)
             .cluster(self.cluster)
             .user(self.user, self.password)
-            // One loop, and nothing that runs by the clock while transactions are counted.
+            // One loop, and next to nothing that runs by the clock while transactions are counted. A standby is read
+            // from when it has been asked how far it is.
             .set("general", "workers", 1)
-            .set("cluster", "probe_interval", "1h")
+            .set("routing", "mode", if self.routing { "on" } else { "off" })
+            .set("cluster", "probe_interval", if self.routing { "3s" } else { "1h" })
             .set("cluster", "probe_timeout", "1m")
             .set("pool", "connect_timeout", "1m")
             .start()
@@ -91,7 +101,7 @@ impl Profile<'_> {
         ensure!(status.success(), "{status}: {}", trunkline.log_tail());
         let text = fs::read_to_string(&out).context("callgrind has written nothing")?;
         if let Some(kept) = std::env::var_os(KEEP_VARIABLE) {
-            fs::copy(&out, PathBuf::from(kept).join(format!("callgrind.out.{protocol}.{count}")))?;
+            fs::copy(&out, PathBuf::from(kept).join(self.file_name(protocol, count)))?;
         }
         counts(&text)
     }
@@ -122,6 +132,17 @@ async fn transact(
             parts.concat().into()
         }
     };
+    if who.routing {
+        let standby = who.cluster.standby(0)?;
+        let logged = || standby.log().matches(STATEMENT).count();
+        let before = logged();
+        wait_for("reads go to the standby", PATIENCE, async || {
+            client.exchange(&message, 1).await?;
+            ensure!(logged() > before, "the standby has not logged it");
+            Ok(())
+        })
+        .await?;
+    }
     for _ in 0..WARM_UP + count {
         let frames = client.exchange(&message, 1).await?;
         let failed = frames.iter().find(|frame| frame.tag == b'E');
