@@ -13,8 +13,8 @@ use super::{
     worker::{Again, Worker},
 };
 
-/// Longer bursts are not kept to be sent again.
-const KEPT_MAX: usize = 16 << 10;
+/// Longer bursts are not kept to be sent again. The longest text that is judged is within it, with its values.
+const KEPT_MAX: usize = 64 << 10;
 
 /// A client keeps no more room than this for its next burst.
 const ROOM_MAX: usize = 512;

@@ -14,12 +14,13 @@ use trunkline_sql::{
 
 use super::{
     catalog::Known,
+    study::{Asker, Studied, Study},
     whereabouts::{NO_PATH, Whereabouts},
 };
 use crate::pool::Family;
 
-/// Longer texts are not judged, and go to the primary: it would hold up the other clients of the loop.
-const JUDGED_MAX: usize = 4 << 10;
+/// Longer texts are not judged here: it would hold up the other clients of the loop.
+const JUDGED_MAX: usize = access::QUICK;
 
 /// A loop's own judge of texts; it lets nothing go to standbys if it has no cache.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Router(Option<Box<Desk>>);
 /// What it works with.
 struct Desk {
     cache: Cache<Because>,
+    /// Who asks about texts that are not judged here.
+    asker: Asker,
     /// What the keys of paths are made with.
     chance: RandomState,
 }
@@ -42,6 +45,7 @@ impl fmt::Debug for Router {
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
     cache: &'a mut Cache<Because>,
+    asker: &'a mut Asker,
     known: Arc<Known>,
     path: &'a Whereabouts,
     rules: Rules,
@@ -70,11 +74,13 @@ impl Router {
     }
 
     /// Lets something go to standbys, or nothing. `chance` is to be known to nobody.
-    pub(crate) fn set(&mut self, on: bool, chance: [u8; 16]) {
+    /// What is too long for this loop goes to the study.
+    pub(crate) fn set(&mut self, on: bool, chance: [u8; 16], (study, by): (&Arc<Study>, usize)) {
         if self.is_on() != on {
             self.0 = on.then(|| {
                 let cache = Cache::new(Limits::default(), &Secret::new(chance));
-                Box::new(Desk { cache, chance: RandomState::new() })
+                let asker = Asker::new(Arc::clone(study), by);
+                Box::new(Desk { cache, asker, chance: RandomState::new() })
             });
         }
     }
@@ -87,11 +93,19 @@ impl Router {
         session: &ClientSession,
         path: &'a mut Whereabouts,
     ) -> Option<Judge<'a>> {
-        let Desk { cache, chance } = self.0.as_deref_mut()?;
+        let Desk { cache, asker, chance } = self.0.as_deref_mut()?;
         let utf8 = matches!(session.encoding(), b"UTF8" | b"");
         let known = family.catalog.known()?;
         path.update(session, family, (&known.snapshot, chance));
-        Some(Judge { cache, known, path, rules: session.rules(), utf8 })
+        Some(Judge { cache, asker, known, path, rules: session.rules(), utf8 })
+    }
+
+    /// It is known now what a text is.
+    pub(crate) fn take(&mut self, studied: Studied) {
+        if let Some(Desk { cache, asker, .. }) = self.0.as_deref_mut() {
+            asker.hear(&studied);
+            cache.learn(&studied.text, studied.rules, studied.access);
+        }
     }
 }
 
@@ -102,7 +116,14 @@ impl Judge<'_> {
             return Plain::OutOfReach.into();
         }
         let generation = self.known.snapshot.generation();
-        let (entry, _) = self.cache.entry(text, self.rules);
+        let entry = if text.len() <= JUDGED_MAX {
+            self.cache.entry(text, self.rules).0
+        } else {
+            match self.cache.known(text, self.rules) {
+                Some(entry) => entry,
+                None => return self.asker.ask(text, self.rules),
+            }
+        };
         // Most texts are the same under any path, and are kept once then.
         let anywhere = Key { generation, path: NO_PATH };
         let anywhere = kept(entry, anywhere, |access| judge(&self.known, None, access));
@@ -118,7 +139,13 @@ impl Judge<'_> {
     /// Says where a text goes by itself, and why.
     pub(crate) fn explain(&mut self, text: &[u8]) -> Explained {
         let because = self.judge(text);
-        let access = access::access(text, self.rules);
+        let access = if text.len() <= JUDGED_MAX {
+            access::access(text, self.rules)
+        } else {
+            // Of one that is not known nothing is told but that.
+            let known = self.cache.known(text, self.rules).map(|entry| entry.access().clone());
+            known.unwrap_or_else(|| access::access(b"", self.rules))
+        };
         let mut steps = Vec::new();
         let cause = matches!(because, Because::Cause(_)).then(|| {
             with_cause(&self.known, self.path.schemas().as_deref(), &access, |cause| {
@@ -144,13 +171,20 @@ impl Judge<'_> {
     }
 
     fn is_out_of_reach(&self, text: &[u8]) -> bool {
-        text.len() > JUDGED_MAX || !self.utf8 && !text.is_ascii()
+        text.len() > access::TEXT_READ || !self.utf8 && !text.is_ascii()
     }
 
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
         let key = Key { generation: self.known.snapshot.generation(), path: NO_PATH };
-        self.cache.entry(text, self.rules).0.keep(key, Plain::Learnt.into());
+        let entry = if text.len() <= JUDGED_MAX {
+            Some(self.cache.entry(text, self.rules).0)
+        } else {
+            self.cache.known(text, self.rules)
+        };
+        if let Some(entry) = entry {
+            entry.keep(key, Plain::Learnt.into());
+        }
     }
 }
 
@@ -215,4 +249,70 @@ fn named<'a>((database, schema, name): (&Option<Name>, &'a Option<Name>, &'a Nam
 
 fn text(name: &Name) -> Option<&str> {
     std::str::from_utf8(name.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_route::{Row, Snapshot};
+
+    use super::*;
+    use crate::routing::Catalog;
+
+    const HARMLESS: Row<'_> = Row {
+        kind: "mark",
+        detail: Some("1"),
+        number: None,
+        schema: None,
+        name: None,
+        traits: None,
+    };
+
+    fn router() -> Router {
+        let mut router = Router::default();
+        router.set(true, [1; 16], (&Arc::default(), 0));
+        router
+    }
+
+    /// Judges for a session of which no path is known.
+    fn with_judge<T>(router: &mut Router, use_it: impl FnOnce(&mut Judge<'_>) -> T) -> T {
+        let catalog = Catalog::new("postgres".into(), Arc::default(), Arc::default());
+        let mut builder = Snapshot::builder(1);
+        builder.row(&HARMLESS);
+        catalog.learn(builder.finish(), 0);
+        let Desk { cache, asker, .. } = router.0.as_deref_mut().unwrap();
+        let (known, path) = (catalog.known().unwrap(), &Whereabouts::default());
+        use_it(&mut Judge { cache, asker, known, path, rules: Rules::default(), utf8: true })
+    }
+
+    /// A query of so many bytes.
+    fn query(bytes: usize) -> Vec<u8> {
+        let mut text = b"SELECT 1".to_vec();
+        text.resize(bytes, b' ');
+        text
+    }
+
+    #[test]
+    fn nothing_longer_than_the_limit_is_judged_at_a_loop() {
+        let mut router = router();
+        let (short, long) = (query(JUDGED_MAX), query(JUDGED_MAX + 1));
+        let being_judged = Because::Plain(Plain::BeingJudged);
+        with_judge(&mut router, |judge| {
+            assert_eq!(judge.judge(&query(access::TEXT_READ + 1)), Plain::OutOfReach.into());
+            for _ in 0..2 {
+                assert_eq!(judge.judge(&long), being_judged);
+                assert_eq!(judge.explain(&long).reason, "being judged");
+                judge.learn(&long);
+            }
+            assert!(judge.cache.is_empty(), "it is not judged here");
+        });
+        let rules = Rules::default();
+        let studied = Studied::new(0, &long, rules, access::access(&long, rules));
+        router.take(studied);
+        with_judge(&mut router, |judge| {
+            assert_eq!(judge.judge(&long), Because::READ);
+            assert_eq!(judge.judge(&short), Because::READ);
+            judge.learn(&long);
+            assert_eq!(judge.judge(&long), Plain::Learnt.into());
+        });
+    }
 }
