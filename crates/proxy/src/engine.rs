@@ -37,6 +37,7 @@ mod opening;
 mod parking;
 mod queue;
 mod readiness;
+mod refusal;
 mod relief;
 mod replaying;
 pub mod report;

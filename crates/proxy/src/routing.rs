@@ -4,10 +4,12 @@ mod catalog;
 mod floor;
 mod reader;
 mod router;
+mod study;
 mod whereabouts;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use floor::{Below, Floor};
 pub(crate) use reader::Library;
 pub(crate) use router::{Explained, Router};
+pub(crate) use study::{Studied, Study};
 pub(crate) use whereabouts::Whereabouts;

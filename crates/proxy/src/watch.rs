@@ -25,7 +25,7 @@ use crate::{
     listening::Lead,
     positions::Positions,
     replication::Office,
-    routing::Library,
+    routing::{Library, Study},
 };
 
 /// What the watch works with and tells.
@@ -52,6 +52,8 @@ pub(crate) struct Watch {
     task: JoinHandle<()>,
     /// Reads the catalogs of the databases that statements are routed for.
     library: JoinHandle<()>,
+    /// Judges long texts for the loops.
+    study: JoinHandle<()>,
     reloaded: Arc<Notify>,
     passwords: Arc<AuthQuery>,
 }
@@ -71,8 +73,9 @@ impl Watch {
             traffic: observer.traffic.subscribe(),
         };
         let library = tokio::spawn(library.run());
+        let study = tokio::spawn(Study::run(Arc::clone(&observer.shared)));
         let task = tokio::spawn(follow(observer, Arc::clone(&reloaded), Arc::clone(&passwords)));
-        Self { task, library, reloaded, passwords }
+        Self { task, library, study, reloaded, passwords }
     }
 
     /// The settings in force have changed.
@@ -91,6 +94,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.task.abort();
         self.library.abort();
+        self.study.abort();
     }
 }
 

@@ -66,8 +66,12 @@ plain! {
     Off "routing is off",
     /// To the primary: a standby has refused this text as one that writes.
     Learnt "refused by a standby before",
-    /// To the primary: it is so long that it is not judged where others would wait for that, or its encoding is not read.
+    /// To the primary: it is so long that it is not judged at all, or its encoding is not read.
     OutOfReach "too long, or in another encoding than UTF-8",
+    /// To the primary: it is so long that it is judged elsewhere, which has not come to its end.
+    BeingJudged "being judged",
+    /// To the primary: so many others are being judged elsewhere that it cannot be.
+    NotJudged "too many are being judged",
     /// To the primary: the session has something that only a server of the primary has, or does not share servers.
     Session "kept by the session",
     /// To the primary: the catalog of the database is not known, or has just been changed.

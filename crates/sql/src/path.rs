@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn names(found: Option<Vec<Box<str>>>) -> String {
-        found.map_or("?".to_owned(), |names| names.join("|"))
+        found.map_or_else(|| "?".to_owned(), |names| names.join("|"))
     }
 
     #[test]

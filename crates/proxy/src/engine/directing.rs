@@ -45,7 +45,7 @@ impl Worker {
         let home = client.pool;
         let pool = self.pools.get(home).ok_or(Plain::Session)?;
         let path = &mut client.rare.routed().path;
-        let judge = self.router.judge(&pool.family, &client.session, path);
+        let judge = self.router.judge((&pool.family, &client.session), path, self.now);
         let mut judge = judge.ok_or(Plain::UnknownCatalog)?;
         let mut because = Plain::NoQuery.into();
         let horizon = client.session.horizon(data, |text| {

@@ -35,7 +35,8 @@ impl Worker {
         let home = self.home_of(self.clients.get(index)?.pool);
         let client = self.clients.get_mut(index)?;
         let path = &mut client.rare.routed().path;
-        let judge = self.router.judge(&self.pools.get(home)?.family, &client.session, path);
+        let family = &self.pools.get(home)?.family;
+        let judge = self.router.judge((family, &client.session), path, self.now);
         let mut lines = Vec::new();
         if let Some(mut judge) = judge {
             tell(&judge.explain(text), &mut lines);

@@ -54,6 +54,7 @@ impl Worker {
             Message::Traffic(traffic) => self.on_traffic(&traffic),
             Message::Recovered(node) => self.on_recovered(node),
             Message::Settings(settings) => self.on_settings(settings),
+            Message::Studied(studied) => self.router.take(*studied),
             Message::Recheck => self.recheck(),
             Message::Report(answer) => drop(answer.send(self.report())),
             Message::Drain => self.drain(),
@@ -149,7 +150,8 @@ impl Worker {
 
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
-        self.router.set(settings.routing.mode == RoutingMode::On, rand::random());
+        let on = settings.routing.mode == RoutingMode::On;
+        self.router.set(on, rand::random(), (self.shared.study(), self.index));
         self.settings = settings;
         self.follow_standbys();
         self.share_anew();

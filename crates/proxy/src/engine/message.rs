@@ -12,6 +12,7 @@ use crate::{
     handover::{CancelTicket, LoggedIn, NewServer, OpenError},
     listening::{Audience, Heard, Seat},
     pool::{Cap, FamilyId, Membership, Permit},
+    routing::Studied,
 };
 
 /// A message to a loop.
@@ -45,6 +46,8 @@ pub(crate) enum Message {
     Traffic(Traffic),
     /// A node that could not be reached answers again.
     Recovered(NodeId),
+    /// What a text is that the loop has not judged itself.
+    Studied(Box<Studied>),
     /// New settings.
     Settings(Arc<Settings>),
     /// Generation, pause or removal of families has changed.

@@ -25,6 +25,7 @@ use crate::{
     listening::{Backends, Hubs},
     pool::{Cap, Family, Permit, Registry},
     positions::Positions,
+    routing::Study,
 };
 
 /// Gives up an attempt to open a server connection; if it has not ended, it ends without an outcome.
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     listeners: OnceLock<Arc<Hubs>>,
     backends: Arc<Backends>,
     positions: Arc<Positions>,
+    study: Arc<Study>,
 }
 
 /// Bits of a cancel pid that name the slot; the bits above name the loop.
@@ -92,6 +94,7 @@ impl Shared {
             listeners: OnceLock::new(),
             backends: Arc::default(),
             positions: Arc::default(),
+            study: Arc::default(),
         }
     }
 
@@ -114,6 +117,11 @@ impl Shared {
     #[inline]
     pub(crate) fn positions(&self) -> &Arc<Positions> {
         &self.positions
+    }
+
+    /// Where texts are judged that are too long to be judged at a loop.
+    pub(crate) fn study(&self) -> &Arc<Study> {
+        &self.study
     }
 
     /// Sets the loops' mailboxes, once.

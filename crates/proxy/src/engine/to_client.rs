@@ -3,13 +3,11 @@
 use trunkline_session::{
     Alone, ClientSession, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream,
 };
-use trunkline_wire::{
-    SqlState,
-    frame::{HEADER, peek},
-};
+use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
     link::Received,
+    refusal::Refusal,
     slot::{ANY, Client, ClientState, Server, ServerState, Stream},
     tally::count_answer,
     trial::{Shown, shown},
@@ -32,7 +30,7 @@ struct Outcome {
     /// The client goes when all is answered.
     leaves: bool,
     /// The standby refuses what is for the primary to carry out.
-    refusal: Option<SqlState>,
+    refusal: Option<Refusal>,
     desync: Option<&'static str>,
 }
 
@@ -161,8 +159,8 @@ impl Worker {
             self.drop_server_that(false, index, what);
             return data.len();
         }
-        if let Some(code) = outcome.refusal {
-            self.refused_by_standby(client, index, code);
+        if let Some(refusal) = outcome.refusal {
+            self.refused_by_standby(client, index, refusal);
             return outcome.taken;
         }
         if let Some(also) = outcome.also {
@@ -366,7 +364,7 @@ fn is_still_tried(
     match shown(answer) {
         Shown::Nothing => {}
         Shown::Answer => routed.settle(),
-        Shown::Refusal(code) => outcome.refusal = Some(code),
+        Shown::Refusal(refusal) => outcome.refusal = Some(refusal),
     }
     routed.trial.is_some()
 }

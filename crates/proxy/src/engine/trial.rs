@@ -1,20 +1,17 @@
 //! Reads that have gone to a standby, as long as nothing has been said to their client: if the standby refuses them because
 //! it is one, or is lost, they are carried out on the primary, and the client sees nothing of it.
 
-use trunkline_session::error_code;
-use trunkline_wire::{
-    SqlState,
-    frame::{HEADER, peek},
-};
+use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
+    refusal::{Refusal, refusal},
     rest::Rest,
     slot::{ANY, Client, ClientState},
     worker::{Again, Worker},
 };
 
-/// Longer bursts are not kept to be sent again.
-const KEPT_MAX: usize = 16 << 10;
+/// Longer bursts are not kept to be sent again. The longest text that is judged is within it, with its values.
+const KEPT_MAX: usize = 64 << 10;
 
 /// A client keeps no more room than this for its next burst.
 const ROOM_MAX: usize = 512;
@@ -36,7 +33,7 @@ pub(super) enum Shown {
     /// It is an answer, or an error that the primary would tell as well.
     Answer,
     /// The standby refuses what the primary may not.
-    Refusal(SqlState),
+    Refusal(Refusal),
 }
 
 impl Trial {
@@ -67,10 +64,7 @@ pub(super) fn shown(answer: &[u8]) -> Shown {
             b'1' | b'2' | b'3' | b'n' | b'T' | b't' | b'N' | b'S' => {}
             b'E' => {
                 let Some(body) = rest.get(HEADER..header.len) else { break };
-                return match error_code(body) {
-                    Some(code) if is_of_a_standby(code) => Shown::Refusal(code),
-                    _ => Shown::Answer,
-                };
+                return refusal(body).map_or(Shown::Answer, Shown::Refusal);
             }
             _ => return Shown::Answer,
         }
@@ -80,35 +74,6 @@ pub(super) fn shown(answer: &[u8]) -> Shown {
         }
     }
     if answer.len() > HELD_MAX { Shown::Answer } else { Shown::Nothing }
-}
-
-/// Whether a standby may tell this error where the primary would not: it only reads, has not replayed what a statement
-/// names, had to cancel it for what it has to replay, or ends.
-fn is_of_a_standby(code: SqlState) -> bool {
-    tells_a_write(code)
-        || [
-            SqlState::SERIALIZATION_FAILURE,
-            SqlState::DEADLOCK_DETECTED,
-            SqlState::UNDEFINED_TABLE,
-            SqlState::UNDEFINED_FUNCTION,
-            SqlState::UNDEFINED_COLUMN,
-            SqlState::UNDEFINED_SCHEMA,
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::DATABASE_DROPPED,
-        ]
-        .contains(&code)
-}
-
-/// Whether the error shows that a statement is more than a read: it will be on every standby.
-fn tells_a_write(code: SqlState) -> bool {
-    [
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-        SqlState::FEATURE_NOT_SUPPORTED,
-    ]
-    .contains(&code)
 }
 
 impl Worker {
@@ -124,9 +89,14 @@ impl Worker {
 
     /// The standby has refused what the client has sent to it: the primary carries it out.
     #[cold]
-    pub(super) fn refused_by_standby(&mut self, client_index: usize, index: usize, code: SqlState) {
+    pub(super) fn refused_by_standby(
+        &mut self,
+        client_index: usize,
+        index: usize,
+        refusal: Refusal,
+    ) {
         let Some(trial) = self.take_trial(client_index, index) else { return };
-        if tells_a_write(code) {
+        if refusal == Refusal::Write {
             self.learn(client_index, &trial.burst);
         }
         self.set_adrift(index);
@@ -184,7 +154,7 @@ impl Worker {
         let Some(pool) = self.pools.get(self.home_of(pool)) else { return };
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let path = &mut client.rare.routed().path;
-        let judge = self.router.judge(&pool.family, &client.session, path);
+        let judge = self.router.judge((&pool.family, &client.session), path, self.now);
         let Some(mut judge) = judge else { return };
         client.session.horizon(burst, |text| {
             judge.learn(text.text);
@@ -203,7 +173,10 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use trunkline_wire::backend::{self, Report};
+    use trunkline_wire::{
+        SqlState,
+        backend::{self, Report},
+    };
 
     use super::*;
 
@@ -216,7 +189,7 @@ mod tests {
     #[test]
     fn an_error_of_a_standby_counts_before_anything_is_answered() {
         let refusal = error(SqlState::READ_ONLY_SQL_TRANSACTION);
-        let refused = Shown::Refusal(SqlState::READ_ONLY_SQL_TRANSACTION);
+        let refused = Shown::Refusal(Refusal::Write);
         assert_eq!(shown(&refusal), refused);
         let complete = b"1\0\0\0\x042\0\0\0\x04";
         assert_eq!(shown(&[complete, &refusal[..]].concat()), refused);

@@ -121,6 +121,7 @@ impl Worker {
     pub(crate) fn new(parts: WorkerParts) -> Self {
         let now = parts.shared.now_us();
         let limits = &parts.settings.limits;
+        let study = Arc::clone(parts.shared.study());
         let share = share(limits.held_total, parts.loops, limits.client_buffer);
         let standbys = Standbys::of(&parts.traffic, &parts.settings, &parts.shared.registry);
         Self {
@@ -145,7 +146,8 @@ impl Worker {
             own: Own::of_loop(parts.index),
             router: {
                 let mut router = Router::default();
-                router.set(parts.settings.routing.mode == RoutingMode::On, rand::random());
+                let on = parts.settings.routing.mode == RoutingMode::On;
+                router.set(on, rand::random(), (&study, parts.index));
                 router
             },
             standbys,

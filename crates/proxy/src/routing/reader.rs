@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use tokio::{
     sync::watch,
+    task::{Id, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
 use trunkline_route::{Builder, CATALOG, Limits, MARK, Row, Snapshot};
@@ -33,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The type `int8`.
 const INT8: u32 = 20;
 
+/// So many databases are read at the same time: one that is slow to tell holds up no other.
+const READ_AT_ONCE: usize = 8;
+
 /// What the reader works with.
 #[derive(Debug)]
 pub(crate) struct Library {
@@ -42,84 +46,124 @@ pub(crate) struct Library {
     pub(crate) traffic: watch::Receiver<Traffic>,
 }
 
+/// A connection that is kept for the next question, and the node it leads to.
+type Kept = Option<(NodeId, ControlConnection)>;
+
+/// What came of reading a database.
+type Read = (Kept, Result<(), String>);
+
 /// A database that is read.
 #[derive(Debug)]
 struct State {
-    connection: Option<(NodeId, ControlConnection)>,
+    connection: Kept,
+    /// Who reads it now.
+    reader: Option<Id>,
     /// When it is compared next, or asked again after a failure.
     due: Instant,
     /// Why it could not be read the last time; told once.
     failure: String,
 }
 
+/// All that are read.
+#[derive(Debug, Default)]
+struct States(BTreeMap<String, State>);
+
+impl States {
+    /// The state of a database if it is to be read now.
+    fn due(&mut self, catalog: &Catalog) -> Option<&mut State> {
+        let now = Instant::now();
+        let state = self.0.entry(catalog.database.clone()).or_insert_with(|| State {
+            connection: None,
+            reader: None,
+            due: now,
+            failure: String::new(),
+        });
+        let failed = !state.failure.is_empty();
+        let waits = now < state.due && (failed || !catalog.is_outdated());
+        (state.reader.is_none() && !waits).then_some(state)
+    }
+
+    /// A reader has ended.
+    fn ended(&mut self, reader: Id, (connection, read): Read) {
+        let mut states = self.0.iter_mut();
+        let Some((database, state)) = states.find(|(_, state)| state.reader == Some(reader)) else {
+            return;
+        };
+        let (wait, failure) = match read {
+            Ok(()) => (COMPARE, String::new()),
+            Err(failure) => (AFTER_FAILURE, failure),
+        };
+        if !failure.is_empty() && failure != state.failure {
+            tracing::warn!(
+                %database,
+                "the catalog cannot be read, so that all statements go to the primary: {failure}"
+            );
+        }
+        *state = State { connection, reader: None, due: Instant::now() + wait, failure };
+    }
+}
+
 impl Library {
     /// Reads what is asked for, again and again.
     pub(crate) async fn run(self) {
-        let mut read_before: BTreeMap<String, State> = BTreeMap::new();
+        let library = Arc::new(self);
+        let (mut states, mut readers) = (States::default(), JoinSet::new());
         let mut generation = 0_u64;
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bell = self.registry.catalog_bell();
+        let bell = library.registry.catalog_bell();
         loop {
-            let catalogs = self.registry.catalogs();
-            if !catalogs.iter().any(|catalog| catalog.is_wanted()) {
+            let catalogs = library.registry.catalogs();
+            if readers.is_empty() && !catalogs.iter().any(|catalog| catalog.is_wanted()) {
                 bell.notified().await;
                 continue;
             }
-            ticks.tick().await;
-            read_before.retain(|database, _| catalogs.iter().any(|it| it.database == *database));
-            let Some(node) = self.traffic.borrow().primary else { continue };
-            for catalog in catalogs.iter().filter(|catalog| catalog.is_wanted()) {
-                let state = read_before.entry(catalog.database.clone()).or_insert_with(|| State {
-                    connection: None,
-                    due: Instant::now(),
-                    failure: String::new(),
-                });
-                let now = Instant::now();
-                let failed = !state.failure.is_empty();
-                if now < state.due && (failed || !catalog.is_outdated()) {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(ended) = readers.join_next_with_id() => {
+                    match ended {
+                        Ok((reader, read)) => states.ended(reader, read),
+                        Err(error) => states.ended(error.id(), (None, Err(error.to_string()))),
+                    }
                     continue;
                 }
-                generation = generation.wrapping_add(1);
-                let read = self.read(state, catalog, node, generation).await;
-                let (wait, failure) = match read {
-                    Ok(()) => (COMPARE, String::new()),
-                    Err(failure) => (AFTER_FAILURE, failure),
-                };
-                if !failure.is_empty() && failure != state.failure {
-                    tracing::warn!(
-                        database = %catalog.database,
-                        "the catalog cannot be read, so that all statements go to the primary: {failure}"
-                    );
+            }
+            states.0.retain(|database, _| catalogs.iter().any(|it| it.database == *database));
+            let Some(node) = library.traffic.borrow().primary else { continue };
+            for catalog in catalogs.iter().filter(|catalog| catalog.is_wanted()) {
+                if readers.len() >= READ_AT_ONCE {
+                    break;
                 }
-                (state.due, state.failure) = (Instant::now() + wait, failure);
+                let Some(state) = states.due(catalog) else { continue };
+                generation = generation.wrapping_add(1);
+                let kept = state.connection.take();
+                let (library, catalog) = (Arc::clone(&library), Arc::clone(catalog));
+                let reader = async move { library.read(kept, &catalog, node, generation).await };
+                state.reader = Some(readers.spawn(reader).id());
             }
         }
     }
 
     /// Reads a catalog if it has changed.
-    async fn read(
-        &self,
-        state: &mut State,
-        catalog: &Catalog,
-        node: NodeId,
-        generation: u64,
-    ) -> Result<(), String> {
-        let mut connection = match state.connection.take() {
-            Some((at, kept)) if at == node => kept,
-            _ => {
-                let target = self.target(&catalog.database, node);
-                let target = target.ok_or("the primary is not in the settings")?;
-                ControlConnection::connect(&target).await.map_err(|error| error.to_string())?
-            }
+    async fn read(&self, kept: Kept, catalog: &Catalog, node: NodeId, generation: u64) -> Read {
+        let connection = match kept {
+            Some((at, kept)) if at == node => Ok(kept),
+            _ => self.connect(&catalog.database, node).await,
+        };
+        let mut connection = match connection {
+            Ok(connection) => connection,
+            Err(failure) => return (None, Err(failure)),
         };
         let changes = catalog.changes();
         let outdated = catalog.is_outdated();
         let read = read(&mut connection, catalog, (outdated, changes), generation).await;
-        if connection.is_usable() {
-            state.connection = Some((node, connection));
-        }
-        read.map_err(|error| error.to_string())
+        let kept = connection.is_usable().then_some((node, connection));
+        (kept, read.map_err(|error| error.to_string()))
+    }
+
+    async fn connect(&self, database: &str, node: NodeId) -> Result<ControlConnection, String> {
+        let target = self.target(database, node).ok_or("the primary is not in the settings")?;
+        ControlConnection::connect(&target).await.map_err(|error| error.to_string())
     }
 
     fn target(&self, database: &str, node: NodeId) -> Option<OpenTarget> {

@@ -14,20 +14,50 @@ use trunkline_sql::{
 
 use super::{
     catalog::Known,
+    study::{Asker, Studied, Study},
     whereabouts::{NO_PATH, Whereabouts},
 };
 use crate::pool::Family;
 
-/// Longer texts are not judged, and go to the primary: it would hold up the other clients of the loop.
-const JUDGED_MAX: usize = 4 << 10;
+/// Longer texts are not judged here: it would hold up the other clients of the loop.
+const JUDGED_MAX: usize = access::QUICK;
 
 /// A loop's own judge of texts; it lets nothing go to standbys if it has no cache.
 #[derive(Default)]
 pub(crate) struct Router(Option<Box<Desk>>);
 
+/// How long a text that a standby has refused belongs on the primary, in microseconds: its catalog may not show why it is no
+/// read any more.
+const LEARNT_FOR: u64 = 600_000_000;
+
+/// What is kept of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    because: Because,
+    /// Until when, in seconds, if it has been learnt; else for ever.
+    until: u32,
+}
+
+impl Kept {
+    const fn for_ever(because: Because) -> Self {
+        Self { because, until: u32::MAX }
+    }
+
+    /// Learnt now; the clock has microseconds.
+    fn learnt(now: u64) -> Self {
+        Self { because: Because::Plain(Plain::Learnt), until: seconds(now + LEARNT_FOR) }
+    }
+}
+
+fn seconds(clock: u64) -> u32 {
+    u32::try_from(clock / 1_000_000).unwrap_or(u32::MAX)
+}
+
 /// What it works with.
 struct Desk {
-    cache: Cache<Because>,
+    cache: Cache<Kept>,
+    /// Who asks about texts that are not judged here.
+    asker: Asker,
     /// What the keys of paths are made with.
     chance: RandomState,
 }
@@ -41,9 +71,12 @@ impl fmt::Debug for Router {
 /// What texts are judged by: for one client at one moment.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
-    cache: &'a mut Cache<Because>,
+    cache: &'a mut Cache<Kept>,
+    asker: &'a mut Asker,
     known: Arc<Known>,
     path: &'a Whereabouts,
+    /// The clock of the loop, in microseconds.
+    now: u64,
     rules: Rules,
     /// Texts are in UTF-8; else only those are judged that are the same in it.
     utf8: bool,
@@ -70,28 +103,38 @@ impl Router {
     }
 
     /// Lets something go to standbys, or nothing. `chance` is to be known to nobody.
-    pub(crate) fn set(&mut self, on: bool, chance: [u8; 16]) {
+    /// What is too long for this loop goes to the study.
+    pub(crate) fn set(&mut self, on: bool, chance: [u8; 16], (study, by): (&Arc<Study>, usize)) {
         if self.is_on() != on {
             self.0 = on.then(|| {
                 let cache = Cache::new(Limits::default(), &Secret::new(chance));
-                Box::new(Desk { cache, chance: RandomState::new() })
+                let asker = Asker::new(Arc::clone(study), by);
+                Box::new(Desk { cache, asker, chance: RandomState::new() })
             });
         }
     }
 
     /// A judge for a client of this family; none if nothing goes to standbys, or if the catalog of its database is not known.
-    /// `path` is what was known before of where its names are looked for.
+    /// `path` is what was known before of where its names are looked for, `now` the clock of the loop.
     pub(crate) fn judge<'a>(
         &'a mut self,
-        family: &Family,
-        session: &ClientSession,
+        (family, session): (&Family, &ClientSession),
         path: &'a mut Whereabouts,
+        now: u64,
     ) -> Option<Judge<'a>> {
-        let Desk { cache, chance } = self.0.as_deref_mut()?;
+        let Desk { cache, asker, chance } = self.0.as_deref_mut()?;
         let utf8 = matches!(session.encoding(), b"UTF8" | b"");
         let known = family.catalog.known()?;
         path.update(session, family, (&known.snapshot, chance));
-        Some(Judge { cache, known, path, rules: session.rules(), utf8 })
+        Some(Judge { cache, asker, known, path, now, rules: session.rules(), utf8 })
+    }
+
+    /// It is known now what a text is.
+    pub(crate) fn take(&mut self, studied: Studied) {
+        if let Some(Desk { cache, asker, .. }) = self.0.as_deref_mut() {
+            asker.hear(&studied);
+            cache.learn(&studied.text, studied.rules, studied.access);
+        }
     }
 }
 
@@ -102,15 +145,22 @@ impl Judge<'_> {
             return Plain::OutOfReach.into();
         }
         let generation = self.known.snapshot.generation();
-        let (entry, _) = self.cache.entry(text, self.rules);
+        let entry = if text.len() <= JUDGED_MAX {
+            self.cache.entry(text, self.rules).0
+        } else {
+            match self.cache.known(text, self.rules) {
+                Some(entry) => entry,
+                None => return self.asker.ask(text, self.rules),
+            }
+        };
         // Most texts are the same under any path, and are kept once then.
         let anywhere = Key { generation, path: NO_PATH };
-        let anywhere = kept(entry, anywhere, |access| judge(&self.known, None, access));
+        let anywhere = kept(entry, anywhere, self.now, |access| judge(&self.known, None, access));
         let path = self.path.key();
         if path == NO_PATH || !matches!(anywhere, Because::Cause(_)) {
             return anywhere;
         }
-        kept(entry, Key { generation, path }, |access| {
+        kept(entry, Key { generation, path }, self.now, |access| {
             judge(&self.known, self.path.schemas().as_deref(), access)
         })
     }
@@ -118,7 +168,13 @@ impl Judge<'_> {
     /// Says where a text goes by itself, and why.
     pub(crate) fn explain(&mut self, text: &[u8]) -> Explained {
         let because = self.judge(text);
-        let access = access::access(text, self.rules);
+        let access = if text.len() <= JUDGED_MAX {
+            access::access(text, self.rules)
+        } else {
+            // Of one that is not known nothing is told but that.
+            let known = self.cache.known(text, self.rules).map(|entry| entry.access().clone());
+            known.unwrap_or_else(|| access::access(b"", self.rules))
+        };
         let mut steps = Vec::new();
         let cause = matches!(because, Because::Cause(_)).then(|| {
             with_cause(&self.known, self.path.schemas().as_deref(), &access, |cause| {
@@ -144,24 +200,38 @@ impl Judge<'_> {
     }
 
     fn is_out_of_reach(&self, text: &[u8]) -> bool {
-        text.len() > JUDGED_MAX || !self.utf8 && !text.is_ascii()
+        text.len() > access::TEXT_READ || !self.utf8 && !text.is_ascii()
     }
 
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
         let key = Key { generation: self.known.snapshot.generation(), path: NO_PATH };
-        self.cache.entry(text, self.rules).0.keep(key, Plain::Learnt.into());
+        let entry = if text.len() <= JUDGED_MAX {
+            Some(self.cache.entry(text, self.rules).0)
+        } else {
+            self.cache.known(text, self.rules)
+        };
+        if let Some(entry) = entry {
+            entry.keep(key, Kept::learnt(self.now));
+        }
     }
 }
 
 /// What is kept of a text under a key; what is not is judged, and kept.
 #[inline]
-fn kept(entry: &mut Entry<Because>, key: Key, judge: impl FnOnce(&Access) -> Because) -> Because {
-    if let Some(because) = entry.value(key) {
-        return *because;
+fn kept(
+    entry: &mut Entry<Kept>,
+    key: Key,
+    now: u64,
+    judge: impl FnOnce(&Access) -> Because,
+) -> Because {
+    if let Some(kept) = entry.value(key)
+        && (kept.until == u32::MAX || seconds(now) < kept.until)
+    {
+        return kept.because;
     }
     let because = judge(entry.access());
-    entry.keep(key, because);
+    entry.keep(key, Kept::for_ever(because));
     because
 }
 
@@ -215,4 +285,97 @@ fn named<'a>((database, schema, name): (&Option<Name>, &'a Option<Name>, &'a Nam
 
 fn text(name: &Name) -> Option<&str> {
     std::str::from_utf8(name.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_route::{Row, Snapshot};
+
+    use super::*;
+    use crate::routing::Catalog;
+
+    const HARMLESS: Row<'_> = Row {
+        kind: "mark",
+        detail: Some("1"),
+        number: None,
+        schema: None,
+        name: None,
+        traits: None,
+    };
+
+    fn router() -> Router {
+        let mut router = Router::default();
+        router.set(true, [1; 16], (&Arc::default(), 0));
+        router
+    }
+
+    /// Judges for a session of which no path is known.
+    fn with_judge<T>(
+        router: &mut Router,
+        (generation, now): (u64, u64),
+        use_it: impl FnOnce(&mut Judge<'_>) -> T,
+    ) -> T {
+        let catalog = Catalog::new("postgres".into(), Arc::default(), Arc::default());
+        let mut builder = Snapshot::builder(generation);
+        builder.row(&HARMLESS);
+        catalog.learn(builder.finish(), 0);
+        let Desk { cache, asker, .. } = router.0.as_deref_mut().unwrap();
+        let (known, path) = (catalog.known().unwrap(), &Whereabouts::default());
+        use_it(&mut Judge { cache, asker, known, path, now, rules: Rules::default(), utf8: true })
+    }
+
+    /// A query of so many bytes.
+    fn query(bytes: usize) -> Vec<u8> {
+        let mut text = b"SELECT 1".to_vec();
+        text.resize(bytes, b' ');
+        text
+    }
+
+    #[test]
+    fn nothing_longer_than_the_limit_is_judged_at_a_loop() {
+        let mut router = router();
+        let (short, long) = (query(JUDGED_MAX), query(JUDGED_MAX + 1));
+        let being_judged = Because::Plain(Plain::BeingJudged);
+        with_judge(&mut router, (1, 0), |judge| {
+            assert_eq!(judge.judge(&query(access::TEXT_READ + 1)), Plain::OutOfReach.into());
+            for _ in 0..2 {
+                assert_eq!(judge.judge(&long), being_judged);
+                assert_eq!(judge.explain(&long).reason, "being judged");
+                judge.learn(&long);
+            }
+            assert!(judge.cache.is_empty(), "it is not judged here");
+        });
+        let rules = Rules::default();
+        let studied = Studied::new(0, &long, rules, access::access(&long, rules));
+        router.take(studied);
+        with_judge(&mut router, (1, 0), |judge| {
+            assert_eq!(judge.judge(&long), Because::READ);
+            assert_eq!(judge.judge(&short), Because::READ);
+            judge.learn(&long);
+            assert_eq!(judge.judge(&long), Plain::Learnt.into());
+        });
+    }
+
+    #[test]
+    fn what_was_learnt_is_forgotten_after_a_while_and_with_another_catalog() {
+        let mut router = router();
+        let text = b"SELECT 1 <~> 2";
+        let learnt = Because::Plain(Plain::Learnt);
+        let began = 5_000_000;
+        with_judge(&mut router, (1, began), |judge| {
+            assert_eq!(judge.judge(text), Because::READ);
+            judge.learn(text);
+            assert_eq!(judge.judge(b"SELECT 3 <~> 4"), learnt, "it has the same shape");
+        });
+        let last = began + LEARNT_FOR - 1;
+        with_judge(&mut router, (1, last), |judge| assert_eq!(judge.judge(text), learnt));
+        with_judge(&mut router, (1, last + 1), |judge| {
+            assert_eq!(judge.judge(text), Because::READ);
+            judge.learn(text);
+            assert_eq!(judge.judge(text), learnt, "it is learnt anew");
+        });
+        with_judge(&mut router, (2, last + 2), |judge| {
+            assert_eq!(judge.judge(text), Because::READ, "it may be another operator by now");
+        });
+    }
 }

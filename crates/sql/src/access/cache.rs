@@ -21,8 +21,8 @@ use super::shape::{Secret, has_usual_rules};
 use super::{Access, Class, access};
 use crate::lexer::Rules;
 
-/// Texts above so many bytes are judged each time: they are rare, and their room is that of many others.
-const TEXT_KEPT: usize = 16 * 1024;
+/// Texts above so many bytes are judged each time, which is at once: they are not read.
+const TEXT_KEPT: usize = super::TEXT_READ;
 
 /// Shapes of more pieces, which are words, constants or marks, are not kept: such texts are found byte for byte only.
 const SHAPE_KEPT: usize = 1024;
@@ -164,6 +164,33 @@ impl<V> Cache<V> {
         }
     }
 
+    /// What is known of a text, if anything is: it is not judged.
+    pub fn known(&mut self, text: &[u8], rules: Rules) -> Option<&mut Entry<V>> {
+        if !has_usual_rules(text, rules) || text.len() > TEXT_KEPT {
+            return None;
+        }
+        let hash = self.hash_of(text);
+        let ticket = self.texts.find(hash, text).and_then(|place| self.texts.at(place)).copied();
+        let place = ticket.and_then(|ticket| self.entries.place(ticket)).or_else(|| {
+            let length = pieces::read(text, &mut self.shape)?;
+            let shape = self.shape.get(..length)?;
+            self.entries.find(pieces::hash(shape, self.shape_seeds), shape)
+        })?;
+        self.entries.at(place)
+    }
+
+    /// Takes over what [`access`] has said of a text elsewhere.
+    pub fn learn(&mut self, text: &[u8], rules: Rules, judged: Access) {
+        let kept = has_usual_rules(text, rules) && text.len() <= TEXT_KEPT;
+        if !kept || self.known(text, rules).is_some() {
+            return;
+        }
+        let length = pieces::read(text, &mut self.shape);
+        let shape = length.and_then(|length| self.shape.get(..length));
+        let shape_hash = shape.map(|shape| pieces::hash(shape, self.shape_seeds));
+        let _kept = self.keep(text, self.hash_of(text), length.zip(shape_hash), judged);
+    }
+
     /// What is held, in bytes.
     pub fn bytes(&self) -> usize {
         self.texts.bytes() + self.entries.bytes()
@@ -189,7 +216,7 @@ impl<V> Cache<V> {
         let shape = length.zip(shape_hash);
         let (place, found) = match known {
             Some(place) => (Some(place), Found::Shape),
-            None => (self.judge(text, hash, shape, rules), Found::Judged),
+            None => (self.keep(text, hash, shape, access(text, rules)), Found::Judged),
         };
         match place.and_then(|place| self.entries.at(place)) {
             Some(entry) => (entry, found),
@@ -197,15 +224,14 @@ impl<V> Cache<V> {
         }
     }
 
-    /// Judges a text, and keeps what comes of it: there, or as what is not kept.
-    fn judge(
+    /// Keeps what has come of judging a text: there, or as what is not kept.
+    fn keep(
         &mut self,
         text: &[u8],
         hash: u64,
         shape: Option<(usize, u64)>,
-        rules: Rules,
+        judged: Access,
     ) -> Option<usize> {
-        let judged = access(text, rules);
         // What is too long depends on the length of lists, which a shape does not have.
         let shared = !judged.depends_on_literal && judged.class != Class::TooLong;
         let shape = shape.filter(|_| shared);

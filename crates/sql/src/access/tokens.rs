@@ -221,4 +221,46 @@ mod tests {
             assert_eq!(name(unknown), None, "{unknown}");
         }
     }
+
+    #[test]
+    fn each_byte_of_a_text_is_read_once_however_it_is_made() {
+        let pieces = [
+            "'",
+            "''",
+            "\"",
+            "$a$",
+            "$",
+            "/*",
+            "*/",
+            "--",
+            "\n",
+            "E'\\'",
+            "U&'",
+            "x'",
+            "(",
+            ";",
+            "a.",
+            "1e",
+            "1.",
+            "<",
+            "@-",
+            "begin atomic ",
+            "\u{e9}",
+            "$1",
+            ":",
+        ];
+        for first in pieces {
+            for second in pieces {
+                let text =
+                    (first.to_owned() + second).repeat(TEXT_READ / (first.len() + second.len()));
+                let tokens = Tokens::new(text.as_bytes(), Rules::default());
+                let mut end = 0;
+                for token in &tokens.list {
+                    assert!(token.start >= end && token.end > token.start, "{first}{second}");
+                    end = token.end;
+                }
+                assert!(tokens.list.len() <= TOKENS_READ + 2 && end <= text.len());
+            }
+        }
+    }
 }

@@ -145,3 +145,30 @@ fn long_texts_are_not_held() {
     assert!(cache.is_empty());
     assert_eq!(format!("{cache:?}"), "Cache { len: (0, 0), .. }");
 }
+
+#[test]
+fn what_was_judged_elsewhere_is_known_as_if_it_had_been_here() {
+    let mut cache = cache(64, 1 << 20);
+    let rules = Rules::default();
+    let learn = |cache: &mut Cache<u32>, text: &str| {
+        cache.learn(text.as_bytes(), rules, access(text.as_bytes(), rules));
+    };
+    let text = "SELECT f(1) FROM t";
+    assert!(cache.known(text.as_bytes(), rules).is_none() && cache.is_empty(), "it is not judged");
+    learn(&mut cache, text);
+    learn(&mut cache, text);
+    assert_eq!(cache.len(), (1, 1));
+    let judged = access(text.as_bytes(), rules);
+    let known = cache.known(text.as_bytes(), rules).map(|entry| entry.access().clone());
+    assert_eq!(known, Some(judged));
+    assert!(cache.known(b"SELECT f(2) FROM t", rules).is_some(), "it has the same shape");
+    assert_eq!(found(&mut cache, text), Found::Text);
+    learn(&mut cache, "SELECT 'a'::regclass");
+    assert!(cache.known(b"SELECT 'b'::regclass", rules).is_none());
+    let ascii = Rules { ascii_in_characters: true, ..rules };
+    cache.learn("SELECT 'ö'".as_bytes(), ascii, access("SELECT 'ö'".as_bytes(), ascii));
+    assert!(cache.known("SELECT 'ö'".as_bytes(), ascii).is_none());
+    let long = format!("SELECT '{}'", "x".repeat(20_000));
+    learn(&mut cache, &long);
+    assert_eq!(found(&mut cache, &long), Found::Text);
+}

@@ -1,0 +1,108 @@
+//! Texts that would take long to judge are judged where nobody waits for it.
+
+mod common;
+
+use common::{Scene, ensure, fails, one, run};
+use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::peer::{RawClient, say, tags};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
+use trunkline_testkit::{Node, Result};
+
+const ON: &str = "[routing]\nmode = \"on\"\n[cluster]\nprobe_interval = \"100ms\"";
+
+async fn cluster() -> Result<Cluster> {
+    let options = Cluster::builder().standbys(1).setting("max_connections", 60);
+    options.setting("log_statement", "all").start().await
+}
+
+/// Route and reason.
+async fn explained(client: &mut RawClient, sql: &str) -> Result<[String; 2]> {
+    let rows = client.rows(&format!("EXPLAIN ROUTE {sql}")).await?;
+    let mut values = rows.into_iter().map(|row| row.into_iter().nth(1).flatten());
+    Ok(std::array::from_fn(|_| values.next().flatten().unwrap_or_default()))
+}
+
+async fn goes_to(client: &mut RawClient, sql: &str, expected: [&str; 2]) -> Result<()> {
+    wait_for(&format!("it goes to the {}", expected[0]), PATIENCE, async || {
+        let found = explained(client, sql).await?;
+        ensure(found == expected, found.join(", "))
+    })
+    .await
+}
+
+/// A query of so many bytes, or a few more, with this word in it.
+fn query(word: &str, bytes: usize) -> String {
+    let mut text = format!("SELECT i AS {word}");
+    while text.len() < bytes {
+        text.push_str(", i AS a_column_with_a_name");
+    }
+    text + " FROM t"
+}
+
+fn has(node: &Node, word: &str) -> bool {
+    node.log().contains(word)
+}
+
+#[tokio::test]
+async fn a_long_text_goes_to_a_standby_once_it_has_been_judged() -> Result<()> {
+    let cluster = cluster().await?;
+    let (primary, standby) = (cluster.primary(), cluster.standby(0)?);
+    let scene = Scene::operated_before(&cluster, "longer", ON).await?;
+    cluster.caught_up().await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int); INSERT INTO t VALUES (7); CREATE SEQUENCE s").await?;
+    goes_to(&mut client, "SELECT i FROM t", ["standby", "read"]).await?;
+    wait_for("a short read is served by the standby", PATIENCE, async || {
+        one(&mut client, "SELECT i AS shortly FROM t").await?;
+        ensure(has(standby, "shortly"), "it is served by the primary")
+    })
+    .await?;
+
+    let long = query("lengthy", 6 << 10);
+    assert_eq!(one(&mut client, &long).await?, "7");
+    assert!(has(primary, "lengthy") && !has(standby, "lengthy"), "it has not been judged yet");
+    goes_to(&mut client, &long, ["standby", "read"]).await?;
+    wait_for("it is served by the standby", PATIENCE, async || {
+        assert_eq!(one(&mut client, &long).await?, "7");
+        ensure(has(standby, "lengthy"), "it is served by the primary")
+    })
+    .await?;
+    // By the extended protocol too.
+    let parse = say::parse("", &long, &[]);
+    let parts = [parse, say::bind("", "", &[]), say::execute("", 0), say::sync()];
+    assert_eq!(tags(&client.exchange(&parts.concat(), 1).await?), "12DCZ");
+
+    // One that is more than a read, and one that a standby refuses.
+    let writing = query("writing", 6 << 10).replace("writing", "writing, nextval('s')");
+    assert_eq!(one(&mut client, &writing).await?, "7");
+    goes_to(&mut client, &writing, ["primary", "sequence function"]).await?;
+    // A text does not show what an operator calls.
+    run(
+        &mut client,
+        "CREATE FUNCTION ticket(int, int) RETURNS bigint LANGUAGE sql AS $$SELECT nextval('s')$$;
+         CREATE OPERATOR <~> (LEFTARG = int, RIGHTARG = int, FUNCTION = ticket)",
+    )
+    .await?;
+    let sly = query("slyly", 20 << 10).replace("slyly", "slyly, i <~> 1");
+    goes_to(&mut client, &sly, ["standby", "read"]).await?;
+    for _ in 0..3 {
+        assert_eq!(one(&mut client, &sly).await?, "7", "the primary carries it out");
+    }
+    let learnt = ["primary", "refused by a standby before"];
+    wait_for("it is known to be no read", PATIENCE, async || {
+        assert_eq!(one(&mut client, &sly).await?, "7");
+        ensure(explained(&mut client, &sly).await? == learnt, "it was never refused")
+    })
+    .await?;
+
+    let too_long = query("endlessly", 40 << 10);
+    for _ in 0..3 {
+        assert_eq!(one(&mut client, &too_long).await?, "7");
+    }
+    let reason = "too long, or in another encoding than UTF-8";
+    assert_eq!(explained(&mut client, &too_long).await?, ["primary", reason]);
+    assert!(has(primary, "endlessly") && !has(standby, "endlessly"));
+    fails(&mut client, &query("wrongly", 6 << 10).replace(" FROM t", " FROM nowhere"), "42P01")
+        .await?;
+    Ok(())
+}
