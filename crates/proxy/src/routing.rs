@@ -2,12 +2,14 @@
 
 mod catalog;
 mod floor;
+mod overrides;
 mod reader;
 mod router;
 mod whereabouts;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use floor::{Below, Floor};
+pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;
 pub(crate) use router::{Explained, Router};
 pub(crate) use whereabouts::Whereabouts;

@@ -95,6 +95,8 @@ impl Worker {
                 }
             }
             ClientState::Waiting | ClientState::Listening => {
+                self.unstrand(slot);
+                let Some(client) = self.clients.get(slot) else { return };
                 if let Some(pool) = self.pools.get_mut(client.pool) {
                     pool.forget(slot);
                     pool.publish(self.index);
@@ -149,6 +151,7 @@ impl Worker {
 
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
+        self.router.follow(&settings, rand::random());
         self.router.set(settings.routing.mode == RoutingMode::On, rand::random());
         self.settings = settings;
         self.follow_standbys();

@@ -9,7 +9,7 @@ use trunkline_wire::{
 
 use super::{
     rest::Rest,
-    slot::{ANY, Client, ClientState},
+    slot::{ALL, ANY, Client, ClientState},
     worker::{Again, Worker},
 };
 
@@ -169,7 +169,7 @@ impl Worker {
     /// a standby.
     pub(super) fn goes_home(&mut self, client_index: usize) -> bool {
         let Some(client) = self.clients.get_mut(client_index) else { return false };
-        if client.horizon == ANY {
+        if client.horizon >= ALL {
             return false;
         }
         client.rare.routed().stays_home = true;
