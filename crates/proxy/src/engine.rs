@@ -7,6 +7,7 @@
 mod adrift;
 mod alone;
 mod arrival;
+mod asking;
 mod attempt;
 mod beside;
 mod census;
@@ -59,6 +60,7 @@ mod trial;
 mod upkeep;
 mod waiting;
 mod wheel;
+mod whole;
 mod worker;
 
 use std::{

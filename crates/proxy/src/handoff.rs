@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
-use trunkline_session::{IDLE_SESSION_TIMEOUT, SettingSet};
+use trunkline_session::{IDLE_SESSION_TIMEOUT, ROUTE, SettingSet};
 use trunkline_sql::Value;
 use trunkline_wire::{
     SqlState,
@@ -79,6 +79,9 @@ fn base_settings(startup: &StartupParams, family: &Family) -> Arc<SettingSet> {
     }
     if let Some(limit) = &startup.idle_session_timeout {
         add(IDLE_SESSION_TIMEOUT, limit);
+    }
+    if let Some(route) = &startup.route {
+        add(ROUTE, route);
     }
     let known = family.welcome.load();
     let usual = known.as_ref().and_then(|reported| reported.get(b"client_encoding"));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+use trunkline_route::Wish;
 use trunkline_wire::backend::{Report, error_response, tag};
 use trunkline_wire::frame::Frame;
 use trunkline_wire::startup::ProtocolVersion;
@@ -36,6 +37,8 @@ pub struct LoggedIn {
     pub database: Arc<str>,
     /// What it wants set from the start.
     pub startup: StartupParams,
+    /// Where the listener by which it has come sends it.
+    pub role: Wish,
     /// The protocol agreed on; `NegotiateProtocolVersion` has been sent where it was due.
     pub protocol: ProtocolVersion,
     /// Plaintext that was read behind the login.

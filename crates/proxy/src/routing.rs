@@ -2,6 +2,7 @@
 
 mod catalog;
 mod floor;
+mod overrides;
 mod reader;
 mod router;
 mod study;
@@ -9,6 +10,7 @@ mod whereabouts;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use floor::{Below, Floor};
+pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;
 pub(crate) use router::{Explained, Router};
 pub(crate) use study::{Studied, Study};

@@ -11,6 +11,7 @@ use crate::{
     made::Making,
     name,
     pin::PinReason,
+    preference,
 };
 
 /// What one completed statement changes.
@@ -43,6 +44,8 @@ pub enum Change {
     SetLocal(Box<[u8]>, Option<Value>),
     /// A placeholder is set until the end of the transaction; see [`crate::placeholder`].
     Placeholder(Box<[u8]>),
+    /// `trunkline.route` is given a value that means nothing.
+    Unroutable(Box<str>),
     /// Such a setting may have got a value that is not known, until the end of the transaction.
     SetLocalUnknown,
     /// `RESET`.
@@ -166,6 +169,9 @@ pub(crate) fn change_of(effect: &Effect) -> Option<Change> {
 
 fn set(parameter: &Parameter, value: &Value, local: bool) -> Option<Change> {
     let name = parameter.name();
+    if let Some(refused) = preference::refused(name, value) {
+        return Some(refused);
+    }
     if local && settings::is_placeholder(name) {
         return Some(Change::Placeholder(name.into()));
     }

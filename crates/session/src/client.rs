@@ -258,6 +258,12 @@ impl ClientSession {
         self.seen.get(b"client_encoding").unwrap_or(b"UTF8")
     }
 
+    /// What it has been told by its server.
+    #[inline]
+    pub fn reported(&self) -> &Arc<Reported> {
+        &self.seen
+    }
+
     /// Its pooling mode.
     pub fn mode(&self) -> PoolMode {
         self.mode

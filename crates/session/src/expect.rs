@@ -65,6 +65,8 @@ pub(crate) enum Owed {
     Refusal,
     /// An error: there is no room for the statement that the client's message needs, as there is for so many bytes.
     Overfull(usize),
+    /// An error: the client's message gives `trunkline.route` this value.
+    Unroutable(Box<str>),
     /// An error: the statement looks otherwise here than clients were told.
     Stale(Arc<Statement>),
     /// A reply to a message of ours, which the client does not see.

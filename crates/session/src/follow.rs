@@ -62,6 +62,8 @@ impl ClientSession {
             | Change::Renamed(_)
             | Change::Restore { .. }
             | Change::Look(_)
+            // It is refused.
+            | Change::Unroutable(_)
             | Change::Notify => {}
             Change::Listen(_) | Change::Unlisten(_) | Change::UnlistenAll => {
                 self.change_channels(server, change);

@@ -126,6 +126,9 @@ impl ClientSession {
         if server.awaits_names_of(&effects, ways.server) {
             return Step::Wait;
         }
+        if let Some(value) = effects.unroutable() {
+            return self.refuse_route(value, server, ways);
+        }
         effects = self.with_meanings(effects);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
@@ -178,7 +181,7 @@ impl ClientSession {
 
     /// A query is under way.
     #[inline]
-    fn begin_query(&mut self, server: &mut ServerSession) {
+    pub(crate) fn begin_query(&mut self, server: &mut ServerSession) {
         // It also ends the implicit transaction that extended messages without a Sync have begun.
         server.intake = Intake::Messages;
         // A simple query destroys the unnamed statement and portal (manual, protocol flow, extended query).

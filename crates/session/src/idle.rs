@@ -45,7 +45,7 @@ impl IdleLimit {
 }
 
 /// A constant without quotes inside, or what needs none.
-fn unquoted(text: &[u8]) -> Option<&[u8]> {
+pub(crate) fn unquoted(text: &[u8]) -> Option<&[u8]> {
     let inner = match text.strip_prefix(b"'") {
         Some(rest) => rest.strip_suffix(b"'")?,
         None => text,

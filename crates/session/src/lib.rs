@@ -55,6 +55,7 @@ mod pin;
 mod placeholder;
 mod planted;
 mod portal;
+mod preference;
 mod queue;
 mod readback;
 mod recent;
@@ -95,6 +96,7 @@ pub use pin::{PinReason, Pins};
 pub use placeholder::Suits;
 #[cfg(feature = "planted")]
 pub use planted::Bug;
+pub use preference::{Preference, ROUTE, wrong_route};
 pub use recent::RecentParses;
 pub use replay::Replay;
 pub use report::error_code;

@@ -58,6 +58,9 @@ impl ClientSession {
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
             }
+            if let Some(value) = effects.unroutable() {
+                return self.refuse_route_parsed(value, false, server, ways);
+            }
             if effects.names_statements() {
                 if server.awaits_names_of(&effects, ways.server) {
                     return Step::Wait;
@@ -174,6 +177,9 @@ impl ClientSession {
         let effects = self.effects_of(parse.text, server);
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
+        }
+        if let Some(value) = effects.unroutable() {
+            return self.refuse_route_parsed(value, true, server, ways);
         }
         if effects.names_statements() && server.awaits_names_of(&effects, ways.server) {
             server.intake = intake;

@@ -4,9 +4,14 @@
 //! as an error (42704), whoever asks (manual, 20.16, customized options; guc.c). So a client that has never set one goes to a
 //! server that has never had it, as long as there is one; and one that has set some goes to those that have them.
 
-use trunkline_sql::settings::is_placeholder;
+use trunkline_sql::settings::{is_ours, is_placeholder};
 
-use crate::{client::ClientSession, facts::NameSet, server::ServerSession, setting::SettingSet};
+use crate::{
+    client::ClientSession,
+    facts::NameSet,
+    server::ServerSession,
+    setting::{Setting, SettingSet},
+};
 
 /// At most so many placeholders of a server, and of a client, are known by name; with more a server suits nobody, and a
 /// client every server.
@@ -50,7 +55,7 @@ impl Placeholders {
 impl ClientSession {
     /// The client sets this, on this server, for as long as it likes.
     pub(crate) fn note_set(&mut self, name: &[u8], server: &mut ServerSession) {
-        if !is_placeholder(name) {
+        if !is_placeholder(name) || is_ours(name) {
             return;
         }
         server.placeholders.add(name);
@@ -86,7 +91,8 @@ impl ClientSession {
 impl ServerSession {
     /// It has the placeholders among these settings.
     pub(crate) fn note_placeholders(&mut self, settings: &SettingSet) {
-        for entry in settings.iter().filter(|entry| is_placeholder(&entry.name)) {
+        let counts = |entry: &&Setting| is_placeholder(&entry.name) && !is_ours(&entry.name);
+        for entry in settings.iter().filter(counts) {
             self.placeholders.add(&entry.name);
         }
     }

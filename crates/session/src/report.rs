@@ -8,7 +8,7 @@ use crate::{
     client::{ClientSession, PoolMode},
     effect::Effects,
     expect::{Bound, Owed},
-    name, overfull, shape,
+    name, overfull, preference, shape,
     statement::RESERVED_PREFIX,
 };
 
@@ -102,6 +102,14 @@ impl ClientSession {
     pub(crate) fn retold(&self, front: Option<&Owed>, body: &[u8]) -> Option<Vec<u8>> {
         if let Some(Owed::Overfull(limit)) = front {
             return overfull::told(*limit, body);
+        }
+        if let Some(Owed::Unroutable(value)) = front {
+            return preference::told(value, body);
+        }
+        if let Some(Owed::Query(effects, _)) = front
+            && let Some(value) = effects.unroutable()
+        {
+            return preference::told(value, body);
         }
         if let Some(Owed::Stale(_)) = front {
             return shape::told(body);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use trunkline_sql::{Value, settings};
 
 use crate::idle::{IDLE_SESSION_TIMEOUT, IdleLimit};
+use crate::preference::Preference;
 
 /// At most this many distinct settings are followed per session; a session that sets more is pinned, so that an
 /// endless stream of made-up `app.x` names cannot grow memory.
@@ -36,6 +37,8 @@ pub struct SettingSet {
     names: Box<[u8]>,
     /// How long the session may be idle.
     idle_limit: IdleLimit,
+    /// Where it wants what it sends to go.
+    preference: Option<Preference>,
 }
 
 /// What a text takes from the settings when it is parsed.
@@ -180,9 +183,18 @@ impl SettingSet {
         self.idle_limit
     }
 
+    /// Where the session wants what it sends to go.
+    #[inline]
+    pub(crate) fn preference(&self) -> Option<Preference> {
+        self.preference
+    }
+
     fn note_environment(&mut self, changed: &[u8]) {
         if changed == IDLE_SESSION_TIMEOUT.as_bytes() {
             self.idle_limit = IdleLimit::of(self.get(changed));
+        }
+        if changed == settings::ROUTE.as_bytes() {
+            self.preference = self.get(changed).and_then(Preference::of);
         }
         if !settings::is_parse_environment(changed) {
             return;

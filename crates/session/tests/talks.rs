@@ -71,6 +71,7 @@ talks! {
     pipeline
     prepared
     replay
+    route
     sequences
     server
     settings

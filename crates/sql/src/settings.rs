@@ -11,7 +11,7 @@
 /// `local_preload_libraries`); `temp_buffers`, refused once temporary tables have been used; `exit_on_error`;
 /// `tcp_*`, which belong to the server's own connection.
 #[rustfmt::skip]
-static CERTAIN: [&str; 128] = [
+static CERTAIN: [&str; 129] = [
     "application_name", "array_nulls", "backend_flush_after", "backslash_quote", "bytea_output",
     "check_function_bodies", "client_connection_check_interval", "client_encoding", "client_min_messages",
     "commit_siblings", "constraint_exclusion", "cpu_index_tuple_cost", "cpu_operator_cost", "cpu_tuple_cost",
@@ -38,7 +38,7 @@ static CERTAIN: [&str; 128] = [
     "recursive_worktable_factor", "restrict_nonsystem_relation_kind", "row_security", "scram_iterations",
     "search_path", "seq_page_cost", "standard_conforming_strings", "statement_timeout", "stats_fetch_consistency",
     "synchronize_seqscans", "synchronous_commit", "timezone", "trace_notify", "trace_sort", "transaction_timeout",
-    "transform_null_equals", "vacuum_buffer_usage_limit", "vacuum_cost_delay", "vacuum_cost_limit",
+    "transform_null_equals", "trunkline.route", "vacuum_buffer_usage_limit", "vacuum_cost_delay", "vacuum_cost_limit",
     "vacuum_cost_page_dirty", "vacuum_cost_page_hit", "vacuum_cost_page_miss", "vacuum_failsafe_age",
     "vacuum_freeze_min_age", "vacuum_freeze_table_age", "vacuum_multixact_failsafe_age",
     "vacuum_multixact_freeze_min_age", "vacuum_multixact_freeze_table_age", "wal_skip_threshold", "work_mem",
@@ -98,6 +98,14 @@ static QUOTED_LISTS: [&str; 6] = [
     "temp_tablespaces",
     "unix_socket_directories",
 ];
+
+/// The placeholder in which a session says where what it sends is to go.
+pub const ROUTE: &str = "trunkline.route";
+
+/// Whether a placeholder says something to Trunkline: then it is nothing to others that a server has had it.
+pub fn is_ours(name: &[u8]) -> bool {
+    name.starts_with(b"trunkline.")
+}
 
 /// Whether setting `name` to a value that this node has accepted from this user before cannot fail.
 pub fn is_certain(name: &[u8]) -> bool {

@@ -34,6 +34,7 @@ pub fn control_target(
         long_name: None,
         odd_name: None,
         idle_session_timeout: None,
+        route: None,
         client_encoding: Some("UTF8".into()),
         others: vec![set("search_path", "pg_catalog"), set("statement_timeout", &patience)],
     };

@@ -27,9 +27,8 @@ use crate::{handover::StartupParams, pool::Family};
 impl Worker {
     /// A client has logged in.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
-        let family = Arc::clone(arrival.member.family());
         if let Some(index) = self.admit(arrival) {
-            self.guard_client(index, |worker| worker.greet(index, &family));
+            self.guard_client(index, |worker| worker.greet(index));
         }
     }
 
@@ -88,6 +87,7 @@ impl Worker {
                 answered_at: 0,
                 kept_since: 0,
                 entry: Entry::default(),
+                role: login.role,
                 routed: None,
                 places: (login.slot, member),
             }),
@@ -102,12 +102,21 @@ impl Worker {
     }
 
     /// Welcomes a new client, as soon as it is known with what.
-    fn greet(&mut self, index: usize, family: &Family) {
+    pub(super) fn greet(&mut self, index: usize) {
         if self.draining {
             self.farewell(index);
             return;
         }
-        match family.welcome.load_full() {
+        if self.asked(index).is_whole() {
+            return self.greet_whole(index);
+        }
+        self.greet_at_home(index);
+    }
+
+    /// Welcomes a new client as one of the primary's.
+    pub(super) fn greet_at_home(&mut self, index: usize) {
+        let Some(client) = self.clients.get(index) else { return };
+        match client.rare.places.1.family().welcome.load_full() {
             Some(reported) => self.welcome(index, &reported),
             None => self.await_welcome(index),
         }
@@ -132,7 +141,7 @@ impl Worker {
         }
     }
 
-    fn await_welcome(&mut self, index: usize) {
+    pub(super) fn await_welcome(&mut self, index: usize) {
         let Some(pool_index) = self.clients.get(index).map(|client| client.pool) else { return };
         if self.told_failure(index, pool_index) {
             return;
@@ -146,6 +155,7 @@ impl Worker {
 
     /// Tells the client what PostgreSQL tells after a login: parameters, cancel key, ready.
     pub(super) fn welcome(&mut self, index: usize, reported: &Arc<Reported>) {
+        self.go_home(index);
         let Some(client) = self.clients.get_mut(index) else { return };
         let startup = &mut client.rare.startup;
         let version = reported.get(b"server_version").unwrap_or_default();

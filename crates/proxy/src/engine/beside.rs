@@ -4,6 +4,7 @@
 //! the pool there.
 
 use super::{
+    local::LocalPool,
     slot::{ANY, ClientState},
     worker::{Again, Worker},
 };
@@ -15,15 +16,16 @@ impl Worker {
         self.pools.get(pool_index).and_then(|pool| pool.lead).unwrap_or(pool_index)
     }
 
-    /// The pool on `node` for the clients of the pool on the primary, made when new.
-    pub(super) fn beside(&mut self, home: usize, node: NodeId) -> Option<usize> {
+    /// The pool on `node` for the clients of the pool on the primary, made when new; for those whose sessions are `whole` a
+    /// standby's it is another one, as they are told that it is one.
+    pub(super) fn beside(&mut self, home: usize, node: NodeId, whole: bool) -> Option<usize> {
         let pool = self.pools.get(home)?;
-        if let Some((_, known)) = pool.beside.iter().find(|(other, _)| *other == node)
+        if let Some((_, known)) = pool.beside_of(whole).iter().find(|(other, _)| *other == node)
             && self.pools.get(*known).is_some_and(|pool| !pool.family.is_removed())
         {
             return Some(*known);
         }
-        let family = self.shared.registry.beside(&pool.family, node);
+        let family = self.shared.registry.beside(&pool.family, node, whole);
         Some(self.pool_of(&family))
     }
 
@@ -53,6 +55,11 @@ impl Worker {
             }
             self.go_home(waiter.client);
             self.again.push_back(Again::Client(waiter.client));
+        }
+        let next = |pool: &mut LocalPool| pool.welcoming.pop_front();
+        while let Some(index) = self.pools.get_mut(pool_index).and_then(next) {
+            self.go_home(index);
+            self.guard_client(index, |worker| worker.greet(index));
         }
         if let Some(pool) = self.pools.get(pool_index) {
             pool.publish(self.index);

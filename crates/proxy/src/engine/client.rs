@@ -10,7 +10,7 @@ use trunkline_wire::{
 
 use super::{
     rest::Rest,
-    slot::{ANY, ClientState, ServerState},
+    slot::{ALL, ANY, ClientState, ServerState},
     worker::Worker,
 };
 
@@ -183,6 +183,7 @@ impl Worker {
         let Some(client) = self.clients.get_mut(index) else { return };
         match state {
             ClientState::Welcoming | ClientState::Waiting | ClientState::Listening => {
+                self.unstrand(index);
                 if let Some(pool) = self.pools.get_mut(pool_index) {
                     pool.forget(index);
                     pool.publish(self.index);
@@ -243,7 +244,9 @@ impl Worker {
     pub(super) fn keep(&mut self, index: usize) {
         let Some(client) = self.clients.get_mut(index) else { return };
         // If it is a standby's, all goes there until it gives that back.
-        client.horizon = ANY;
+        if client.horizon != ANY {
+            client.horizon = ALL;
+        }
         let Some(pool) = self.pools.get(client.pool) else { return };
         if client.kept || client.session.mode() == trunkline_session::PoolMode::Session {
             return;

@@ -1,6 +1,7 @@
 //! Where what a client sends goes: to the primary, or to a standby that is fit for it.
 
-use trunkline_route::{Because, Plain};
+use trunkline_route::{Asked, Because, Plain};
+use trunkline_sql::access::Class;
 
 use super::{slot::ANY, to_server::HOLD_MAX, worker::Worker};
 
@@ -22,16 +23,25 @@ impl<'a> Share<'a> {
 }
 
 impl Worker {
-    /// Decides where the burst goes of a client that holds no server and is about to get one.
-    pub(super) fn direct(&mut self, index: usize, data: &[u8]) {
-        let because = match self.steer(index, data) {
+    /// Decides where the burst goes of a client that holds no server and is about to get one. Says whether it is to get one
+    /// now.
+    pub(super) fn direct(&mut self, index: usize, data: &[u8]) -> bool {
+        let asked = self.asked(index);
+        if asked.is_whole() {
+            return self.direct_whole(index, data);
+        }
+        let because = match self.steer(index, asked, data) {
             Ok(because) | Err(because) => because,
         };
         self.routes.count(because);
+        true
     }
 
     /// Sends what may go of the burst to a standby, or says why all of it goes to the primary.
-    fn steer(&mut self, index: usize, data: &[u8]) -> Result<Because, Because> {
+    fn steer(&mut self, index: usize, asked: Asked, data: &[u8]) -> Result<Because, Because> {
+        if !self.router.judges() {
+            return Err(Plain::Off.into());
+        }
         if !self.standbys.are_usable() {
             return Err(Plain::NoFitStandby.into());
         }
@@ -46,30 +56,37 @@ impl Worker {
         let pool = self.pools.get(home).ok_or(Plain::Session)?;
         let path = &mut client.rare.routed().path;
         let judge = self.router.judge((&pool.family, &client.session), path, self.now);
-        let mut judge = judge.ok_or(Plain::UnknownCatalog)?;
-        let mut because = Plain::NoQuery.into();
+        let mut judge = judge.ok_or(Plain::UnknownCatalog)?.trusting(asked.trust());
+        let mut because = Because::Plain(Plain::NoQuery);
+        let mut block = Because::Plain(Plain::ReadOnlyTransaction);
         let horizon = client.session.horizon(data, |text| {
-            let found = judge.judge(text.text);
+            let found = judge.decide(asked, text.text);
+            if found == Because::Class(Class::Transaction) {
+                block = judge.decide_block(asked, text.text);
+            }
             // What follows the first read waits for its turn.
-            if because != Because::READ {
+            if !because.is_to_standby() {
                 because = found;
             }
-            found == Because::READ
+            found.is_to_standby()
         });
-        if horizon.bytes == 0 {
-            return Err(if because == Because::READ { Plain::NoQuery.into() } else { because });
+        if horizon.block {
+            because = block;
+        }
+        if horizon.bytes == 0 || !because.is_to_standby() {
+            return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });
         }
         let beside = self.reader_for(index, home)?;
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         client.pool = beside;
         client.horizon = horizon.bytes;
-        Ok(if horizon.block { Plain::ReadOnlyTransaction.into() } else { Because::READ })
+        Ok(because)
     }
 
     /// The pool on the standby that serves the client's next reads, or why it must read from the primary.
     fn reader_for(&mut self, index: usize, home: usize) -> Result<usize, Because> {
-        let node = self.choose_standby(index, home)?;
-        self.beside(home, node).ok_or(Because::Plain(Plain::NoConnection))
+        let node = self.choose_standby(index, (home, false))?;
+        self.beside(home, node, false).ok_or(Because::Plain(Plain::NoConnection))
     }
 
     /// What may go of a burst to the standby that serves the client.

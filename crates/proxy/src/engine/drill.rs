@@ -153,6 +153,7 @@ impl Drill {
         let member = self.shared.registry.family(&database, &user, &startup);
         let (socket, end) = End::pair();
         let login = LoggedIn {
+            role: trunkline_route::Wish::Any,
             socket,
             tls: None,
             slot: self.slots.take(&user, None).expect("a place"),

@@ -1,6 +1,7 @@
 //! `EXPLAIN ROUTE statement`: where a statement goes by itself, and why. It is answered here, between transactions, as a
 //! simple query; anywhere else it goes to the server, which does not know it.
 
+use trunkline_route::Plain;
 use trunkline_wire::{
     Frame,
     backend::{self, Column},
@@ -32,14 +33,21 @@ impl Worker {
         let bytes = data.get(..header.len)?;
         let frame = Frame { tag: header.tag, body: bytes.get(HEADER..)?, bytes };
         let text = Query::parse(frame.body).ok()?.text.get(WORDS.len()..)?;
+        let asked = self.asked(index);
         let home = self.home_of(self.clients.get(index)?.pool);
         let client = self.clients.get_mut(index)?;
         let path = &mut client.rare.routed().path;
         let family = &self.pools.get(home)?.family;
         let judge = self.router.judge((family, &client.session), path, self.now);
         let mut lines = Vec::new();
-        if let Some(mut judge) = judge {
-            tell(&judge.explain(text), &mut lines);
+        if let Some(judge) = judge {
+            tell(&judge.trusting(asked.trust()).explain(asked, text), &mut lines);
+        } else if asked.is_whole() {
+            lines.push(("route", "standby".into()));
+            lines.push(("reason", Plain::StandbyListener.words().into()));
+        } else if !self.router.judges() {
+            lines.push(("route", "primary".into()));
+            lines.push(("reason", Plain::Off.words().into()));
         } else {
             lines.push(("route", "primary".into()));
             lines.push(("reason", "the catalog of the database is not known yet".into()));

@@ -4,7 +4,7 @@ use super::{
     alone::{Alone, wants_server},
     directing::Share,
     link::Received,
-    slot::{ANY, ClientState},
+    slot::{ALL, ClientState},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -68,7 +68,7 @@ impl Worker {
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
-            ClientState::Leased(_) if client.horizon != ANY && !client.held.is_empty() => true,
+            ClientState::Leased(_) if client.horizon < ALL && !client.held.is_empty() => true,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
                     || server.session.is_full_at(self.owed_at_most(client, server))
@@ -165,7 +165,7 @@ impl Worker {
                     return taken;
                 }
                 ClientState::Leased(server) => {
-                    let share = if client.horizon == ANY {
+                    let share = if client.horizon >= ALL {
                         Share::all(rest)
                     } else {
                         self.share_of_standby(index, server, rest)
@@ -193,8 +193,8 @@ impl Worker {
                     Alone::Gone => return data.len(),
                 },
             }
-            if self.router.is_on() {
-                self.direct(index, data.get(taken..).unwrap_or_default());
+            if self.router.is_on() && !self.direct(index, data.get(taken..).unwrap_or_default()) {
+                continue;
             }
             self.lease_or_wait(index);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 use trunkline_session::Purpose;
-use trunkline_settings::{RoutingMode, Settings};
+use trunkline_settings::Settings;
 use trunkline_wire::{SqlState, backend::Report};
 
 use super::{
@@ -96,6 +96,8 @@ impl Worker {
                 }
             }
             ClientState::Waiting | ClientState::Listening => {
+                self.unstrand(slot);
+                let Some(client) = self.clients.get(slot) else { return };
                 if let Some(pool) = self.pools.get_mut(client.pool) {
                     pool.forget(slot);
                     pool.publish(self.index);
@@ -150,8 +152,7 @@ impl Worker {
 
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
-        let on = settings.routing.mode == RoutingMode::On;
-        self.router.set(on, rand::random(), (self.shared.study(), self.index));
+        self.router.follow(&settings, rand::random(), (self.shared.study(), self.index));
         self.settings = settings;
         self.follow_standbys();
         self.share_anew();

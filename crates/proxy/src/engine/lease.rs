@@ -1,5 +1,6 @@
 //! Giving servers to clients, and taking them back.
 
+use trunkline_route::Wish;
 use trunkline_session::{BlockEnd, LeaseStart, PoolMode, Purpose};
 use trunkline_wire::{
     SqlState,
@@ -184,7 +185,9 @@ impl Worker {
         let limited = client.session.limits_idleness();
         let (kept, pool) = (client.kept, self.pools.get(client.pool));
         let removed = pool.is_some_and(|pool| pool.family.is_removed());
-        if client.horizon != ANY || self.router.is_on() {
+        let routed =
+            self.router.is_on() && (self.router.judges() || client.rare.role == Wish::Standby);
+        if client.horizon != ANY || routed {
             let lead = pool.and_then(|pool| pool.lead);
             release_routed(client, lead, self.shared.positions());
         }
@@ -323,6 +326,7 @@ pub(super) fn us(duration: std::time::Duration) -> u64 {
 #[inline(never)]
 fn release_routed(client: &mut Client, lead: Option<usize>, positions: &Positions) {
     let routed = client.rare.routed();
+    routed.stranded_since = 0;
     if let Some(lead) = lead {
         routed.settle();
         routed.block_end = BlockEnd::No;

@@ -18,6 +18,8 @@ pub(super) struct LocalPool {
     pub(super) lead: Option<usize>,
     /// The pools of the same clients on standbys.
     pub(super) beside: Vec<(NodeId, usize)>,
+    /// Those of clients whose sessions are a standby's as a whole.
+    pub(super) beside_whole: Vec<(NodeId, usize)>,
     /// How many times a standby has been chosen for one of its clients.
     pub(super) turn: u64,
     /// Parked connections, the last used at the end.
@@ -46,6 +48,7 @@ impl LocalPool {
             family,
             lead: None,
             beside: Vec::new(),
+            beside_whole: Vec::new(),
             turn: 0,
             idle: Vec::new(),
             welcoming: VecDeque::new(),
@@ -57,6 +60,11 @@ impl LocalPool {
             stats: PoolStats::default(),
             functions: Functions::default(),
         }
+    }
+
+    /// The pools of the same clients on standbys: of those whose sessions are `whole` a standby's, or of the others.
+    pub(super) const fn beside_of(&self, whole: bool) -> &Vec<(NodeId, usize)> {
+        if whole { &self.beside_whole } else { &self.beside }
     }
 
     /// A server was asked what its client has there.

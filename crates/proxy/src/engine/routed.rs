@@ -2,7 +2,7 @@
 
 use trunkline_session::BlockEnd;
 
-use super::{slot::ClientRare, trial::Trial};
+use super::{asking::Ruled, slot::ClientRare, trial::Trial};
 use crate::routing::{Floor, Whereabouts};
 
 /// What is known of a client whose reads may go to standbys.
@@ -18,6 +18,10 @@ pub(crate) struct Routed {
     pub(super) room: Vec<u8>,
     /// What it sends next goes to the primary.
     pub(super) stays_home: bool,
+    /// What the rules in the settings say for it.
+    pub(super) ruled: Option<Ruled>,
+    /// Since when it has waited for a standby, if its session is a standby's; 0 while one serves it.
+    pub(super) stranded_since: u64,
     /// Whether it has sent what may end the transaction that it has open at a standby.
     pub(super) block_end: BlockEnd,
 }

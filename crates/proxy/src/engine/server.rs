@@ -32,7 +32,9 @@ impl Worker {
         if let (Some(lead), Place::Standby(node)) = (lead, family.place)
             && let Some(lead) = self.pools.get_mut(lead)
         {
-            lead.beside.push((node, index));
+            let besides =
+                if family.tells_of_standby { &mut lead.beside_whole } else { &mut lead.beside };
+            besides.push((node, index));
         }
         index
     }
@@ -80,7 +82,8 @@ impl Worker {
     ) {
         let Some(about) = about else { return };
         let mut reported = new.reported;
-        if about.family.place != Place::Primary && reported.get(b"in_hot_standby").is_some() {
+        let hides = about.family.place != Place::Primary && !about.family.tells_of_standby;
+        if hides && reported.get(b"in_hot_standby").is_some() {
             // Clients are told of one server, which is the primary. There is room: the name is known.
             let _told = reported.set(b"in_hot_standby", b"off");
         }

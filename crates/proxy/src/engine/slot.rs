@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use trunkline_route::Wish;
 use trunkline_session::{ClientSession, ServerSession};
 use trunkline_wire::startup::ProtocolVersion;
 
@@ -86,7 +87,7 @@ pub(crate) struct Client {
     pub(crate) pool: usize,
     /// Bytes read but not judged yet: an incomplete frame, or a burst that waits for a server.
     pub(crate) held: Rest,
-    /// So many bytes may go to the standby that it waits for or that serves it; [`ANY`] if it is the primary.
+    /// So many bytes may go to the standby that it waits for or that serves it, or [`ALL`]; [`ANY`] if it is the primary.
     pub(crate) horizon: usize,
     pub(crate) stream: Stream,
     /// The socket has, or may have, more to read.
@@ -120,6 +121,9 @@ pub(crate) struct Client {
 /// The horizon of a client that is not bound for a standby.
 pub(crate) const ANY: usize = usize::MAX;
 
+/// That of one whose standby is given all that it sends.
+pub(crate) const ALL: usize = usize::MAX - 1;
+
 /// What a client needs seldom.
 #[derive(Debug)]
 pub(crate) struct ClientRare {
@@ -133,6 +137,8 @@ pub(crate) struct ClientRare {
     pub(crate) kept_since: u64,
     /// What is kept for it, as counted last.
     pub(crate) entry: Entry,
+    /// Where the listener by which it has come sends it.
+    pub(crate) role: Wish,
     /// If its reads may go to standbys.
     pub(crate) routed: Option<Box<Routed>>,
     /// Its places among all clients and in its family.

@@ -58,8 +58,13 @@ impl Worker {
         self.standbys = Standbys::of(&self.traffic, &self.settings, &self.shared.registry);
     }
 
-    /// The standby that serves the client's next reads, or why it must read from the primary.
-    pub(super) fn choose_standby(&mut self, index: usize, home: usize) -> Result<NodeId, Because> {
+    /// The standby that serves the client's next reads, or why it must read from the primary. `home` is its pool there, and
+    /// whether its session is a standby's as a whole.
+    pub(super) fn choose_standby(
+        &mut self,
+        index: usize,
+        home: (usize, bool),
+    ) -> Result<NodeId, Because> {
         let mut candidates = std::mem::take(&mut self.standbys.room);
         let chosen = self.choose_among(index, home, &mut candidates);
         self.standbys.room = candidates;
@@ -73,12 +78,12 @@ impl Worker {
     fn choose_among(
         &mut self,
         index: usize,
-        home: usize,
+        home: (usize, bool),
         candidates: &mut Vec<Candidate<NodeId>>,
     ) -> Result<NodeId, Plain> {
         self.weigh(index, home, candidates);
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
-        let pool = self.pools.get_mut(home).ok_or(Plain::Session)?;
+        let pool = self.pools.get_mut(home.0).ok_or(Plain::Session)?;
         let floor = &mut client.rare.routed().floor;
         let stays = floor.reader();
         let dice = if stays.is_some() {
@@ -103,8 +108,13 @@ impl Worker {
         Ok(node)
     }
 
-    /// The standbys as they are for this client, whose pool on the primary this is.
-    fn weigh(&mut self, index: usize, home: usize, candidates: &mut Vec<Candidate<NodeId>>) {
+    /// The standbys as they are for this client.
+    fn weigh(
+        &mut self,
+        index: usize,
+        (home, whole): (usize, bool),
+        candidates: &mut Vec<Candidate<NodeId>>,
+    ) {
         candidates.clear();
         candidates.extend_from_slice(&self.standbys.all);
         let (Some(client), Some(pool)) = (self.clients.get_mut(index), self.pools.get(home)) else {
@@ -120,7 +130,7 @@ impl Worker {
             }
         });
         for it in candidates {
-            let beside = pool.beside.iter().find(|(node, _)| *node == it.node);
+            let beside = pool.beside_of(whole).iter().find(|(node, _)| *node == it.node);
             if let Some(there) = beside.and_then(|(_, index)| self.pools.get(*index)) {
                 let working = there.servers.saturating_sub(there.idle.len());
                 it.busy = working.saturating_add(there.waiters.len());

@@ -61,6 +61,7 @@ impl Worker {
         for index in self.servers_that(|server| traffic.primary == Some(server.about.node)) {
             self.let_go_on(index);
         }
+        // Those who wait for a standby are served by it as well.
         self.recheck();
     }
 

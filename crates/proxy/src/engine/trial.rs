@@ -6,7 +6,7 @@ use trunkline_wire::frame::{HEADER, peek};
 use super::{
     refusal::{Refusal, refusal},
     rest::Rest,
-    slot::{ANY, Client, ClientState},
+    slot::{ALL, ANY, Client, ClientState},
     worker::{Again, Worker},
 };
 
@@ -139,7 +139,7 @@ impl Worker {
     /// a standby.
     pub(super) fn goes_home(&mut self, client_index: usize) -> bool {
         let Some(client) = self.clients.get_mut(client_index) else { return false };
-        if client.horizon == ANY {
+        if client.horizon >= ALL {
             return false;
         }
         client.rare.routed().stays_home = true;

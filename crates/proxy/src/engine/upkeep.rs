@@ -27,6 +27,8 @@ impl Worker {
                     || pool.attempt.under_way() > 0
             });
         }
+        self.serve_stranded();
+        busy |= !self.stranded.is_empty();
         self.expire_housekeeping();
         self.expire_doubt();
         if self.servers.iter().any(|(_, server)| server.about.permit.is_surplus()) {
@@ -58,7 +60,11 @@ impl Worker {
     fn forget_pool(&mut self, pool_index: usize) {
         let Some(pool) = self.pools.get(pool_index) else { return };
         let used = pool.clients > 0 || pool.servers > 0 || pool.attempt.under_way() > 0;
-        if !pool.family.is_removed() || used || !pool.beside.is_empty() {
+        if !pool.family.is_removed()
+            || used
+            || !pool.beside.is_empty()
+            || !pool.beside_whole.is_empty()
+        {
             return;
         }
         if self.clients.iter().any(|(_, client)| client.pool == pool_index) {
@@ -70,6 +76,7 @@ impl Worker {
         self.pools.remove(pool_index);
         if let Some(lead) = lead.and_then(|lead| self.pools.get_mut(lead)) {
             lead.beside.retain(|(_, beside)| *beside != pool_index);
+            lead.beside_whole.retain(|(_, beside)| *beside != pool_index);
         }
     }
 

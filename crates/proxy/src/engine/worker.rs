@@ -10,7 +10,7 @@ use std::{
 
 use bytes::BytesMut;
 use slab::Slab;
-use trunkline_settings::{RoutingMode, Settings};
+use trunkline_settings::Settings;
 
 use super::routes::Routes;
 use super::{
@@ -24,6 +24,7 @@ use super::{
     shared::{Own, Shared},
     slot::{Client, ClientState, Server},
     standbys::Standbys,
+    waiting::Waiter,
     wheel::Wheel,
 };
 use crate::{cluster::Traffic, pool::FamilyId, routing::Router};
@@ -45,6 +46,8 @@ pub(super) enum Again {
     Server(usize),
     /// A client that found the queue full.
     Refuse(usize),
+    /// A client whose session is a standby's, and that none can serve.
+    Unserved(usize),
     /// A pool with parked connections beside its queue.
     Queue(usize),
     /// More may be kept for clients than the loop's share.
@@ -86,6 +89,8 @@ pub(crate) struct Worker {
     pub(super) traffic: Traffic,
     /// The standbys that reads may go to.
     pub(super) standbys: Standbys,
+    /// Clients whose sessions are a standby's, and which wait for one.
+    pub(super) stranded: Vec<Waiter>,
     /// What says which statements may go to standbys.
     pub(super) router: Router,
     /// How often what clients sent went where, and why.
@@ -146,11 +151,11 @@ impl Worker {
             own: Own::of_loop(parts.index),
             router: {
                 let mut router = Router::default();
-                let on = parts.settings.routing.mode == RoutingMode::On;
-                router.set(on, rand::random(), (&study, parts.index));
+                router.follow(&parts.settings, rand::random(), (&study, parts.index));
                 router
             },
             standbys,
+            stranded: Vec::new(),
             settings: parts.settings,
             routes: Routes::default(),
             without_primary: if parts.traffic.primary.is_none() { now } else { 0 },
@@ -281,6 +286,9 @@ impl Worker {
                 }
                 Some(Again::Refuse(index)) => {
                     self.guard_client(index, |worker| worker.refuse_waiting(index));
+                }
+                Some(Again::Unserved(index)) => {
+                    self.guard_client(index, |worker| worker.refuse_unserved(index));
                 }
                 Some(Again::Queue(pool)) => self.guard(|worker| worker.serve_queue(pool)),
                 Some(Again::Notify(index)) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
+use trunkline_route::Wish;
 use trunkline_settings::{Settings, User};
 
 use super::answers::PasswordSource;
@@ -179,7 +180,14 @@ impl Serving {
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>) {
-    tracing::info!(address = %listener.name, "listening");
+    let role = listener.role;
+    match role {
+        Wish::Any => tracing::info!(address = %listener.name, "listening"),
+        Wish::Primary | Wish::Standby => {
+            let role = if role == Wish::Primary { "primary" } else { "standby" };
+            tracing::info!(address = %listener.name, role, "listening");
+        }
+    }
     let mut quiet_until = None;
     loop {
         match listener.accept().await {
@@ -193,7 +201,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let panics = shared.panics.clone();
-                    panics.contain(login(socket, shared, config)).await;
+                    panics.contain(login((socket, role), shared, config)).await;
                     drop(pending);
                 });
             }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
+use trunkline_route::Wish;
 use trunkline_settings::{Listen, SocketDir};
 
 use crate::net::AsyncSocket;
@@ -23,6 +24,8 @@ pub struct Listeners(pub(super) Vec<Listener>);
 pub struct Listener {
     /// What it is bound to, for messages.
     pub(super) name: String,
+    /// Where it sends clients.
+    pub(super) role: Wish,
     socket: ListeningSocket,
     /// Of a Unix socket with a file: gives the file back when dropped.
     _file: Option<SocketFile>,
@@ -40,8 +43,16 @@ impl Listeners {
     pub fn bind(settings: &Listen) -> io::Result<Self> {
         let backlog = i32::try_from(settings.backlog).unwrap_or(i32::MAX);
         let mut bound = Vec::new();
-        for address in &settings.addresses {
-            bound.push(Listener::tcp(*address, backlog).map_err(|error| named(&error, address))?);
+        for (addresses, role) in [
+            (&settings.addresses, Wish::Any),
+            (&settings.primary_addresses, Wish::Primary),
+            (&settings.standby_addresses, Wish::Standby),
+        ] {
+            for address in addresses {
+                let listener = Listener::tcp(*address, backlog);
+                let listener = listener.map_err(|error| named(&error, address))?;
+                bound.push(Listener { role, ..listener });
+            }
         }
         if let Some(directory) = &settings.unix_socket_dir {
             let port = settings.unix_port();
@@ -80,7 +91,7 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let listener = TcpListener::from_std(socket.into())?;
         let name = listener.local_addr()?.to_string();
-        Ok(Self { name, socket: ListeningSocket::Tcp(listener), _file: None })
+        Ok(Self { name, role: Wish::Any, socket: ListeningSocket::Tcp(listener), _file: None })
     }
 
     fn unix(directory: &Path, port: u16, mode: u32, backlog: i32) -> io::Result<Self> {
@@ -113,7 +124,7 @@ impl Listener {
         socket.listen(backlog)?;
         socket.set_nonblocking(true)?;
         let listener = UnixListener::from_std(OwnedFd::from(socket).into())?;
-        Ok(Self { name, socket: ListeningSocket::Unix(listener), _file: file })
+        Ok(Self { name, role: Wish::Any, socket: ListeningSocket::Unix(listener), _file: file })
     }
 
     /// The next connection. Safe to cancel.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::timeout;
+use trunkline_route::Wish;
+use trunkline_session::wrong_route;
 use trunkline_settings::{Reload, Settings};
 use trunkline_wire::SqlState;
 use trunkline_wire::backend::{Authentication, authentication};
@@ -27,13 +29,17 @@ use crate::tls::TlsCodec;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves one connection until it is handed over or closed.
-pub(super) async fn login(socket: AsyncSocket, shared: Arc<Shared>, config: Arc<LoginConfig>) {
+pub(super) async fn login(
+    (socket, role): (AsyncSocket, Wish),
+    shared: Arc<Shared>,
+    config: Arc<LoginConfig>,
+) {
     let peer = match prepare(&socket, &config) {
         Ok(peer) => peer,
         Err(error) => return tracing::debug!(%error, "the client left at once"),
     };
     let channel = Channel::new(socket).within(shared.allowance.part());
-    let mut attempt = Attempt { channel, peer, shared, config, asked: None };
+    let mut attempt = Attempt { channel, peer, role, shared, config, asked: None };
     let limit = attempt.config.settings.general.login_timeout;
     let Ok(ended) = timeout(limit, attempt.run()).await else {
         // As PostgreSQL, which may be in the middle of a message by then.
@@ -67,6 +73,8 @@ fn prepare(socket: &AsyncSocket, config: &LoginConfig) -> io::Result<Peer> {
 struct Attempt {
     channel: Channel,
     peer: Peer,
+    /// Where the listener sends clients.
+    role: Wish,
     shared: Arc<Shared>,
     config: Arc<LoginConfig>,
     /// User and database, once the client has said them.
@@ -247,6 +255,7 @@ impl Attempt {
                 user: request.user,
                 database: request.database,
                 startup: request.params,
+                role: self.role,
                 protocol: request.protocol,
                 early: parts.received,
                 peer: self.peer,
@@ -309,6 +318,10 @@ fn removed() -> Refusal {
 fn misled(fault: &OptionsError) -> Refusal {
     let refusal = Refusal::new(SqlState::SYNTAX_ERROR, fault.to_string());
     match fault {
+        OptionsError::Route(value) => {
+            let (message, hint) = wrong_route(value);
+            Refusal::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint)
+        }
         OptionsError::NoValue(_) => refusal,
         OptionsError::Unknown(_) => {
             refusal.with_hint("Try \"postgres --help\" for more information.")
@@ -355,7 +368,8 @@ mod tests {
             Frontend::new(&settings, Arc::new(Nobody), Arc::new(KeyRing::new()), None).unwrap();
         let (socket, _other) = tokio::net::UnixStream::pair().unwrap();
         let config = Arc::new(LoginConfig::new(settings).unwrap());
-        let size = size_of_val(&login(AsyncSocket::Unix(socket), frontend.shared(), config));
+        let size =
+            size_of_val(&login((AsyncSocket::Unix(socket), Wish::Any), frontend.shared(), config));
         assert!(size < MAX_LOGIN, "a login takes {size} bytes");
     }
 }

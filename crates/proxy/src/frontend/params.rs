@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use trunkline_session::{IDLE_SESSION_TIMEOUT, idle_limit};
+use trunkline_session::{IDLE_SESSION_TIMEOUT, Preference, ROUTE, idle_limit, wrong_route};
 use trunkline_wire::startup::MAX_NAME;
 
 /// The settings a client starts with, in the order they are to be applied.
@@ -27,6 +27,8 @@ pub struct StartupParams {
     /// `idle_session_timeout`, if it can be told what it means. A client's is kept here; a server that is to be shared has
     /// none, since it would end itself while nobody uses it.
     pub idle_session_timeout: Option<Box<str>>,
+    /// `trunkline.route`: says nothing to servers, and so does not keep clients from sharing them.
+    pub route: Option<Box<str>>,
     /// Every other setting: name as the client spelled it, and value. A name occurs once (settings are
     /// known by name without regard to case); in the order of the first mention.
     pub others: Vec<(Box<str>, Box<str>)>,
@@ -50,6 +52,9 @@ pub enum OptionsError {
     /// Any other command-line switch, or a word that is none.
     #[error("invalid command-line argument for server process: {0}")]
     Unknown(String),
+    /// A value of `trunkline.route` that means nothing. The code is 22023.
+    #[error("{}", wrong_route(.0).0)]
+    Route(String),
 }
 
 impl StartupParams {
@@ -67,7 +72,12 @@ impl StartupParams {
         for (name, value) in params.filter(|(name, _)| *name != "options") {
             sorted.set(name, value);
         }
-        Ok(sorted)
+        match &sorted.route {
+            Some(route) if Preference::from_word(route.as_bytes()).is_none() => {
+                Err(OptionsError::Route(route.to_string()))
+            }
+            _ => Ok(sorted),
+        }
     }
 
     /// The parameters as they came, for a server that nobody else uses.
@@ -81,6 +91,7 @@ impl StartupParams {
         self.application_name.is_none()
             && self.client_encoding.is_none()
             && self.idle_session_timeout.is_none()
+            && self.route.is_none()
             && self.others.is_empty()
     }
 
@@ -90,6 +101,7 @@ impl StartupParams {
             ("application_name", self.application_name.as_deref()),
             ("client_encoding", self.client_encoding.as_deref()),
             (IDLE_SESSION_TIMEOUT, self.idle_session_timeout.as_deref()),
+            (ROUTE, self.route.as_deref()),
         ];
         let apart = apart.into_iter().filter_map(|(name, value)| Some((name, value?)));
         apart.chain(self.others.iter().map(|(name, value)| (&**name, &**value)))
@@ -107,6 +119,10 @@ impl StartupParams {
                 self.others.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
                 return;
             }
+        }
+        if name.eq_ignore_ascii_case(ROUTE) {
+            self.route = Some(value.into());
+            return;
         }
         if name.eq_ignore_ascii_case(IDLE_SESSION_TIMEOUT) {
             // What cannot be told is for the server to refuse, or to keep.
@@ -261,6 +277,19 @@ mod tests {
 
     fn others(params: &StartupParams) -> Vec<(&str, &str)> {
         params.others.iter().map(|(name, value)| (&**name, &**value)).collect()
+    }
+
+    #[test]
+    fn where_statements_are_to_go_stands_apart_and_must_mean_something() {
+        let found =
+            params(&[("options", "-c trunkline.route=any"), ("Trunkline.Route", "Primary")]);
+        let found = found.unwrap();
+        assert_eq!((found.route.as_deref(), others(&found).len()), (Some("Primary"), 0));
+        let wrong = params(&[("options", "-c trunkline.route=replica")]).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "invalid value for parameter \"trunkline.route\": \"replica\""
+        );
     }
 
     #[test]

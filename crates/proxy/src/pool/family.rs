@@ -141,6 +141,8 @@ pub(crate) struct Family {
     pub(crate) place: Place,
     /// That on the primary, if this one is on a standby: the clients are its.
     lead: Option<Arc<Self>>,
+    /// Its clients are told that its servers are those of a standby.
+    pub(crate) tells_of_standby: bool,
     /// What its sessions have in common.
     pub(crate) scope: Arc<Scope>,
     /// The catalog of its database.
@@ -243,6 +245,7 @@ impl Family {
             id,
             place: Place::Primary,
             lead: None,
+            tells_of_standby: false,
             scope: Arc::new(Scope::new(id, facts).of_variant(!startup.others.is_empty())),
             catalog,
             database,
@@ -290,7 +293,13 @@ impl Family {
             asked_for: AtomicU64::new(0),
             faces: Faces::new(loops),
             lead: Some(Arc::clone(lead)),
+            tells_of_standby: false,
         }
+    }
+
+    /// The same for clients that are told of the standby as what it is.
+    pub(crate) fn telling_of_standby(self) -> Self {
+        Self { tells_of_standby: true, ..self }
     }
 
     /// That on the primary, if this one is on a standby.

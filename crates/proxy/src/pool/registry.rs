@@ -107,19 +107,21 @@ impl Registry {
         Ok(Membership::of(&family))
     }
 
-    /// The pools of a family on a standby, made when new.
-    pub(crate) fn beside(&self, lead: &Arc<Family>, node: NodeId) -> Arc<Family> {
+    /// The pools of a family on a standby, made when new; those for sessions that are `whole` its own are others.
+    pub(crate) fn beside(&self, lead: &Arc<Family>, node: NodeId, whole: bool) -> Arc<Family> {
         let mut inner = self.lock();
         let place = Place::Standby(node);
         let known = inner.families.iter().find(|family| {
             family.place == place
+                && family.tells_of_standby == whole
                 && !family.is_removed()
                 && family.lead().is_some_and(|its| Arc::ptr_eq(its, lead))
         });
         if let Some(known) = known {
             return Arc::clone(known);
         }
-        let family = Arc::new(Family::beside(lead, inner.take_id(), node, self.loops));
+        let family = Family::beside(lead, inner.take_id(), node, self.loops);
+        let family = Arc::new(if whole { family.telling_of_standby() } else { family });
         inner.families.push(Arc::clone(&family));
         family
     }

@@ -2,8 +2,11 @@
 
 use std::{fmt, hash::RandomState, sync::Arc};
 
-use trunkline_route::{Because, Call, Cause, Named, Path, Plain, Verdict, resolve};
+use trunkline_route::{
+    Asked, Because, Call, Cause, Named, Path, Plain, Reason, Trust, Verdict, resolve,
+};
 use trunkline_session::ClientSession;
+use trunkline_settings::{RoutingMode, Settings};
 use trunkline_sql::{
     Name, Rules,
     access::{
@@ -14,17 +17,30 @@ use trunkline_sql::{
 
 use super::{
     catalog::Known,
+    overrides::{Lists, Overrides},
     study::{Asker, Studied, Study},
     whereabouts::{NO_PATH, Whereabouts},
 };
 use crate::pool::Family;
 
+/// What a key differs by where doubts about functions do not count.
+const DOUBTS: u64 = 1 << 62;
+
+/// What it differs by where the lists in the settings do not count either.
+const LISTS: u64 = 1 << 63;
+
 /// Longer texts are not judged here: it would hold up the other clients of the loop.
 const JUDGED_MAX: usize = access::QUICK;
 
-/// A loop's own judge of texts; it lets nothing go to standbys if it has no cache.
+/// A loop's own judge of texts; it lets no text go to standbys if it has no desk.
 #[derive(Default)]
-pub(crate) struct Router(Option<Box<Desk>>);
+pub(crate) struct Router {
+    desk: Option<Box<Desk>>,
+    /// What the settings say.
+    overrides: Overrides,
+    /// There are listeners by which sessions come that are a standby's as a whole.
+    has_standby_listeners: bool,
+}
 
 /// How long a text that a standby has refused belongs on the primary, in microseconds: its catalog may not show why it is no
 /// read any more.
@@ -73,11 +89,14 @@ impl fmt::Debug for Router {
 pub(crate) struct Judge<'a> {
     cache: &'a mut Cache<Kept>,
     asker: &'a mut Asker,
+    overrides: &'a Overrides,
     known: Arc<Known>,
     path: &'a Whereabouts,
     /// The clock of the loop, in microseconds.
     now: u64,
     rules: Rules,
+    /// How far a wish for a standby is taken at its word.
+    trust: Trust,
     /// Texts are in UTF-8; else only those are judged that are the same in it.
     utf8: bool,
 }
@@ -99,14 +118,39 @@ impl Router {
     /// Whether anything may go to a standby.
     #[inline]
     pub(crate) const fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.desk.is_some() || self.has_standby_listeners
     }
 
-    /// Lets something go to standbys, or nothing. `chance` is to be known to nobody.
-    /// What is too long for this loop goes to the study.
-    pub(crate) fn set(&mut self, on: bool, chance: [u8; 16], (study, by): (&Arc<Study>, usize)) {
-        if self.is_on() != on {
-            self.0 = on.then(|| {
+    /// Whether texts are judged, so that some may go to a standby.
+    #[inline]
+    pub(crate) const fn judges(&self) -> bool {
+        self.desk.is_some()
+    }
+
+    /// What the settings say.
+    pub(crate) const fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// Takes over what the settings say. `chance` is to be known to nobody. What is too long for this loop goes to the study.
+    pub(crate) fn follow(
+        &mut self,
+        settings: &Settings,
+        chance: [u8; 16],
+        study: (&Arc<Study>, usize),
+    ) {
+        self.has_standby_listeners = !settings.listen.standby_addresses.is_empty();
+        if self.overrides.follow(settings) {
+            // What was kept of texts was judged by others.
+            self.desk = None;
+        }
+        self.set(settings.routing.mode == RoutingMode::On, chance, study);
+    }
+
+    /// Lets texts be judged, or not.
+    fn set(&mut self, on: bool, chance: [u8; 16], (study, by): (&Arc<Study>, usize)) {
+        if self.judges() != on {
+            self.desk = on.then(|| {
                 let cache = Cache::new(Limits::default(), &Secret::new(chance));
                 let asker = Asker::new(Arc::clone(study), by);
                 Box::new(Desk { cache, asker, chance: RandomState::new() })
@@ -122,16 +166,17 @@ impl Router {
         path: &'a mut Whereabouts,
         now: u64,
     ) -> Option<Judge<'a>> {
-        let Desk { cache, asker, chance } = self.0.as_deref_mut()?;
+        let Desk { cache, asker, chance } = self.desk.as_deref_mut()?;
         let utf8 = matches!(session.encoding(), b"UTF8" | b"");
         let known = family.catalog.known()?;
         path.update(session, family, (&known.snapshot, chance));
-        Some(Judge { cache, asker, known, path, now, rules: session.rules(), utf8 })
+        let (overrides, rules, trust) = (&self.overrides, session.rules(), Trust::None);
+        Some(Judge { cache, asker, overrides, known, path, now, rules, trust, utf8 })
     }
 
     /// It is known now what a text is.
     pub(crate) fn take(&mut self, studied: Studied) {
-        if let Some(Desk { cache, asker, .. }) = self.0.as_deref_mut() {
+        if let Some(Desk { cache, asker, .. }) = self.desk.as_deref_mut() {
             asker.hear(&studied);
             cache.learn(&studied.text, studied.rules, studied.access);
         }
@@ -139,6 +184,63 @@ impl Router {
 }
 
 impl Judge<'_> {
+    /// The same for who is taken at his word so far.
+    pub(crate) fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// Where a text goes of a session that asks for this.
+    pub(crate) fn decide(&mut self, asked: Asked, text: &[u8]) -> Because {
+        let found = self.judge(text);
+        asked.decide(found, || self.overrides.match_in(text))
+    }
+
+    /// Where a transaction goes that only reads, and is begun by this text.
+    pub(crate) fn decide_block(&mut self, asked: Asked, text: &[u8]) -> Because {
+        match self.hint(text) {
+            Some(Hint::Primary) => Plain::Hint.into(),
+            Some(Hint::Standby) => Plain::StandbyHint.into(),
+            _ => asked.decide(Plain::ReadOnlyTransaction.into(), || self.overrides.match_in(text)),
+        }
+    }
+
+    /// What keeps a text on the primary, whatever it is, of a session that is a standby's.
+    pub(crate) fn recall(&mut self, text: &[u8]) -> Option<Because> {
+        if self.is_out_of_reach(text) {
+            return None;
+        }
+        let overrides = self.overrides;
+        let entry = match self.entry(text) {
+            Ok(entry) => entry,
+            Err(because) => return Some(because),
+        };
+        match entry.access().hint {
+            Some(Hint::Primary) => Some(Plain::Hint.into()),
+            Some(Hint::Standby) => None,
+            _ if overrides.lists().keep(entry.access()) => Some(Plain::List.into()),
+            _ => overrides.match_in(text).then(|| Plain::Pattern.into()),
+        }
+    }
+
+    fn hint(&mut self, text: &[u8]) -> Option<Hint> {
+        if self.is_out_of_reach(text) {
+            return None;
+        }
+        self.entry(text).ok()?.access().hint.clone()
+    }
+
+    /// What is kept of a text; or that it takes long to judge, and is judged elsewhere.
+    #[inline]
+    fn entry(&mut self, text: &[u8]) -> Result<&mut Entry<Kept>, Because> {
+        if text.len() <= JUDGED_MAX {
+            return Ok(self.cache.entry(text, self.rules).0);
+        }
+        match self.cache.known(text, self.rules) {
+            Some(entry) => Ok(entry),
+            None => Err(self.asker.ask(text, self.rules)),
+        }
+    }
+
     /// [`Because::READ`] if a text only reads, and may do so on a standby; else why it belongs on the primary.
     pub(crate) fn judge(&mut self, text: &[u8]) -> Because {
         if self.is_out_of_reach(text) {
@@ -154,20 +256,27 @@ impl Judge<'_> {
             }
         };
         // Most texts are the same under any path, and are kept once then.
-        let anywhere = Key { generation, path: NO_PATH };
-        let anywhere = kept(entry, anywhere, self.now, |access| judge(&self.known, None, access));
+        let trust = self.trust;
+        let ground = Ground { known: &self.known, lists: self.overrides.lists(), schemas: None };
+        let anywhere = key(generation, NO_PATH, trust);
+        let anywhere = kept(entry, anywhere, self.now, |access| judge(ground, access, trust));
         let path = self.path.key();
-        if path == NO_PATH || !matches!(anywhere, Because::Cause(_)) {
+        if path == NO_PATH || !depends_on_path(anywhere) {
             return anywhere;
         }
-        kept(entry, Key { generation, path }, self.now, |access| {
-            judge(&self.known, self.path.schemas().as_deref(), access)
+        kept(entry, key(generation, path, trust), self.now, |access| {
+            let schemas = self.path.schemas();
+            judge(Ground { schemas: schemas.as_deref(), ..ground }, access, trust)
         })
     }
 
-    /// Says where a text goes by itself, and why.
-    pub(crate) fn explain(&mut self, text: &[u8]) -> Explained {
-        let because = self.judge(text);
+    /// Says where a text goes by itself, of a session that asks for this, and why.
+    pub(crate) fn explain(&mut self, asked: Asked, text: &[u8]) -> Explained {
+        let because = if asked.is_whole() {
+            self.recall(text).unwrap_or(Because::Plain(Plain::StandbyListener))
+        } else {
+            self.decide(asked, text)
+        };
         let access = if text.len() <= JUDGED_MAX {
             access::access(text, self.rules)
         } else {
@@ -176,10 +285,17 @@ impl Judge<'_> {
             known.unwrap_or_else(|| access::access(b"", self.rules))
         };
         let mut steps = Vec::new();
+        let schemas = self.path.schemas();
+        let (known, lists) = (&self.known, self.overrides.lists());
+        let ground = Ground { known, lists, schemas: schemas.as_deref() };
+        let trust = trust_in(&access, self.trust);
         let cause = matches!(because, Because::Cause(_)).then(|| {
-            with_cause(&self.known, self.path.schemas().as_deref(), &access, |cause| {
+            with_cause(ground, &access, |cause| {
+                if trust != Trust::None && is_doubt(cause) {
+                    return None;
+                }
                 steps.extend(cause.steps().map(|step| step.to_string()));
-                cause.to_string()
+                Some(cause.to_string())
             })
         });
         let shown = |schema: &Option<Name>, name: &Name| match schema {
@@ -205,14 +321,16 @@ impl Judge<'_> {
 
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
-        let key = Key { generation: self.known.snapshot.generation(), path: NO_PATH };
+        let generation = self.known.snapshot.generation();
         let entry = if text.len() <= JUDGED_MAX {
             Some(self.cache.entry(text, self.rules).0)
         } else {
             self.cache.known(text, self.rules)
         };
         if let Some(entry) = entry {
-            entry.keep(key, Kept::learnt(self.now));
+            for trust in Trust::ALL {
+                entry.keep(key(generation, NO_PATH, trust), Kept::learnt(self.now));
+            }
         }
     }
 }
@@ -235,39 +353,107 @@ fn kept(
     because
 }
 
-fn judge(known: &Known, schemas: Option<&[&str]>, access: &Access) -> Because {
+/// Each trust is another question.
+#[inline]
+fn key(generation: u64, path: u64, trust: Trust) -> Key {
+    let asked = match trust {
+        Trust::None => 0,
+        Trust::Doubts => DOUBTS,
+        Trust::Lists => LISTS,
+    };
+    Key { generation, path: path ^ asked }
+}
+
+/// What a text is judged by besides its own words.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    known: &'a Known,
+    lists: &'a Lists,
+    /// Where its names are looked for, as far as that is known.
+    schemas: Option<&'a [&'a str]>,
+}
+
+/// Whether a text may be found to be something else if it is known where its names are looked for.
+fn depends_on_path(found: Because) -> bool {
+    matches!(found, Because::Cause(_) | Because::Plain(Plain::Trusted))
+}
+
+fn judge(ground: Ground<'_>, access: &Access, trust: Trust) -> Because {
     match access.class {
-        Class::Read if access.hint == Some(Hint::Primary) => Plain::Hint.into(),
-        Class::Read => {
-            let because = |cause: Cause<'_>| Because::Cause(cause.step().reason);
-            with_cause(known, schemas, access, because).unwrap_or(Because::READ)
-        }
+        Class::Read => judge_read(ground, access, trust),
         Class::Empty => Because::READ,
         class => Because::Class(class),
     }
 }
 
-/// What of that which a text calls and names keeps it on the primary.
+/// How far a wish for a standby is taken at its word, where a hint may be one.
+fn trust_in(access: &Access, trust: Trust) -> Trust {
+    if access.hint == Some(Hint::Standby) { Trust::Lists } else { trust }
+}
+
+fn judge_read(ground: Ground<'_>, access: &Access, trust: Trust) -> Because {
+    if access.hint == Some(Hint::Primary) {
+        return Plain::Hint.into();
+    }
+    let trust = trust_in(access, trust);
+    if trust != Trust::Lists && ground.lists.keep(access) {
+        return Plain::List.into();
+    }
+    let mut doubted = false;
+    let objection = with_cause(ground, access, |cause| {
+        let passes = trust != Trust::None && is_doubt(cause);
+        doubted |= passes;
+        (!passes).then_some(Because::Cause(cause.step().reason))
+    });
+    match objection {
+        Some(because) => because,
+        None if access.hint == Some(Hint::Standby) => Plain::StandbyHint.into(),
+        None if doubted => Plain::Trusted.into(),
+        None => Because::READ,
+    }
+}
+
+/// Whether it is only not known of a function that it does no harm, directly or behind views.
+fn is_doubt(cause: Cause<'_>) -> bool {
+    let mut last = false;
+    cause.steps().all(|step| {
+        last = step.reason.is_doubt();
+        last || step.reason == Reason::View
+    }) && last
+}
+
+/// What is made of the first thing that a text calls or names which keeps it on the primary, and of which something is made.
 fn with_cause<T>(
-    known: &Known,
-    schemas: Option<&[&str]>,
+    ground: Ground<'_>,
     access: &Access,
-    look: impl FnOnce(Cause<'_>) -> T,
+    mut look: impl FnMut(Cause<'_>) -> Option<T>,
 ) -> Option<T> {
-    // Which of them the role may look into is not known.
-    let path = schemas.map_or(Path::Unknown, Path::Possible);
     let in_strings: Vec<_> = access.calls.iter().filter_map(access::Call::relation).collect();
-    let calls = access.calls.iter().map(|call| Call {
+    let calls = access.calls.iter().filter(|call| !ground.lists.trust(call)).map(|call| Call {
         function: named((&call.database, &call.schema, &call.name)),
         arguments: call.arguments,
         literal: call.literal.as_ref().and_then(text),
     });
     let relations = access.relations.iter().chain(&in_strings);
     let relations = relations.map(|it| named((&it.database, &it.schema, &it.name)));
-    match resolve(&known.snapshot, path, calls, relations) {
+    // Which of them the role may look into is not known.
+    let path = ground.schemas.map_or(Path::Unknown, Path::Possible);
+    let snapshot = &ground.known.snapshot;
+    let mut found = |verdict: Verdict<'_>| match verdict {
         Verdict::Harmless => None,
-        Verdict::Primary(cause) => Some(look(cause)),
+        Verdict::Primary(cause) => look(cause),
+    };
+    for call in calls {
+        if let Some(found) = found(resolve(snapshot, path, [call], [])) {
+            return Some(found);
+        }
     }
+    for relation in relations {
+        if let Some(found) = found(resolve(snapshot, path, [], [relation])) {
+            return Some(found);
+        }
+    }
+    None
 }
 
 /// No name is this.
@@ -319,9 +505,11 @@ mod tests {
         let mut builder = Snapshot::builder(generation);
         builder.row(&HARMLESS);
         catalog.learn(builder.finish(), 0);
-        let Desk { cache, asker, .. } = router.0.as_deref_mut().unwrap();
+        let Router { desk, overrides, .. } = router;
+        let Desk { cache, asker, .. } = desk.as_deref_mut().unwrap();
         let (known, path) = (catalog.known().unwrap(), &Whereabouts::default());
-        use_it(&mut Judge { cache, asker, known, path, now, rules: Rules::default(), utf8: true })
+        let (rules, trust) = (Rules::default(), Trust::None);
+        use_it(&mut Judge { cache, asker, overrides, known, path, now, rules, trust, utf8: true })
     }
 
     /// A query of so many bytes.
@@ -340,7 +528,7 @@ mod tests {
             assert_eq!(judge.judge(&query(access::TEXT_READ + 1)), Plain::OutOfReach.into());
             for _ in 0..2 {
                 assert_eq!(judge.judge(&long), being_judged);
-                assert_eq!(judge.explain(&long).reason, "being judged");
+                assert_eq!(judge.explain(Asked::default(), &long).reason, "being judged");
                 judge.learn(&long);
             }
             assert!(judge.cache.is_empty(), "it is not judged here");
