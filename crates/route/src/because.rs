@@ -84,6 +84,8 @@ plain! {
     OwnWrites "own writes not placed",
     /// To the primary: the standby has not replayed what the session must find.
     FloorNotReached "floor not reached",
+    /// To the primary: it serves its share of the reads.
+    PrimaryShare "share of the primary",
     /// To the primary: no connection can be made to the standby.
     NoConnection "no connection to a standby",
     /// To the primary: a standby has refused it, or was lost before it had answered anything.

@@ -46,6 +46,7 @@ impl Worker {
             return Err(Plain::NoFitStandby.into());
         }
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        client.rare.routed().shared = None;
         if std::mem::take(&mut client.rare.routed().stays_home) {
             return Err(Plain::RunAgain.into());
         }

@@ -335,5 +335,8 @@ fn release_routed(client: &mut Client, lead: Option<usize>, positions: &Position
     } else {
         // Whatever it has done or seen there, it finds again wherever it reads next.
         routed.floor.raise(positions.want());
+        if let Some(primary) = routed.shared.take() {
+            routed.floor.reads_from(primary);
+        }
     }
 }

@@ -67,6 +67,11 @@ impl LocalPool {
         if whole { &self.beside_whole } else { &self.beside }
     }
 
+    /// How many clients are served or wait here.
+    pub(super) fn busy(&self) -> usize {
+        self.servers.saturating_sub(self.idle.len()).saturating_add(self.waiters.len())
+    }
+
     /// A server was asked what its client has there.
     pub(super) fn count_read_back(&mut self, told: &ReadBack) {
         let stats = &mut self.stats;

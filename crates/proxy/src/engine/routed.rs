@@ -3,7 +3,10 @@
 use trunkline_session::BlockEnd;
 
 use super::{asking::Ruled, slot::ClientRare, trial::Trial};
-use crate::routing::{Floor, Whereabouts};
+use crate::{
+    cluster::NodeId,
+    routing::{Floor, Whereabouts},
+};
 
 /// What is known of a client whose reads may go to standbys.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub(crate) struct Routed {
     pub(super) room: Vec<u8>,
     /// What it sends next goes to the primary.
     pub(super) stays_home: bool,
+    /// The primary, if it serves the client's reads as its share of them.
+    pub(super) shared: Option<NodeId>,
     /// What the rules in the settings say for it.
     pub(super) ruled: Option<Ruled>,
     /// Since when it has waited for a standby, if its session is a standby's; 0 while one serves it.

@@ -1,7 +1,7 @@
 //! The standbys that a loop chooses among, as traffic and settings have them, and the choice itself.
 
 use trunkline_route::{Balance, Because, Candidate, Dice, Lost, Plain, choose};
-use trunkline_settings::{self as settings, Settings};
+use trunkline_settings::{self as settings, Node, Settings};
 
 use super::worker::Worker;
 use crate::{
@@ -19,15 +19,20 @@ pub(super) struct Standbys {
     room: Vec<Candidate<NodeId>>,
     /// Some of them may be read from.
     usable: bool,
+    /// The primary, if it serves a share of the reads.
+    primary: Option<Candidate<NodeId>>,
 }
 
 impl Standbys {
     /// As they stand now.
     pub(super) fn of(traffic: &Traffic, settings: &Settings, registry: &Registry) -> Self {
         let zone = settings.routing.zone.as_ref();
+        let entry = |node: NodeId| settings.node(&registry.node_name(node)?);
+        let is_elsewhere = |known: Option<&Node>| {
+            zone.is_some() && known.is_none_or(|node| node.zone.as_ref() != zone)
+        };
         let candidate = |node: &NodeId| {
-            let name = registry.node_name(*node);
-            let known = name.and_then(|name| settings.node(&name));
+            let known = entry(*node);
             let obstacle = if traffic.fit.contains(node) {
                 known.is_some_and(|node| node.warm).then_some(Lost::Warm)
             } else {
@@ -37,13 +42,21 @@ impl Standbys {
                 node: *node,
                 obstacle,
                 weight: known.map_or(1, |node| node.weight),
-                elsewhere: zone.is_some() && known.is_none_or(|node| node.zone.as_ref() != zone),
+                elsewhere: is_elsewhere(known),
                 busy: 0,
             }
         };
         let all: Vec<_> = traffic.standbys.iter().map(candidate).collect();
         let usable = all.iter().any(|it| it.obstacle.is_none());
-        Self { room: Vec::with_capacity(all.len()), all, usable }
+        let weight = settings.routing.primary_weight;
+        let primary = traffic.primary.filter(|_| weight > 0).map(|node| Candidate {
+            node,
+            obstacle: None,
+            weight,
+            elsewhere: is_elsewhere(entry(node)),
+            busy: 0,
+        });
+        Self { room: Vec::with_capacity(all.len().saturating_add(1)), all, usable, primary }
     }
 
     /// Whether some of them may be read from.
@@ -105,6 +118,10 @@ impl Worker {
             return Err(Plain::OwnWrites);
         }
         floor.reads_from(node);
+        if !home.1 && self.standbys.primary.is_some_and(|primary| primary.node == node) {
+            client.rare.routed().shared = Some(node);
+            return Err(Plain::PrimaryShare);
+        }
         Ok(node)
     }
 
@@ -129,15 +146,18 @@ impl Worker {
                 });
             }
         });
-        for it in candidates {
+        for it in candidates.iter_mut() {
             let beside = pool.beside_of(whole).iter().find(|(node, _)| *node == it.node);
             if let Some(there) = beside.and_then(|(_, index)| self.pools.get(*index)) {
-                let working = there.servers.saturating_sub(there.idle.len());
-                it.busy = working.saturating_add(there.waiters.len());
+                it.busy = there.busy();
                 // While no connection can be made there, nobody waits for one.
                 let away = there.servers == 0 && self.now < there.attempt.not_before;
                 it.obstacle = it.obstacle.or_else(|| away.then_some(Lost::Unreachable));
             }
+        }
+        if !whole && let Some(mut primary) = self.standbys.primary {
+            primary.busy = pool.busy();
+            candidates.push(primary);
         }
     }
 }

@@ -33,7 +33,7 @@ group! {
 }
 
 /// The largest weight of a node.
-const HEAVIEST: u64 = 1000;
+pub(super) const HEAVIEST: u64 = 1000;
 
 group! {
     /// The connections with which the nodes are watched and users are looked up.

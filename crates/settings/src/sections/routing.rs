@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::choice::choice;
 use crate::group::group;
+use crate::sections::node::HEAVIEST;
 use crate::value::Kind;
 use crate::{ObjectName, Pattern};
 
@@ -67,6 +68,10 @@ group! {
         /// A session that has read from a standby stays there, so that it never sees less than before, until it has used
         /// the primary.
         pub balance: Balance = Balance::LeastBusy => Kind::Word(Balance::WORDS), Live, "\"round_robin\"";
+        /// The primary's share of the reads that may go to standbys, compared with the `weight` of these in `[[node]]`. 0: it
+        /// serves such a read only while no standby can. A session that it serves so stays there until it has done more than
+        /// read.
+        pub primary_weight: u32 = 0 => Kind::count(0, HEAVIEST), Live, "1";
         /// The zone of this Trunkline: standbys whose `zone` in `[[node]]` is another one are read from only while none of
         /// this zone can be. Not given: zones do not count.
         pub zone: Option<String> = None => Kind::Text, Live, "\"west\"";
