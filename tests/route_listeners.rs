@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{DATABASE, PASSWORD, Scene, ensure, error_in, fails, one, run, words};
 use trunkline_testkit::cluster::Cluster;
-use trunkline_testkit::peer::{RawClient, say};
+use trunkline_testkit::peer::{Frame, RawClient, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Error, Node, Result};
 
@@ -53,7 +53,9 @@ fn is_standby(port: u16, cluster: &Cluster) -> bool {
 
 async fn furnish(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
     let schema = &scene.user;
-    let sql = format!("CREATE TABLE {schema}.t (i int); ALTER TABLE {schema}.t OWNER TO {schema}");
+    let sql = format!(
+        "SET search_path = {schema}; SET ROLE {schema}; CREATE TABLE t (i int); CREATE SEQUENCE ticket"
+    );
     scene.node.execute(DATABASE, &sql).await?;
     cluster.caught_up().await
 }
@@ -61,8 +63,12 @@ async fn furnish(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
 #[tokio::test]
 async fn each_listener_leads_where_it_says_whatever_is_sent() -> Result<()> {
     let cluster = cluster(1).await?;
-    for (user, mode) in [("ports_off", "off"), ("ports_on", "on")] {
-        let scene = scene(&cluster, user, &format!("[routing]\nmode = \"{mode}\"")).await?;
+    for (user, config) in [
+        ("ports_off", "[routing]\nmode = \"off\""),
+        ("ports_on", "[routing]\nmode = \"on\""),
+        ("ports_session", "[pool]\nmode = \"session\""),
+    ] {
+        let scene = scene(&cluster, user, config).await?;
         furnish(&scene, &cluster).await?;
         let mut primary = connect(&scene, "primary").await?;
         for _ in 0..5 {
@@ -81,13 +87,25 @@ async fn each_listener_leads_where_it_says_whatever_is_sent() -> Result<()> {
             assert_eq!(one(&mut standby, show).await?, value, "{show}");
         }
         // Whatever is sent goes there, and is answered by the standby itself.
-        for sql in
-            ["INSERT INTO t VALUES (1)", "CREATE TABLE u (i int)", "SELECT i FROM t FOR UPDATE"]
-        {
+        for sql in [
+            "INSERT INTO t VALUES (1)",
+            "CREATE TABLE u (i int)",
+            "SELECT i FROM t FOR UPDATE",
+            "CREATE TEMPORARY TABLE u (i int)",
+            "SELECT nextval('ticket')",
+        ] {
             let told = words(&fails(&mut standby, sql, "25006").await?);
             assert!(told.contains("read-only transaction"), "{told}");
         }
-        run(&mut standby, "BEGIN; SELECT 1; COMMIT").await?;
+        // Also what is not known at once to be what.
+        for length in [2_000, 40_000] {
+            let long = format!("INSERT INTO t SELECT 1 WHERE '{}' <> ''", "x".repeat(length));
+            fails(&mut standby, &long, "25006").await?;
+        }
+        fails(&mut standby, "LISTEN news", "25006").await?;
+        run(&mut standby, "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT i FROM t; COMMIT").await?;
+        assert_eq!(one(&mut standby, "FETCH c").await?, "1");
+        run(&mut standby, "CLOSE c").await?;
         run(&mut standby, "SET work_mem = '1MB'").await?;
         assert_eq!(one(&mut standby, "SHOW work_mem").await?, "1MB");
         let insert = say::extended("INSERT INTO t VALUES ($1)", &[Some("1")]);
@@ -157,11 +175,17 @@ async fn what_is_more_particular_than_a_listener_counts() -> Result<()> {
         run(&mut standby, "/* trunkline:primary */ INSERT INTO t VALUES (1)").await
     })
     .await?;
+    let long = "x".repeat(40_000);
+    run(
+        &mut standby,
+        &format!("/* trunkline:primary */ INSERT INTO t SELECT 1 WHERE '{long}' <> ''"),
+    )
+    .await?;
     run(&mut standby, "SET trunkline.route = 'primary'").await?;
     run(&mut standby, "INSERT INTO t VALUES (1)").await?;
     run(&mut standby, "RESET trunkline.route").await?;
     // What it has written, it finds.
-    assert_eq!(one(&mut standby, "SELECT count(*) FROM t").await?, "2");
+    assert_eq!(one(&mut standby, "SELECT count(*) FROM t").await?, "3");
     assert!(is_standby(port(&mut standby).await?, &cluster));
     let mut primary = connect(&scene, "primary").await?;
     run(&mut primary, "SET trunkline.route = 'any'").await?;
@@ -328,6 +352,6 @@ async fn a_session_of_a_standby_goes_on_at_another_one() -> Result<()> {
     let said = client.expect_closed().await?;
     let last = said.last().filter(|frame| frame.tag == b'E');
     // Either the server has told it, or Trunkline has.
-    let code = last.map(|error| error.sqlstate()).unwrap_or_default();
+    let code = last.map(Frame::sqlstate).unwrap_or_default();
     ensure(["57P01", "08006"].contains(&code.as_str()), format!("{said:?}"))
 }

@@ -420,3 +420,25 @@ async fn a_session_that_has_used_the_primary_reads_from_whichever_standby_has_ca
     lagging.resume_replay().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn who_keeps_a_standby_while_routing_is_switched_off_goes_to_the_primary_behind_it()
+-> Result<()> {
+    let cluster = cluster().await?;
+    let scene = scene(&cluster, "switching", ON).await?;
+    furnish(&scene, &cluster).await?;
+    let mut client = scene.raw().await?;
+    on_a_standby(&mut client, READ, &cluster).await?;
+    run(&mut client, "BEGIN READ ONLY").await?;
+    run(&mut client, "DECLARE c CURSOR WITH HOLD FOR SELECT 'held'").await?;
+    run(&mut client, "COMMIT").await?;
+    scene.reload(&ON.replace("\"on\"", "\"off\""), "routing.mode").await?;
+    assert_eq!(one(&mut client, "FETCH c").await?, "held");
+    run(&mut client, "CLOSE c").await?;
+    wait_for("it goes to the primary again", PATIENCE, async || {
+        run(&mut client, "INSERT INTO t VALUES (1)").await
+    })
+    .await?;
+    assert_eq!(place(&mut client, READ, &cluster).await?, "primary");
+    Ok(())
+}

@@ -28,7 +28,7 @@ use std::ops::Range;
 
 pub use self::calls::Call;
 pub use self::class::Class;
-pub use self::hint::Hint;
+pub use self::hint::{Hint, hint};
 use self::leading::Leading;
 use self::literals::Argument;
 pub use self::relations::Relation;
@@ -72,7 +72,7 @@ pub fn access(text: &[u8], rules: Rules) -> Access {
         relations: Vec::new(),
         calls: Vec::new(),
         depends_on_literal: false,
-        hint: hint::hint(text),
+        hint: hint(text),
     };
     if let Some(class) = unreadable(text, rules) {
         access.class = class;

@@ -91,6 +91,11 @@ impl Overrides {
 }
 
 impl Lists {
+    /// Whether they keep nothing on the primary.
+    pub(super) const fn are_empty(&self) -> bool {
+        self.primary_functions.is_empty() && self.primary_relations.is_empty()
+    }
+
     /// Whether a function or a relation that a text names keeps it on the primary.
     pub(super) fn keep(&self, access: &Access) -> bool {
         let calls = || access.calls.iter();

@@ -35,6 +35,8 @@ const JUDGED_MAX: usize = access::QUICK;
 /// A loop's own judge of texts; it lets no text go to standbys if it has no desk.
 #[derive(Default)]
 pub(crate) struct Router {
+    /// Something may go to a standby: there is a desk, or there are such listeners.
+    on: bool,
     desk: Option<Box<Desk>>,
     /// What the settings say.
     overrides: Overrides,
@@ -118,7 +120,7 @@ impl Router {
     /// Whether anything may go to a standby.
     #[inline]
     pub(crate) const fn is_on(&self) -> bool {
-        self.desk.is_some() || self.has_standby_listeners
+        self.on
     }
 
     /// Whether texts are judged, so that some may go to a standby.
@@ -145,6 +147,7 @@ impl Router {
             self.desk = None;
         }
         self.set(settings.routing.mode == RoutingMode::On, chance, study);
+        self.on = self.judges() || self.has_standby_listeners;
     }
 
     /// Lets texts be judged, or not.
@@ -197,36 +200,31 @@ impl Judge<'_> {
 
     /// Where a transaction goes that only reads, and is begun by this text.
     pub(crate) fn decide_block(&mut self, asked: Asked, text: &[u8]) -> Because {
-        match self.hint(text) {
+        match access::hint(text) {
             Some(Hint::Primary) => Plain::Hint.into(),
             Some(Hint::Standby) => Plain::StandbyHint.into(),
             _ => asked.decide(Plain::ReadOnlyTransaction.into(), || self.overrides.match_in(text)),
         }
     }
 
-    /// What keeps a text on the primary, whatever it is, of a session that is a standby's.
+    /// What keeps a text on the primary, whatever it is, of a session that is a standby's. One that is not known yet stays
+    /// where the session is.
     pub(crate) fn recall(&mut self, text: &[u8]) -> Option<Because> {
-        if self.is_out_of_reach(text) {
-            return None;
+        match access::hint(text) {
+            Some(Hint::Primary) => return Some(Plain::Hint.into()),
+            Some(Hint::Standby) => return None,
+            Some(Hint::Unknown(_)) | None => {}
         }
         let overrides = self.overrides;
-        let entry = match self.entry(text) {
-            Ok(entry) => entry,
-            Err(because) => return Some(because),
-        };
-        match entry.access().hint {
-            Some(Hint::Primary) => Some(Plain::Hint.into()),
-            Some(Hint::Standby) => None,
-            _ if overrides.lists().keep(entry.access()) => Some(Plain::List.into()),
-            _ => overrides.match_in(text).then(|| Plain::Pattern.into()),
-        }
-    }
-
-    fn hint(&mut self, text: &[u8]) -> Option<Hint> {
         if self.is_out_of_reach(text) {
             return None;
         }
-        self.entry(text).ok()?.access().hint.clone()
+        if overrides.match_in(text) {
+            return Some(Plain::Pattern.into());
+        }
+        let is_listed = !overrides.lists().are_empty()
+            && overrides.lists().keep(self.entry(text).ok()?.access());
+        is_listed.then_some(Plain::List.into())
     }
 
     /// What is kept of a text; or that it takes long to judge, and is judged elsewhere.

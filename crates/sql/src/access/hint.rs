@@ -26,8 +26,9 @@ pub enum Hint {
     Unknown(Box<str>),
 }
 
-/// The hint of a text, if its first comments hold one. One that is known counts before one that is not.
-pub(crate) fn hint(text: &[u8]) -> Option<Hint> {
+/// The hint of a text, if its first comments hold one. One that is known counts before one that is not. Nothing behind them
+/// is looked at.
+pub fn hint(text: &[u8]) -> Option<Hint> {
     let mut found = None;
     for comment in (Comments { rest: text }) {
         if is_no_load_balance(comment) {
