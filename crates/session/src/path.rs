@@ -10,7 +10,7 @@ use trunkline_sql::{Value, path};
 use crate::{
     adopt::{AUTHORIZATION, ROLE},
     client::ClientSession,
-    setting::SettingSet,
+    setting::Folds,
 };
 
 /// A path that has more names is taken for unknown.
@@ -82,10 +82,10 @@ impl Beginnings {
 }
 
 impl ClientSession {
-    /// What it has set. Another one, not at the same place, as soon as anything may be set otherwise.
+    /// What it has set that decides what names mean, as bytes that can be compared; empty if it has set nothing of that.
     #[inline]
-    pub fn settings(&self) -> &Arc<SettingSet> {
-        self.settings.current()
+    pub fn naming(&self) -> &[u8] {
+        self.settings.current().environment_for(Folds::Names)
     }
 
     /// The schemas in which it may look for names, sorted; none if that is not known. `default` is the path that new sessions
@@ -99,7 +99,7 @@ impl ClientSession {
             beginnings.iter().map(|kept| kept.beginning.as_ref()).collect();
         let beginnings = beginnings.filter(|all| !all.is_empty());
         let mut names = Vec::new();
-        if let Some(value) = self.settings().get(b"search_path") {
+        if let Some(value) = self.settings.current().get(b"search_path") {
             names = self.list(value)?;
         } else {
             for beginning in beginnings.as_ref()? {
@@ -120,7 +120,7 @@ impl ClientSession {
 
     /// The roles that it may act for.
     fn roles(&self, beginnings: Option<&[&Beginning]>) -> Option<Vec<Box<str>>> {
-        let set = self.settings();
+        let set = self.settings.current();
         let beginning = |of: fn(&Beginning) -> &[u8]| {
             let texts = beginnings?.iter().map(|it| self.text(of(it)).map(Box::from));
             texts.collect::<Option<Vec<_>>>()

@@ -72,6 +72,21 @@ fn a_text_of_the_same_shape(bencher: Bencher<'_, '_>, number: usize) {
     look_up(bencher, number, texts(number).1, Found::Shape);
 }
 
+/// A text that is judged by the path: what it is under any path is asked first, then what it is under this one.
+#[divan::bench(args = NUMBERS)]
+fn the_same_text_under_a_path(bencher: Bencher<'_, '_>, number: usize) {
+    let (mut cache, text) = (cache(number), texts(number).0);
+    let paths = [3, 2].map(|path| Key { path, ..KEY });
+    for path in paths {
+        cache.entry(text, Rules::default()).0.keep(path, 2);
+    }
+    bencher.bench_local(|| {
+        let (entry, _) = cache.entry(black_box(text), black_box(Rules::default()));
+        let anywhere = entry.value(black_box(KEY)).copied();
+        anywhere.and_then(|_| entry.value(black_box(paths[1])).copied())
+    });
+}
+
 #[divan::bench(args = NUMBERS)]
 fn shape_as_a_number(bencher: Bencher<'_, '_>, number: usize) {
     let secret = Secret::new([5; 16]);

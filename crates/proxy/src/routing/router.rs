@@ -172,7 +172,7 @@ impl Router {
         let Desk { cache, asker, chance } = self.desk.as_deref_mut()?;
         let utf8 = matches!(session.encoding(), b"UTF8" | b"");
         let known = family.catalog.known()?;
-        path.update(session, family, (&known.snapshot, chance));
+        path.update((session, utf8), family, (&known.snapshot, chance));
         let (overrides, rules, trust) = (&self.overrides, session.rules(), Trust::None);
         Some(Judge { cache, asker, overrides, known, path, now, rules, trust, utf8 })
     }

@@ -1,12 +1,9 @@
 //! In which schemas the names of a client's texts are looked for, kept from one decision to the next.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-};
+use std::hash::{BuildHasher as _, RandomState};
 
 use trunkline_route::Snapshot;
-use trunkline_session::{ClientSession, SettingSet};
+use trunkline_session::ClientSession;
 
 use crate::pool::Family;
 
@@ -29,27 +26,29 @@ pub(crate) struct Whereabouts {
 /// All that the path depends on.
 #[derive(Debug)]
 struct Found {
-    settings: Arc<SettingSet>,
+    naming: Box<[u8]>,
+    utf8: bool,
     beginnings: u32,
     generation: u64,
 }
 
 impl Whereabouts {
-    /// Finds out where a client is now. While nothing has changed that costs three comparisons.
+    /// Finds out where a client is now, whose texts are in UTF-8 or not. While nothing has changed that costs a few comparisons.
     #[inline]
     pub(crate) fn update(
         &mut self,
-        session: &ClientSession,
+        (session, utf8): (&ClientSession, bool),
         family: &Family,
         (snapshot, chance): (&Snapshot, &RandomState),
     ) {
         let same = self.by.as_ref().is_some_and(|by| {
-            Arc::ptr_eq(&by.settings, session.settings())
+            *by.naming == *session.naming()
+                && by.utf8 == utf8
                 && by.beginnings == family.scope.beginnings_changed()
                 && by.generation == snapshot.generation()
         });
         if !same {
-            self.find(session, family, snapshot);
+            self.find((session, utf8), family, snapshot);
             // By chance, so that nobody can make two paths that have one key.
             let schemas = self.schemas.as_deref();
             self.key = schemas.map_or(NO_PATH, |schemas| chance.hash_one(schemas) | 1);
@@ -57,16 +56,23 @@ impl Whereabouts {
     }
 
     #[cold]
-    fn find(&mut self, session: &ClientSession, family: &Family, snapshot: &Snapshot) {
+    fn find(
+        &mut self,
+        (session, utf8): (&ClientSession, bool),
+        family: &Family,
+        snapshot: &Snapshot,
+    ) {
         self.by = Some(Found {
-            settings: Arc::clone(session.settings()),
+            naming: session.naming().into(),
+            utf8,
             // Before they are looked at, so that a change meanwhile is seen the next time.
             beginnings: family.scope.beginnings_changed(),
             generation: snapshot.generation(),
         });
         let mut asked = family.startup.others.iter();
         let by_startup = asked.any(|(name, _)| name.eq_ignore_ascii_case(SEARCH_PATH));
-        let default = snapshot.default_of(SEARCH_PATH, &family.user);
+        let policy = family.policy.load();
+        let default = snapshot.default_of(SEARCH_PATH, &policy.server_user);
         self.schemas = session.schemas(default, by_startup);
     }
 

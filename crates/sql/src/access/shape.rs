@@ -117,12 +117,13 @@ pub(crate) fn read<O: Out>(text: &[u8], out: O) -> Option<O> {
         return None;
     }
     let mut reader =
-        Reader { text, at: 0, out, list: List::None, operator: 0, begun: false, high: 0 };
+        Reader { text, at: 0, out, list: List::None, operator: 0, begun: false, high: 0, zeros: 0 };
     while let Some(byte) = text.get(reader.at) {
         reader.step(*byte)?;
     }
     reader.flush();
-    (reader.high & EACH_HIGH == 0 || std::str::from_utf8(text).is_ok()).then_some(reader.out)
+    let readable = reader.high & EACH_HIGH == 0 || std::str::from_utf8(text).is_ok();
+    (readable && reader.zeros == 0).then_some(reader.out)
 }
 
 /// Where we are in a list of constants behind `IN`.
@@ -150,6 +151,8 @@ struct Reader<'a, O> {
     begun: bool,
     /// All bytes of names, strings and comments, over each other: whether any has its high bit set.
     high: u64,
+    /// Not 0 if a quoted name has had a zero.
+    zeros: u64,
 }
 
 #[expect(
@@ -386,14 +389,15 @@ impl<O: Out> Reader<'_, O> {
         let mut quotes = bytes::equal(eight, b'"') & !0xff;
         loop {
             let (before, length) = bytes::before(eight, quotes);
-            if bytes::before(bytes::equal(eight, 0), quotes).0 != 0 {
-                return None;
-            }
+            self.zeros |= bytes::zeros(before | bytes::behind(quotes));
             self.high |= before;
             self.out.push(before);
             self.at += length;
             if quotes != 0 {
                 break;
+            }
+            if self.at >= self.text.len() {
+                return None;
             }
             eight = self.eight(self.at);
             quotes = bytes::equal(eight, b'"');

@@ -17,6 +17,18 @@ pub(super) const fn equal(eight: u64, byte: u8) -> u64 {
     !(((differs & LOW) + LOW) | differs) & HIGH
 }
 
+/// Not 0 if one of the bytes is.
+#[inline]
+pub(super) const fn zeros(eight: u64) -> u64 {
+    eight.wrapping_sub(each(1)) & !eight & HIGH
+}
+
+/// No byte is 0 of those from the first marked one on, and all others are; 0 if none is marked.
+#[inline]
+pub(super) const fn behind(marked: u64) -> u64 {
+    (marked & marked.wrapping_neg()).wrapping_neg()
+}
+
 /// The bytes before the first one of those that are marked, and their number; all eight if none is.
 #[inline]
 pub(super) fn before(eight: u64, marked: u64) -> (u64, usize) {
@@ -62,6 +74,23 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_zero_counts_before_the_first_mark_only() {
+        for (text, expected) in [
+            (b"abc\" \0\0\0", false),
+            (b"a\0c\" \0\0\0", true),
+            (b"\x01\x80abcd\"\0", false),
+            (b"\0\"abcdef", true),
+            (b"abcdefg\0", true),
+            (b"abcdefgh", false),
+        ] {
+            let eight = u64::from_le_bytes(*text);
+            let quotes = equal(eight, b'"');
+            let before = before(eight, quotes).0;
+            assert_eq!(zeros(before | behind(quotes)) != 0, expected, "{text:?}");
         }
     }
 
