@@ -7,8 +7,8 @@ use crate::hba::{Connection, Decision, Method, Rules, Transport};
 use crate::ident::Maps;
 use crate::sections::{
     Auth, ClientTls, Cluster, Console, Database, General, HiddenState, Http, Limits, Listen, Log,
-    Node, Placeholders, PoolDefaults, PoolMode, RouteRule, Routing, ServerTls, Tcp, Timeouts, User,
-    UserPassword,
+    Node, Placeholders, PoolDefaults, PoolMode, ReadAfterWrite, RouteRule, Routing, ServerTls, Tcp,
+    Timeouts, User, UserPassword,
 };
 
 /// Everything the program is told from outside. Once made it is only replaced as a whole.
@@ -106,6 +106,8 @@ pub struct PoolPolicy {
     pub hidden_state: HiddenState,
     /// Who is served by a connection on which others have set placeholders.
     pub placeholders: Placeholders,
+    /// Which writes reads are certain to find.
+    pub read_after_write: ReadAfterWrite,
     /// Server connections, for each node.
     pub size: usize,
     /// Idle server connections to keep ready; at most `size`.
@@ -171,6 +173,7 @@ impl Settings {
                 .unwrap_or(self.pool.mode),
             hidden_state: table.hidden_state.unwrap_or(self.pool.hidden_state),
             placeholders: table.placeholders.unwrap_or(self.pool.placeholders),
+            read_after_write: table.read_after_write.unwrap_or(self.routing.read_after_write),
             size,
             min_idle: table.min_idle.unwrap_or(self.pool.min_idle).min(size),
             reserve_size: table.reserve_size.unwrap_or(self.pool.reserve_size),

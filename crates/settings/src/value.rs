@@ -322,7 +322,8 @@ overriding!(
     usize = 0,
     crate::PoolMode = crate::PoolMode::Transaction,
     crate::HiddenState = crate::HiddenState::ReadBack,
-    crate::Placeholders = crate::Placeholders::Avoid
+    crate::Placeholders = crate::Placeholders::Avoid,
+    crate::ReadAfterWrite = crate::ReadAfterWrite::Session
 );
 
 /// A name that may be missing; the empty text is "missing".

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::group::group;
 use crate::sections::MOST;
 use crate::value::Kind;
-use crate::{HiddenState, Placeholders, PoolMode, Secret};
+use crate::{HiddenState, Placeholders, PoolMode, ReadAfterWrite, Secret};
 
 group! {
     /// One database that clients may name; `[databases."*"]` stands for every name that has no table of its
@@ -19,6 +19,8 @@ group! {
         pub hidden_state: Option<HiddenState> = None => Kind::Word(HiddenState::WORDS), NewConnections, "\"trust\"";
         /// Replaces `pool.placeholders` for this database.
         pub placeholders: Option<Placeholders> = None => Kind::Word(Placeholders::WORDS), NewConnections, "\"strict\"";
+        /// Replaces `routing.read_after_write` for this database.
+        pub read_after_write: Option<ReadAfterWrite> = None => Kind::Word(ReadAfterWrite::WORDS), Live, "\"off\"";
         /// Replaces `pool.size` for this database.
         pub pool_size: Option<usize> = None => Kind::count(1, MOST), Live, "50";
         /// Replaces `pool.min_idle` for this database.

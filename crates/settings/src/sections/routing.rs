@@ -45,6 +45,18 @@ choice! {
     }
 }
 
+choice! {
+    /// Of which writes a read is certain to find what they have done, wherever it is carried out.
+    pub enum ReadAfterWrite {
+        /// Of those of its session, and of all that its session has seen before.
+        Session = "session",
+        /// Of those as well whose end any client has been told before the read was sent.
+        Cluster = "cluster",
+        /// Of none.
+        Off = "off",
+    }
+}
+
 group! {
     /// Which standbys may be read from. A standby is asked with each probe (`cluster.probe_interval`) how far it is, and
     /// compared with where the primary was at the probe before; no server's clock is read. One that was beyond a limit is
@@ -52,6 +64,11 @@ group! {
     pub struct Routing in "routing" {
         /// Whether statements that only read go to standbys. `off`: all go to the primary.
         pub mode: RoutingMode = RoutingMode::Off => Kind::Word(RoutingMode::WORDS), Live, "\"on\"";
+        /// Which writes a read finds wherever it goes. `session`: those of its session, and whatever that has seen before.
+        /// `cluster`: those as well whose end any client of this Trunkline has been told before the read was sent; while
+        /// somebody writes all the time, reads stay on the primary. `off`: none; a session may see less than before.
+        pub read_after_write: ReadAfterWrite = ReadAfterWrite::Session
+            => Kind::Word(ReadAfterWrite::WORDS), Live, "\"cluster\"";
         /// A standby that is more bytes of write-ahead log behind the primary is not read from. 0: however many.
         pub max_lag_bytes: usize = 16 << 20 => Kind::Size { min: 0, max: 1 << 40 }, Live, "\"64MiB\"";
         /// A standby that is where the primary was longer ago than this is not read from. 0s: however long ago.
