@@ -12,6 +12,7 @@ use crate::{
     name,
     pin::PinReason,
     preference,
+    token::{Asked, Refusal},
 };
 
 /// What one completed statement changes.
@@ -80,6 +81,10 @@ pub enum Change {
     Look(Look),
     /// Takes away what pinned for this reason.
     Unpin(PinReason),
+    /// A place in the log is asked for, or set; see [`crate::token`].
+    Place(Box<Asked>),
+    /// The text was sent as one that is refused, since the place that it sets cannot be taken.
+    NoPlace(Box<Refusal>),
     /// A statement of ours that is inserted in the client's text and gives back what the startup packet has said.
     Restore {
         /// So many characters of the text that is sent are before it.

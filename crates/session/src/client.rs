@@ -79,6 +79,10 @@ pub trait Surroundings {
     fn unnamed_key(&mut self) -> u64;
     /// What clients of this loop have parsed lately.
     fn recent(&mut self) -> &mut RecentParses;
+    /// The cluster that it stands before, by its system identifier; none if that is not known.
+    fn system(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The client's unnamed statement.
@@ -184,6 +188,11 @@ pub enum LeaseStart {
 }
 
 impl ClientSession {
+    /// A simple query was answered elsewhere: it destroys the unnamed statement.
+    pub fn forget_unnamed(&mut self) {
+        self.unnamed = Unnamed::None;
+    }
+
     /// A client that has just logged in; `base` is what its startup packet set beyond what the server connections of
     /// its pool have.
     pub fn new(

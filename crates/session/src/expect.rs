@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     client::Unnamed, effect::Effects, statement::Statement, takeover::Takeover, taking::Renamed,
+    token::Refusal,
 };
 
 /// With this many replies owed, nothing more is read from the client until some have come. PostgreSQL sends its output
@@ -67,6 +68,8 @@ pub(crate) enum Owed {
     Overfull(usize),
     /// An error: the client's message gives `trunkline.route` this value.
     Unroutable(Box<str>),
+    /// An error: the client's message sets a place in the log that cannot be taken.
+    NoPlace(Box<Refusal>),
     /// An error: the statement looks otherwise here than clients were told.
     Stale(Arc<Statement>),
     /// A reply to a message of ours, which the client does not see.

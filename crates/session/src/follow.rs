@@ -61,6 +61,8 @@ impl ClientSession {
             Change::Mention(_)
             | Change::Renamed(_)
             | Change::Restore { .. }
+            | Change::Place(_)
+            | Change::NoPlace(_)
             | Change::Look(_)
             // It is refused.
             | Change::Unroutable(_)

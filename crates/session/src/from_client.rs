@@ -123,6 +123,9 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
+        if let Some(instead) = effects.instead(server, around) {
+            (effects, restoring) = instead.into_query();
+        }
         if server.awaits_names_of(&effects, ways.server) {
             return Step::Wait;
         }
@@ -252,6 +255,9 @@ impl ClientSession {
     /// The same of a text that is not quite ordinary.
     #[inline(never)]
     fn effects_of_other(&self, reach: Reach, text: &[u8], server: &ServerSession) -> Effects {
+        if let Some(effects) = Effects::of_places(text) {
+            return effects;
+        }
         let scan = trunkline_sql::scan_other(text, server.rules);
         let effects = self.effects_of_scan(&scan, reach, text);
         self.with_bodies(effects, &scan, text, server)

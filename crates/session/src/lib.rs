@@ -73,6 +73,7 @@ mod shape;
 mod statement;
 mod takeover;
 mod taking;
+mod token;
 mod track;
 mod undo;
 
@@ -105,3 +106,4 @@ pub use scope::Scope;
 pub use server::{Alone, Intake, ServerSession, TxStatus};
 pub use setting::{Setting, SettingSet};
 pub use statement::{RESERVED_PREFIX, Statement, StatementLimits, StatementStore};
+pub use token::{Asked, NoToken, Refusal, Token, asked};

@@ -21,6 +21,7 @@ use crate::{
     server::{Intake, ServerSession, TxStatus},
     setting::Folds,
     statement::{Statement, StatementLimits},
+    token::{self, Instead},
 };
 
 impl ClientSession {
@@ -55,6 +56,9 @@ impl ClientSession {
             } else {
                 self.effects_of(parse.text, server)
             };
+            if let Some(instead) = effects.instead(server, around) {
+                return self.on_parse_instead(instead, server, &parse, ways, around);
+            }
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
             }
@@ -67,19 +71,58 @@ impl ClientSession {
                 }
                 self.lend_to_message(&effects, server, ways.server, around);
             }
-            server.intake = Intake::Unsynced;
-            self.remember_unnamed(server);
-            let key = around.unnamed_key();
-            self.keep_unnamed(key, frame.body, effects, server, around.recent());
-            server.unnamed = key;
-            if matches!(self.unnamed, Unnamed::OnServer { .. }) {
-                server.await_unnamed();
-            }
-            server.owed.push_light(Kind::ParseUnnamed);
+            self.parse_unnamed(frame.body, effects, server, around);
             ways.server.forward(range);
             return Step::Next;
         }
         self.on_parse_named(server, &parse, range, ways, around)
+    }
+
+    /// The unnamed statement is to be parsed from this message.
+    #[inline]
+    fn parse_unnamed(
+        &mut self,
+        body: &[u8],
+        effects: Effects,
+        server: &mut ServerSession,
+        around: &mut impl Surroundings,
+    ) {
+        server.intake = Intake::Unsynced;
+        self.remember_unnamed(server);
+        let key = around.unnamed_key();
+        self.keep_unnamed(key, body, effects, server, around.recent());
+        server.unnamed = key;
+        if matches!(self.unnamed, Unnamed::OnServer { .. }) {
+            server.await_unnamed();
+        }
+        server.owed.push_light(Kind::ParseUnnamed);
+    }
+
+    /// The same, from a text that stands for the client's.
+    #[cold]
+    fn on_parse_instead(
+        &mut self,
+        instead: Instead,
+        server: &mut ServerSession,
+        parse: &Parse<'_>,
+        ways: &mut Ways<'_, '_>,
+        around: &mut impl Surroundings,
+    ) -> Step {
+        match instead {
+            Instead::Text(text) => {
+                let body = [b"\0", text, b"\0", parse.types].concat();
+                self.parse_unnamed(&body, Effects::None, server, around);
+                frontend::parse(ways.server.insert(), b"", text, parse.types);
+                Step::Next
+            }
+            Instead::Refused(refusal) => {
+                server.intake = Intake::Unsynced;
+                // PostgreSQL forgets the one before it reads the new one.
+                self.unnamed = Unnamed::None;
+                server.unnamed = 0;
+                token::refuse_parse(b"", refusal, server, ways.server)
+            }
+        }
     }
 
     /// The unnamed statement is parsed from the same message once more, as many drivers do for each execution, under
@@ -174,7 +217,16 @@ impl ClientSession {
             server.owed.push(Owed::ParseOther);
             return Step::Next;
         }
-        let effects = self.effects_of(parse.text, server);
+        let mut effects = self.effects_of(parse.text, server);
+        let mut parse = *parse;
+        match effects.instead(server, around) {
+            Some(Instead::Text(text)) => (parse.text, effects) = (text, Effects::None),
+            Some(Instead::Refused(refusal)) => {
+                return token::refuse_parse(token::NAME, refusal, server, ways.server);
+            }
+            None => {}
+        }
+        let parse = &parse;
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
         }

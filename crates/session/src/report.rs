@@ -10,6 +10,7 @@ use crate::{
     expect::{Bound, Owed},
     name, overfull, preference, shape,
     statement::RESERVED_PREFIX,
+    token,
 };
 
 /// Errors and descriptions are judged whole up to this length, so that names in them can be told as the client knows them,
@@ -110,6 +111,9 @@ impl ClientSession {
             && let Some(value) = effects.unroutable()
         {
             return preference::told(value, body);
+        }
+        if let Some(refusal) = front.and_then(token::refusal_of) {
+            return refusal.told(body);
         }
         if let Some(Owed::Stale(_)) = front {
             return shape::told(body);

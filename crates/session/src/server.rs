@@ -106,6 +106,8 @@ pub struct ServerSession {
     pub(crate) decoys: Vec<Box<[u8]>>,
     /// They were not closed behind the Sync, because a COPY may have begun.
     pub(crate) lent_stays: bool,
+    /// It only reads: it is a standby's.
+    pub(crate) is_standby: bool,
     /// A transaction block was begun, of which no `ReadyForQuery` may have told yet.
     pub(crate) begun: bool,
     /// It has said that it ends, or has broken the protocol.
@@ -173,6 +175,7 @@ impl ServerSession {
             unnamed_doubtful: false,
             decoys: Vec::new(),
             lent_stays: false,
+            is_standby: false,
             begun: false,
             ending: false,
             copying: false,
@@ -195,6 +198,11 @@ impl ServerSession {
             salvage: None,
             takeover: Vec::new(),
         }
+    }
+
+    /// It is a standby's, or not.
+    pub fn set_standby(&mut self, standby: bool) {
+        self.is_standby = standby;
     }
 
     /// Whether nothing is owed and no transaction is open: the connection may serve somebody else.

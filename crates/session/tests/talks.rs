@@ -78,5 +78,6 @@ talks! {
     shape
     simple_query
     sql_prepare
+    token
     unnamed
 }
