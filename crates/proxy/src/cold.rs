@@ -17,7 +17,7 @@ use crate::{
     handover::{Away, NewServer, OpenError},
     net::TcpOptions,
     panics::Panics,
-    pool::Family,
+    pool::{Family, Place},
     tls::ServerSide,
 };
 
@@ -152,7 +152,13 @@ impl Opener for ColdOpener {
                 Ok(target) => panics.contain(open(target)).await,
                 Err(error) => Some(Err(error)),
             };
-            opening.ended(opened.unwrap_or(Err(OpenError::Broken)));
+            let mut opened = opened.unwrap_or(Err(OpenError::Broken));
+            if let (Ok(new), Place::Standby(_)) = (&opened, family.place)
+                && !opening.is_heard_of(node).await
+            {
+                opened = Err(OpenError::Away(Away::Untold { address: new.endpoint.to_string() }));
+            }
+            opening.ended(opened);
         });
         Box::new(move || task.abort())
     }

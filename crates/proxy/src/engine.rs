@@ -21,6 +21,7 @@ mod errand;
 mod explaining;
 #[cfg(test)]
 mod fault;
+mod floors;
 mod from_client;
 mod functions;
 mod inbox;
@@ -36,6 +37,7 @@ mod mend;
 mod message;
 mod opening;
 mod parking;
+mod placing;
 mod queue;
 mod readiness;
 mod refusal;

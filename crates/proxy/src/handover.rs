@@ -147,6 +147,12 @@ pub enum Away {
         /// Host and port, or socket path.
         address: String,
     },
+    /// It does not tell how far it has replayed the log.
+    #[error("server at {address} does not tell how far it has replayed the log of the primary")]
+    Untold {
+        /// Host and port, or socket path.
+        address: String,
+    },
     /// It said that it is starting, stopping or otherwise unable (57P03 and the like).
     #[error("{0}")]
     Said(ErrorReport),

@@ -11,7 +11,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -46,6 +46,8 @@ pub struct History {
     pub system: u64,
     /// The timeline.
     pub timeline: u32,
+    /// The size of a page of its log.
+    pub page: u64,
 }
 
 impl Sample {
@@ -53,6 +55,26 @@ impl Sample {
     pub fn covers(&self, ticket: Ticket) -> bool {
         self.number > ticket.0
     }
+
+    /// The last ticket that it covers.
+    pub(crate) const fn covered(&self) -> Ticket {
+        Ticket(self.number.saturating_sub(1))
+    }
+}
+
+/// The headers of a page of the log: that of every page, and that of the first one of a file.
+const PAGE_HEADERS: [u64; 2] = [24, 40];
+
+/// The place where the next record goes is behind the header of its page, if that page has no record yet. The last record
+/// ends where the page begins, and that is how far a standby comes that has replayed everything: one that is compared with
+/// the place behind the header would never have replayed it.
+///
+/// Nothing is between the two. No record begins within a header, and one that has begun on the page before and ends right
+/// behind a place that looks like the end of a header has no end of another record between there and the begin of the
+/// page: who has replayed up to the page has replayed it.
+pub(crate) fn without_header(place: Lsn, page: u64) -> Lsn {
+    let within = place.0.checked_rem(page).unwrap_or(0);
+    if PAGE_HEADERS.contains(&within) { Lsn(place.0.saturating_sub(within)) } else { place }
 }
 
 /// How far a standby has replayed.
@@ -63,6 +85,8 @@ pub struct Replayed {
     /// When it was asked, by the clock of the engine. A standby that starts again may be behind what it was: this says
     /// nothing of what a connection shows that was opened later.
     pub asked_at_us: u64,
+    /// It has not started again since then: the connection is that old on which it was asked.
+    pub alive_since_us: u64,
 }
 
 /// What is known at one moment; see [`Positions::read`].
@@ -178,6 +202,15 @@ pub struct Positions {
     painting: Mutex<()>,
     leader: watch::Sender<Leader>,
     latest: watch::Sender<Option<Sample>>,
+    /// The last ticket of a transaction whose end a client has been told, plus 1; followed while somebody goes by it.
+    acknowledged: AtomicU64,
+    /// What standbys said before this moment is not enough for somebody.
+    doubts: watch::Sender<u64>,
+    /// How often a standby has said how far it is.
+    heard: watch::Sender<u64>,
+    /// Loops wait until one says it again.
+    awaited: AtomicBool,
+    caught_up: Notify,
 }
 
 impl Default for Positions {
@@ -190,6 +223,11 @@ impl Default for Positions {
             painting: Mutex::default(),
             leader: watch::Sender::default(),
             latest: watch::Sender::default(),
+            acknowledged: AtomicU64::new(0),
+            doubts: watch::Sender::default(),
+            heard: watch::Sender::default(),
+            awaited: AtomicBool::new(false),
+            caught_up: Notify::new(),
         }
     }
 }
@@ -204,6 +242,20 @@ impl Positions {
             self.bell.notify_one();
         }
         Ticket(begun)
+    }
+
+    /// A client is about to be told how a transaction on the primary has ended. To be called before it is.
+    pub(crate) fn acknowledge(&self) {
+        let Ticket(ticket) = self.want();
+        let told = ticket.saturating_add(1);
+        if self.acknowledged.load(Ordering::Acquire) < told {
+            self.acknowledged.fetch_max(told, Ordering::AcqRel);
+        }
+    }
+
+    /// A sample that covers this covers all of these transactions; none if there was none.
+    pub(crate) fn acknowledged(&self) -> Option<Ticket> {
+        self.acknowledged.load(Ordering::Acquire).checked_sub(1).map(Ticket)
     }
 
     /// The last sample of the epoch; none if there is none yet.
@@ -267,6 +319,52 @@ impl Positions {
         self.latest.subscribe()
     }
 
+    /// Waits until the standby has been asked how far it is since that moment, for which it is asked anew. If it has
+    /// started again before, what it has said before that counts no more then.
+    pub(crate) async fn heard_since(&self, node: NodeId, moment_us: u64) {
+        let mut heard = self.heard.subscribe();
+        self.doubts.send_if_modified(|doubted| {
+            let later = *doubted < moment_us;
+            *doubted = moment_us.max(*doubted);
+            later
+        });
+        let known = |picture: &Picture| picture.standby(node).map(|replayed| replayed.asked_at_us);
+        while self.read(known).is_none_or(|asked_at_us| asked_at_us < moment_us) {
+            if heard.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A loop is to be told when a standby says how far it is.
+    pub(crate) fn await_standbys(&self) {
+        self.awaited.store(true, Ordering::Release);
+        let _asked = self.want();
+    }
+
+    /// Waits until one does, for which a loop waits.
+    pub(crate) async fn caught_up(&self) {
+        self.caught_up.notified().await;
+    }
+
+    /// Since when what standbys have said is not enough.
+    pub(crate) fn doubts(&self) -> watch::Receiver<u64> {
+        self.doubts.subscribe()
+    }
+
+    /// Waits for a sample that covers the ticket.
+    pub(crate) async fn covering(&self, ticket: Ticket) -> Sample {
+        let mut samples = self.samples();
+        loop {
+            if let Some(sample) = samples.borrow_and_update().filter(|it| it.covers(ticket)) {
+                return sample;
+            }
+            if samples.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Waits until a sample is wanted.
     pub(crate) async fn wanted(&self) {
         while !self.wishes.is_wanted() {
@@ -312,6 +410,10 @@ impl Positions {
                 picture.standbys.push((node, replayed));
             }
         });
+        self.heard.send_modify(|times| *times = times.wrapping_add(1));
+        if self.awaited.load(Ordering::Acquire) && self.awaited.swap(false, Ordering::AcqRel) {
+            self.caught_up.notify_one();
+        }
     }
 
     /// Makes the next picture of the last one. A new epoch is told to the sampler, and asks for its first sample if there

@@ -54,6 +54,8 @@ pub(crate) struct Watch {
     library: JoinHandle<()>,
     /// Judges long texts for the loops.
     study: JoinHandle<()>,
+    /// Tells loops when a standby has said how far it is.
+    standbys: JoinHandle<()>,
     reloaded: Arc<Notify>,
     passwords: Arc<AuthQuery>,
 }
@@ -71,11 +73,14 @@ impl Watch {
             in_force: Arc::clone(&observer.in_force),
             ring: Arc::clone(&observer.ring),
             traffic: observer.traffic.subscribe(),
+            positions: Arc::clone(&observer.positions),
         };
         let library = tokio::spawn(library.run());
         let study = tokio::spawn(Study::run(Arc::clone(&observer.shared)));
+        let shared = Arc::clone(&observer.shared);
+        let standbys = tokio::spawn(tell_of_standbys(shared, Arc::clone(&observer.positions)));
         let task = tokio::spawn(follow(observer, Arc::clone(&reloaded), Arc::clone(&passwords)));
-        Self { task, library, study, reloaded, passwords }
+        Self { task, library, study, standbys, reloaded, passwords }
     }
 
     /// The settings in force have changed.
@@ -95,6 +100,15 @@ impl Drop for Watch {
         self.task.abort();
         self.library.abort();
         self.study.abort();
+        self.standbys.abort();
+    }
+}
+
+/// Tells the loops whenever a standby has said how far it is, if one of them waits for that.
+async fn tell_of_standbys(shared: Arc<Shared>, positions: Arc<Positions>) {
+    loop {
+        positions.caught_up().await;
+        shared.send_all(|| Message::CaughtUp);
     }
 }
 

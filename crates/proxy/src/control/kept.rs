@@ -22,6 +22,8 @@ pub(super) struct Kept {
     /// The least time between two questions.
     gap: Duration,
     open: Option<Open>,
+    /// How many have been made.
+    made: u64,
     /// No question before this.
     next: Instant,
     backoff: Backoff,
@@ -41,7 +43,8 @@ impl Kept {
         (limit, gap): (Duration, Duration),
     ) -> Self {
         let backoff = Backoff::default();
-        Self { target, greeting, limit, gap, open: None, next: Instant::now(), backoff }
+        let next = Instant::now();
+        Self { target, greeting, limit, gap, open: None, made: 0, next, backoff }
     }
 
     /// Waits until a question may be asked, and makes the connection if there is none. If it cannot be made, a pause
@@ -52,7 +55,10 @@ impl Kept {
             return true;
         }
         match self.connect().await {
-            Ok(open) => self.open = Some(open),
+            Ok(open) => {
+                self.open = Some(open);
+                self.made = self.made.wrapping_add(1);
+            }
             Err(error) => {
                 tracing::debug!(node = %self.target.address, %error, "cannot ask how far the log is");
                 self.pause(Duration::ZERO).await;
@@ -89,6 +95,11 @@ impl Kept {
     /// Whether there is a connection, as far as is known.
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// The number of the connection that was made last, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.made
     }
 
     /// What the server said when the connection was made.

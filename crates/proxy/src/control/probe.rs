@@ -193,7 +193,7 @@ impl Prober {
     fn why(&self, error: &OpenError) -> Failure {
         let failure = match error {
             OpenError::NodeFull(_) => Failure::Full,
-            OpenError::Away(Away::Timeout { .. }) => Failure::Silent,
+            OpenError::Away(Away::Timeout { .. } | Away::Untold { .. }) => Failure::Silent,
             OpenError::Away(Away::Io { .. }) => Failure::Unreachable,
             OpenError::Away(Away::Said(_)) => Failure::NotAccepting,
             OpenError::Final(_)

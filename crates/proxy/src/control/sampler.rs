@@ -15,7 +15,7 @@ use trunkline_cluster::{Lsn, NodeId};
 use super::connection::Row;
 use super::kept::Kept;
 use super::probe::{ProbeTarget, lsn};
-use crate::positions::{History, Leader, Positions, Replayed, Sample};
+use crate::positions::{History, Leader, Positions, Replayed, Sample, without_header};
 
 /// Prepares the question, and asks for what does not change while a connection lasts: the size of a page of the log, and
 /// the system identifier.
@@ -47,9 +47,6 @@ SELECT pg_catalog.current_setting('wal_block_size'),
 
 /// The question.
 const QUESTION: &str = "EXECUTE trunkline_log";
-
-/// The headers of a page of the log: that of every page, and that of the first one of a file.
-const PAGE_HEADERS: [u64; 2] = [24, 40];
 
 /// A standby that has not replayed a sample is asked again and again. Behind so much time the gaps between the questions
 /// grow: it is late, and a few milliseconds more do not matter.
@@ -95,6 +92,8 @@ pub fn sample(
             pace,
             leader: positions.leader(),
             samples: positions.samples(),
+            doubts: positions.doubts(),
+            alive: (0, 0),
             positions: Arc::clone(positions),
             clock: Arc::clone(clock),
         };
@@ -118,6 +117,9 @@ struct Asker {
     pace: Pace,
     leader: watch::Receiver<Leader>,
     samples: watch::Receiver<Option<Sample>>,
+    doubts: watch::Receiver<u64>,
+    /// The number of the connection on which it was asked last, and since when that is there.
+    alive: (u64, u64),
     positions: Arc<Positions>,
     clock: Clock,
 }
@@ -184,6 +186,7 @@ impl Asker {
     async fn follow(&mut self, epoch: u64) {
         loop {
             let sample = *self.samples.borrow_and_update();
+            self.doubts.mark_unchanged();
             if let Some(sample) = sample.filter(|sample| sample.epoch == epoch)
                 && !self.has_replayed(&sample)
                 && !self.pursue(&sample).await
@@ -193,6 +196,7 @@ impl Asker {
             tokio::select! {
                 _ = self.leader.changed() => return,
                 _ = self.samples.changed() => {}
+                _ = self.doubts.changed() => {}
                 () = self.kept.lost() => self.positions.forget(self.node),
             }
         }
@@ -203,9 +207,13 @@ impl Asker {
     fn has_replayed(&self, sample: &Sample) -> bool {
         let known = self.positions.read(|picture| picture.standby(self.node));
         let good_for = u64::try_from(GOOD_FOR.as_micros()).unwrap_or(u64::MAX);
+        let doubted_us = *self.doubts.borrow();
         known.is_some_and(|replayed| {
             let age = sample.asked_at_us.saturating_sub(replayed.asked_at_us);
-            self.kept.is_open() && replayed.lsn >= sample.lsn && age < good_for
+            self.kept.is_open()
+                && replayed.lsn >= sample.lsn
+                && age < good_for
+                && replayed.asked_at_us >= doubted_us
         })
     }
 
@@ -231,9 +239,12 @@ impl Asker {
     /// Asks the standby how far it is; says whether it has replayed the sample.
     async fn look(&mut self, sample: &Sample) -> bool {
         let asked_at_us = (self.clock)();
+        if self.alive.0 != self.kept.number() {
+            self.alive = (self.kept.number(), asked_at_us);
+        }
         match self.ask().await {
             Some(Answer { in_recovery: true, lsn, history }) if history == sample.history => {
-                let replayed = Replayed { lsn, asked_at_us };
+                let replayed = Replayed { lsn, asked_at_us, alive_since_us: self.alive.1 };
                 self.positions.has_replayed(sample.epoch, self.node, replayed);
                 lsn >= sample.lsn
             }
@@ -255,18 +266,6 @@ impl Asker {
     }
 }
 
-/// The place where the next record goes is behind the header of its page, if that page has no record yet. The last record
-/// ends where the page begins, and that is how far a standby comes that has replayed everything: one that is compared with
-/// the place behind the header would never have replayed it.
-///
-/// Nothing is between the two. No record begins within a header, and one that has begun on the page before and ends right
-/// behind a place that looks like the end of a header has no end of another record between there and the begin of the
-/// page: who has replayed up to the page has replayed it.
-fn without_header(place: Lsn, page: u64) -> Lsn {
-    let within = place.0.checked_rem(page).unwrap_or(0);
-    if PAGE_HEADERS.contains(&within) { Lsn(place.0.saturating_sub(within)) } else { place }
-}
-
 /// None if the node does not say it.
 fn about(greeted: &[Row]) -> Option<About> {
     let [row] = greeted else { return None };
@@ -283,7 +282,7 @@ fn read(rows: &[Row], about: About) -> Option<Answer> {
         b"f" => false,
         _ => return None,
     };
-    let history = History { system: about.system, timeline: number(timeline)? };
+    let history = History { system: about.system, timeline: number(timeline)?, page: about.page };
     Some(Answer { in_recovery, lsn: without_header(lsn(place)?, about.page), history })
 }
 
@@ -305,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_and_an_odd_one_is_not() {
-        let history = History { system: 7, timeline: 2 };
+        let history = History { system: 7, timeline: 2, page: 8192 };
         let standby = read(&[row(&[Some("t"), Some("0/7"), Some("2")])], ABOUT);
         assert_eq!(standby, Some(Answer { in_recovery: true, lsn: Lsn(7), history }));
         let primary = read(&[row(&[Some("f"), Some("0/2018"), Some("2")])], ABOUT);
@@ -329,18 +328,5 @@ mod tests {
             assert_eq!(about(&[row(&odd)]), None);
         }
         assert_eq!(about(&[]), None);
-    }
-
-    #[test]
-    fn the_header_of_a_page_is_no_log_to_be_replayed() {
-        for (place, end) in [
-            (0x0100_0028, 0x0100_0000),
-            (0x0100_2018, 0x0100_2000),
-            (0x0100_2000, 0x0100_2000),
-            (0x0100_2020, 0x0100_2020),
-            (0x0100_1FF8, 0x0100_1FF8),
-        ] {
-            assert_eq!(without_header(Lsn(place), ABOUT.page), Lsn(end), "{place:x}");
-        }
     }
 }

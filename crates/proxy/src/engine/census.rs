@@ -55,6 +55,7 @@ impl Worker {
                 ClientState::Waiting
                 | ClientState::Welcoming
                 | ClientState::Listening
+                | ClientState::Pausing
                 | ClientState::Unsaid => &mut count.waiting,
                 ClientState::Idle => &mut count.idle,
                 ClientState::Closing => continue,
@@ -120,7 +121,10 @@ impl Worker {
                 _ if client.leaving.is_some() => "leaving",
                 ClientState::Welcoming => "login",
                 ClientState::Idle => "idle",
-                ClientState::Waiting | ClientState::Listening | ClientState::Unsaid => "waiting",
+                ClientState::Waiting
+                | ClientState::Listening
+                | ClientState::Pausing
+                | ClientState::Unsaid => "waiting",
                 ClientState::Leased(_) | ClientState::Replaying(_) => "active",
                 ClientState::Closing => "closing",
             },

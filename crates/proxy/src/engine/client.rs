@@ -196,7 +196,10 @@ impl Worker {
                 self.abandon(server_index, mode, pinned, mid_message);
             }
             ClientState::Replaying(server_index) => self.retire(server_index),
-            ClientState::Idle | ClientState::Unsaid | ClientState::Closing => {}
+            ClientState::Idle
+            | ClientState::Pausing
+            | ClientState::Unsaid
+            | ClientState::Closing => {}
         }
     }
 
@@ -223,6 +226,7 @@ impl Worker {
             | ClientState::Waiting
             | ClientState::Welcoming
             | ClientState::Listening
+            | ClientState::Pausing
             | ClientState::Unsaid => ends,
             ClientState::Leased(server) => {
                 let rests = client.stream.remaining == 0

@@ -6,6 +6,7 @@ use trunkline_settings::Timeouts;
 use trunkline_wire::{SqlState, backend::Report};
 
 use super::{
+    floors::PAUSE_US,
     lease::us,
     leaving::LINGER_US,
     slot::{Client, ClientState, Server},
@@ -82,6 +83,10 @@ impl Worker {
                     [query_deadline(client, server, limits), idle_deadline(client, server, limits)];
                 own.into_iter().chain([whole, linger]).flatten().min_by_key(|(due, _)| *due)
             }
+            ClientState::Pausing => {
+                let pause = Some((client.since.saturating_add(PAUSE_US), Expiry::Pause));
+                pause.into_iter().chain(linger).min_by_key(|(due, _)| *due)
+            }
             // The queue's own deadline is looked after with the pool.
             ClientState::Welcoming
             | ClientState::Waiting
@@ -106,6 +111,10 @@ impl Worker {
         let (code, message) = match why {
             Expiry::Farewell => {
                 self.remove_client(index);
+                return;
+            }
+            Expiry::Pause => {
+                self.end_pause(index);
                 return;
             }
             Expiry::Linger => {
@@ -245,6 +254,8 @@ fn idle_deadline(client: &Client, server: &Server, limits: &Timeouts) -> Option<
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expiry {
     Farewell,
+    /// It has waited long enough for a standby that shows what it must find.
+    Pause,
     Linger,
     Idle,
     /// The limit is the client's own.

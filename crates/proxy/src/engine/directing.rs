@@ -26,6 +26,7 @@ impl Worker {
     /// Decides where the burst goes of a client that holds no server and is about to get one. Says whether it is to get one
     /// now.
     pub(super) fn direct(&mut self, index: usize, data: &[u8]) -> bool {
+        self.may_do_anything(index);
         let asked = self.asked(index);
         if asked.is_whole() {
             return self.direct_whole(index, data);
@@ -33,6 +34,9 @@ impl Worker {
         let because = match self.steer(index, asked, data) {
             Ok(because) | Err(because) => because,
         };
+        if self.is_turned_away(index, because) {
+            return false;
+        }
         self.routes.count(because);
         true
     }
@@ -76,6 +80,9 @@ impl Worker {
         }
         if horizon.bytes == 0 || !because.is_to_standby() {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });
+        }
+        if horizon.bytes == data.len() {
+            self.only_reads(index);
         }
         let beside = self.reader_for(index, home)?;
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;

@@ -1,7 +1,7 @@
 //! What a loop has asked the cold side to do. However that ends, the loop hears of it: an errand that is dropped without
 //! an outcome, because its task has panicked, counts as one that has failed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     message::{Message, Opened},
@@ -12,6 +12,9 @@ use crate::{
     handover::{CancelTicket, NewServer, OpenError},
     pool::{FamilyId, Permit},
 };
+
+/// How long a standby may take to tell how far it is.
+const HEARING_MAX: Duration = Duration::from_secs(2);
 
 /// An attempt to open a server connection.
 #[derive(Debug)]
@@ -38,6 +41,15 @@ impl Opening {
     /// The attempt that loop `to` has asked for.
     pub(super) fn new(shared: Arc<Shared>, to: usize, asked: Asked) -> Self {
         Self { shared, to, asked: Some(asked) }
+    }
+
+    /// Waits until it is known how far the standby is that was just connected to; says whether it is. If it has started
+    /// again, what is known from before that says nothing of what this connection shows.
+    pub(crate) async fn is_heard_of(&self, node: NodeId) -> bool {
+        let positions = self.shared.positions();
+        let _asked = positions.want();
+        let heard = positions.heard_since(node, self.shared.now_us());
+        tokio::time::timeout(HEARING_MAX, heard).await.is_ok()
     }
 
     /// It has ended like this.

@@ -64,6 +64,7 @@ impl Worker {
             ClientState::Welcoming
             | ClientState::Waiting
             | ClientState::Listening
+            | ClientState::Pausing
             | ClientState::Unsaid
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
@@ -83,6 +84,7 @@ impl Worker {
             client.state,
             ClientState::Waiting
                 | ClientState::Listening
+                | ClientState::Pausing
                 | ClientState::Unsaid
                 | ClientState::Replaying(_)
                 | ClientState::Leased(_)
@@ -160,12 +162,17 @@ impl Worker {
                 ClientState::Welcoming
                 | ClientState::Waiting
                 | ClientState::Listening
+                | ClientState::Pausing
                 | ClientState::Unsaid
                 | ClientState::Replaying(_) => {
                     return taken;
                 }
                 ClientState::Leased(server) => {
-                    let share = if client.horizon >= ALL {
+                    let horizon = client.horizon;
+                    if self.floors.follows_all {
+                        self.note_sent(index);
+                    }
+                    let share = if horizon >= ALL {
                         Share::all(rest)
                     } else {
                         self.share_of_standby(index, server, rest)
@@ -181,7 +188,8 @@ impl Worker {
                 }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
                     if self.router.is_on()
-                        && let Some(used) = self.explain_route(index, rest)
+                        && let Some(used) =
+                            self.explain_route(index, rest).or_else(|| self.take_place(index, rest))
                     {
                         taken = taken.saturating_add(used);
                         continue;

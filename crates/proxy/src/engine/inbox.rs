@@ -8,6 +8,7 @@ use trunkline_settings::Settings;
 use trunkline_wire::{SqlState, backend::Report};
 
 use super::{
+    floors::Floors,
     message::Message,
     slot::{Client, ClientState, ServerState},
     worker::{Times, Worker},
@@ -51,6 +52,7 @@ impl Worker {
             }
             Message::Heard(heard) => self.on_heard(&heard),
             Message::Missed(audience) => self.on_missed(&audience),
+            Message::CaughtUp => self.on_caught_up(),
             Message::Traffic(traffic) => self.on_traffic(&traffic),
             Message::Recovered(node) => self.on_recovered(node),
             Message::Settings(settings) => self.on_settings(settings),
@@ -95,7 +97,7 @@ impl Worker {
                     self.shared.cancel_at_server(&server.about, Some(self.index), ticket);
                 }
             }
-            ClientState::Waiting | ClientState::Listening => {
+            ClientState::Waiting | ClientState::Listening | ClientState::Pausing => {
                 self.unstrand(slot);
                 let Some(client) = self.clients.get(slot) else { return };
                 if let Some(pool) = self.pools.get_mut(client.pool) {
@@ -153,6 +155,7 @@ impl Worker {
     fn on_settings(&mut self, settings: Arc<Settings>) {
         self.times = Times::of(&settings);
         self.router.follow(&settings, rand::random(), (self.shared.study(), self.index));
+        self.floors = Floors::of(&settings, (self.shared.positions().want(), self.now));
         self.settings = settings;
         self.follow_standbys();
         self.share_anew();

@@ -1,7 +1,7 @@
 //! Giving servers to clients, and taking them back.
 
 use trunkline_route::Wish;
-use trunkline_session::{BlockEnd, LeaseStart, PoolMode, Purpose};
+use trunkline_session::{LeaseStart, PoolMode, Purpose};
 use trunkline_wire::{
     SqlState,
     backend::{self, Report},
@@ -12,11 +12,11 @@ use super::{
     local::LocalPool,
     message::Message,
     readiness::Token,
-    slot::{ANY, Client, ClientState, ServerState},
+    slot::{ANY, ClientState, ServerState},
     waiting::Waiter,
     worker::{Again, Worker},
 };
-use crate::{pool::Way, positions::Positions};
+use crate::pool::Way;
 
 impl Worker {
     /// Gives the client a parked server, or puts it into the queue.
@@ -185,17 +185,19 @@ impl Worker {
         let limited = client.session.limits_idleness();
         let (kept, pool) = (client.kept, self.pools.get(client.pool));
         let removed = pool.is_some_and(|pool| pool.family.is_removed());
-        let routed =
-            self.router.is_on() && (self.router.judges() || client.rare.role == Wish::Standby);
-        if client.horizon != ANY || routed {
-            let lead = pool.and_then(|pool| pool.lead);
-            release_routed(client, lead, self.shared.positions());
-        }
+        let routed = client.horizon != ANY
+            || self.router.is_on() && (self.router.judges() || client.rare.role == Wish::Standby);
+        let lead = if routed { pool.and_then(|pool| pool.lead) } else { None };
         let listens = client.listening.is_some();
         let notifies = server.about.backend.is_marked();
-        if client.readable || !client.held.is_empty() {
+        let goes_on = client.readable || !client.held.is_empty();
+        let leaves = client.leaving.is_some();
+        if routed {
+            self.release_routed(client_index, lead);
+        }
+        if goes_on {
             self.again.push_back(Again::Client(client_index));
-        } else if !self.times.untimed || client.leaving.is_some() {
+        } else if !self.times.untimed || leaves {
             self.arm_client(client_index);
         }
         if limited | kept | listens | notifies {
@@ -320,23 +322,4 @@ impl Worker {
 /// A duration in the engine's microseconds.
 pub(super) fn us(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// A client that may read from standbys gives its server back: a standby's, or the primary's if its pool has no lead.
-#[inline(never)]
-fn release_routed(client: &mut Client, lead: Option<usize>, positions: &Positions) {
-    let routed = client.rare.routed();
-    routed.stranded_since = 0;
-    if let Some(lead) = lead {
-        routed.settle();
-        routed.block_end = BlockEnd::No;
-        client.horizon = ANY;
-        client.pool = lead;
-    } else {
-        // Whatever it has done or seen there, it finds again wherever it reads next.
-        routed.floor.raise(positions.want());
-        if let Some(primary) = routed.shared.take() {
-            routed.floor.reads_from(primary);
-        }
-    }
 }

@@ -204,6 +204,7 @@ impl Worker {
             ClientState::Welcoming
             | ClientState::Waiting
             | ClientState::Listening
+            | ClientState::Pausing
             | ClientState::Unsaid
             | ClientState::Replaying(_) => false,
         }

@@ -301,7 +301,10 @@ impl Worker {
     fn is_idle(&self, client: &Client) -> bool {
         match client.state {
             ClientState::Idle => !client.skipping,
-            ClientState::Waiting | ClientState::Listening | ClientState::Unsaid => true,
+            ClientState::Waiting
+            | ClientState::Listening
+            | ClientState::Pausing
+            | ClientState::Unsaid => true,
             ClientState::Leased(server) => self
                 .servers
                 .get(server)
@@ -333,6 +336,7 @@ impl Worker {
             if self.reply.is_empty() {
                 return;
             }
+            self.was_told(index);
             self.send_reply(index);
         }
     }

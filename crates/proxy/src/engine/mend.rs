@@ -137,6 +137,7 @@ impl Worker {
                 // The listener answers in any case.
                 ClientState::Idle
                 | ClientState::Listening
+                | ClientState::Pausing
                 | ClientState::Unsaid
                 | ClientState::Closing => true,
             };

@@ -42,6 +42,8 @@ pub(crate) enum Message {
     Heard(Box<Heard>),
     /// Notifications may have been missed that were for these clients.
     Missed(Audience),
+    /// A standby has said how far it is, for which clients wait.
+    CaughtUp,
     /// Traffic goes elsewhere, or nowhere.
     Traffic(Traffic),
     /// A node that could not be reached answers again.

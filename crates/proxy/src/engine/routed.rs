@@ -2,7 +2,12 @@
 
 use trunkline_session::BlockEnd;
 
-use super::{asking::Ruled, slot::ClientRare, trial::Trial};
+use super::{
+    asking::Ruled,
+    floors::{Errand, Turns},
+    slot::ClientRare,
+    trial::Trial,
+};
 use crate::{
     cluster::NodeId,
     routing::{Floor, Whereabouts},
@@ -15,6 +20,10 @@ pub(crate) struct Routed {
     pub(super) floor: Floor,
     /// Where its names are looked for.
     pub(super) path: Whereabouts,
+    /// How often it was kept from it.
+    pub(super) turns: Turns,
+    /// What it does at the primary.
+    pub(super) errand: Errand,
     /// What has gone to a standby, as long as nothing is answered.
     pub(super) trial: Option<Trial>,
     /// Room for the next one.

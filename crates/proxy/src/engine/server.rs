@@ -89,7 +89,8 @@ impl Worker {
         }
         let reported = about.family.share_reported(Arc::new(reported));
         about.family.learn_welcome(&reported);
-        let session = Box::new(ServerSession::new(reported));
+        let mut session = Box::new(ServerSession::new(reported));
+        session.set_standby(about.family.place != Place::Primary);
         let link = Link::new(new.socket, new.tls);
         let Some(index) = self.adopt(pool_index, link, session, about) else { return };
         if let Some(server) = self.servers.get_mut(index) {

@@ -326,6 +326,10 @@ impl Surroundings for Around<'_> {
     fn recent(&mut self) -> &mut RecentParses {
         &mut self.own.recent
     }
+
+    fn system(&self) -> Option<u64> {
+        self.shared.positions.latest().map(|sample| sample.history.system)
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(crate) enum ClientState {
     Waiting,
     /// Has sent a `LISTEN`, holds no server, and waits for the listener to hear the channel.
     Listening,
+    /// Has sent a read, holds no server, and waits a moment for a standby that shows what it must find.
+    Pausing,
     /// Has sent a notification, listens itself, and holds no server: that its server is ready is told behind what it has
     /// sent. There is no statement to cancel.
     Unsaid,
@@ -51,6 +53,7 @@ impl ClientState {
             | Self::Idle
             | Self::Waiting
             | Self::Listening
+            | Self::Pausing
             | Self::Unsaid
             | Self::Closing => None,
         }

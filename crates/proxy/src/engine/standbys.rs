@@ -94,6 +94,7 @@ impl Worker {
         home: (usize, bool),
         candidates: &mut Vec<Candidate<NodeId>>,
     ) -> Result<NodeId, Plain> {
+        self.raise_floor(index, home.0);
         self.weigh(index, home, candidates);
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         let pool = self.pools.get_mut(home.0).ok_or(Plain::Session)?;
@@ -117,7 +118,7 @@ impl Worker {
             floor.raise(self.shared.positions().want());
             return Err(Plain::OwnWrites);
         }
-        floor.reads_from(node);
+        floor.reads_from(node, self.now);
         if !home.1 && self.standbys.primary.is_some_and(|primary| primary.node == node) {
             client.rare.routed().shared = Some(node);
             return Err(Plain::PrimaryShare);

@@ -210,6 +210,9 @@ impl Worker {
 
     /// Passes a burst on to the client.
     fn relay(&mut self, client_index: usize, index: usize, data: &[u8]) -> Outcome {
+        if self.floors.follows_all {
+            self.acknowledge(client_index);
+        }
         let (Some(client), Some(server)) =
             (self.clients.get_mut(client_index), self.servers.get_mut(index))
         else {

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use slab::Slab;
 use trunkline_settings::Settings;
 
+use super::floors::Floors;
 use super::routes::Routes;
 use super::{
     departed::Departed,
@@ -93,6 +94,10 @@ pub(crate) struct Worker {
     pub(super) stranded: Vec<Waiter>,
     /// What says which statements may go to standbys.
     pub(super) router: Router,
+    /// What clients must find on standbys.
+    pub(super) floors: Floors,
+    /// Those who wait a moment for a standby.
+    pub(super) pausing: Vec<usize>,
     /// How often what clients sent went where, and why.
     pub(super) routes: Routes,
     /// Since when there has been no primary, in microseconds; 0 while there is one.
@@ -131,7 +136,7 @@ impl Worker {
         let standbys = Standbys::of(&parts.traffic, &parts.settings, &parts.shared.registry);
         Self {
             index: parts.index,
-            shared: parts.shared,
+            shared: Arc::clone(&parts.shared),
             readiness: Readiness::new(parts.registry),
             inbox: parts.inbox,
             clients: Slab::new(),
@@ -149,6 +154,8 @@ impl Worker {
             now,
             times: Times::of(&parts.settings),
             own: Own::of_loop(parts.index),
+            floors: Floors::of(&parts.settings, (parts.shared.positions().want(), now)),
+            pausing: Vec::new(),
             router: {
                 let mut router = Router::default();
                 router.follow(&parts.settings, rand::random(), (&study, parts.index));

@@ -7,7 +7,7 @@ use std::sync::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use trunkline_session::{Scope, SharedFacts};
-use trunkline_settings::PoolPolicy;
+use trunkline_settings::{PoolPolicy, ReadAfterWrite};
 use trunkline_wire::Reported;
 
 use super::{
@@ -305,6 +305,11 @@ impl Family {
     /// That on the primary, if this one is on a standby.
     pub(crate) const fn lead(&self) -> Option<&Arc<Self>> {
         self.lead.as_ref()
+    }
+
+    /// Which writes the reads of its clients are certain to find.
+    pub(crate) fn read_after_write(&self) -> ReadAfterWrite {
+        self.policy.load().read_after_write
     }
 
     /// Whether its clients live on all loops.

@@ -4,7 +4,7 @@ use super::*;
 
 const PRIMARY: NodeId = NodeId(0);
 const STANDBY: NodeId = NodeId(1);
-const HISTORY: History = History { system: 7, timeline: 1 };
+const HISTORY: History = History { system: 7, timeline: 1, page: 8192 };
 
 fn led() -> Positions {
     let positions = Positions::default();
@@ -15,12 +15,12 @@ fn led() -> Positions {
 /// The answer to a question that is asked and answered at once.
 fn sample(positions: &Positions, lsn: u64, timeline: u32) -> Sample {
     let question = positions.begin(positions.read(|picture| picture.epoch), 5);
-    positions.answered(question, Lsn(lsn), History { system: 7, timeline });
+    positions.answered(question, Lsn(lsn), History { timeline, ..HISTORY });
     positions.latest().unwrap()
 }
 
 fn replayed(lsn: u64) -> Replayed {
-    Replayed { lsn: Lsn(lsn), asked_at_us: 6 }
+    Replayed { lsn: Lsn(lsn), asked_at_us: 6, alive_since_us: 1 }
 }
 
 #[test]
@@ -104,6 +104,70 @@ fn a_standby_that_is_lost_sight_of_is_not_known() {
     positions.has_replayed(1, STANDBY, replayed(100));
     positions.moved(PRIMARY);
     positions.read(|picture| assert_eq!(*picture, Picture::of_epoch(2)));
+}
+
+#[test]
+fn the_header_of_a_page_is_no_log_to_be_replayed() {
+    for (place, end) in [
+        (0x0100_0028, 0x0100_0000),
+        (0x0100_2018, 0x0100_2000),
+        (0x0100_2000, 0x0100_2000),
+        (0x0100_2020, 0x0100_2020),
+        (0x0100_1FF8, 0x0100_1FF8),
+    ] {
+        assert_eq!(without_header(Lsn(place), HISTORY.page), Lsn(end), "{place:x}");
+    }
+}
+
+#[test]
+fn a_sample_covers_what_clients_were_told_before_it_was_asked_for() {
+    let positions = led();
+    assert_eq!(positions.acknowledged(), None);
+    positions.acknowledge();
+    let early = positions.acknowledged().unwrap();
+    let question = positions.begin(1, 5);
+    assert!(!positions.wishes.is_wanted());
+    positions.acknowledge();
+    let late = positions.acknowledged().unwrap();
+    positions.answered(question, Lsn(100), HISTORY);
+    let first = positions.latest().unwrap();
+    assert!(first.covers(early) && !first.covers(late));
+    assert!(sample(&positions, 100, 1).covers(late), "a sample was wanted for it");
+    assert_eq!(positions.acknowledged(), Some(late));
+}
+
+/// Long enough for everything that is not waited for.
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_is_heard_of_when_it_was_asked_since_that_moment() {
+    let positions = led();
+    let doubts = positions.doubts();
+    sample(&positions, 100, 1);
+    let heard = |asked_at_us| {
+        positions.has_replayed(1, STANDBY, Replayed { asked_at_us, ..replayed(100) });
+    };
+    heard(9);
+    let waits = tokio::time::timeout(LONG, positions.heard_since(STANDBY, 10)).await;
+    assert!(waits.is_err(), "it may have started again since");
+    assert_eq!(*doubts.borrow(), 10);
+    let answer = async { heard(10) };
+    tokio::join!(positions.heard_since(STANDBY, 10), answer);
+    positions.heard_since(STANDBY, 8).await;
+    assert_eq!(*doubts.borrow(), 10, "what is enough already is not asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn loops_are_told_of_a_standby_only_when_they_wait_for_one() {
+    let positions = led();
+    sample(&positions, 100, 1);
+    positions.has_replayed(1, STANDBY, replayed(100));
+    assert!(tokio::time::timeout(LONG, positions.caught_up()).await.is_err());
+    positions.await_standbys();
+    positions.has_replayed(1, STANDBY, replayed(100));
+    positions.caught_up().await;
+    positions.has_replayed(1, STANDBY, replayed(100));
+    assert!(tokio::time::timeout(LONG, positions.caught_up()).await.is_err());
 }
 
 impl Number for loom::sync::atomic::AtomicU64 {

@@ -1,7 +1,7 @@
 //! What is known of the catalog of one database.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -9,6 +9,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use trunkline_route::Snapshot;
 use trunkline_session::SharedFacts;
+
+use super::floor::Floor;
+use crate::positions::{Sample, Ticket};
 
 /// The catalog of a database as it was read last.
 #[derive(Debug)]
@@ -31,6 +34,10 @@ pub(crate) struct Known {
     pub(crate) snapshot: Snapshot,
     /// How many changes of it had been seen when it was asked for.
     changes: u32,
+    /// A standby that shows what was done before this was taken has all of the objects.
+    ticket: Ticket,
+    /// Where that is in the log, as soon as it is known.
+    place: OnceLock<Sample>,
 }
 
 impl Catalog {
@@ -69,8 +76,26 @@ impl Catalog {
         self.known.load().as_ref().map(|known| known.snapshot.mark().to_owned())
     }
 
-    /// It was read; so many changes had been seen when it was asked for.
-    pub(crate) fn learn(&self, snapshot: Snapshot, changes: u32) {
-        self.known.store(Some(Arc::new(Known { snapshot, changes })));
+    /// It was read before the ticket was taken; so many changes had been seen when it was asked for.
+    pub(crate) fn learn(&self, snapshot: Snapshot, changes: u32, ticket: Ticket) {
+        let place = OnceLock::new();
+        self.known.store(Some(Arc::new(Known { snapshot, changes, ticket, place })));
+    }
+
+    /// The place of what was learnt with this ticket is known.
+    pub(crate) fn placed(&self, ticket: Ticket, place: Sample) {
+        if let Some(known) = self.known.load().as_ref().filter(|known| known.ticket == ticket) {
+            let _first = known.place.set(place);
+        }
+    }
+
+    /// Whoever goes by it must find its objects on a standby.
+    pub(crate) fn raise(&self, floor: &mut Floor) {
+        if let Some(known) = self.known.load().as_ref() {
+            match known.place.get() {
+                Some(place) => floor.raise_to(place),
+                None => floor.cover(known.ticket),
+            }
+        }
     }
 }

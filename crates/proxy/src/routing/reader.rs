@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::{
     sync::watch,
     task::{Id, JoinSet},
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, timeout},
 };
 use trunkline_route::{Builder, CATALOG, Limits, MARK, Row, Snapshot};
 
@@ -17,6 +17,7 @@ use crate::{
     cold::InForce,
     control::{ControlConnection, ControlError, Most, control_target},
     pool::Registry,
+    positions::Positions,
 };
 
 /// How often it is looked whether clients have changed a catalog.
@@ -31,6 +32,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// How long a database may take to tell its catalog.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long it may take until it is known where in the log a catalog has its place. Until then, whoever goes by it finds all
+/// that was there later.
+const PLACED_MAX: Duration = Duration::from_millis(500);
+
 /// The type `int8`.
 const INT8: u32 = 20;
 
@@ -44,6 +49,7 @@ pub(crate) struct Library {
     pub(crate) in_force: Arc<ArcSwap<InForce>>,
     pub(crate) ring: Arc<KeyRing>,
     pub(crate) traffic: watch::Receiver<Traffic>,
+    pub(crate) positions: Arc<Positions>,
 }
 
 /// A connection that is kept for the next question, and the node it leads to.
@@ -156,7 +162,8 @@ impl Library {
         };
         let changes = catalog.changes();
         let outdated = catalog.is_outdated();
-        let read = read(&mut connection, catalog, (outdated, changes), generation).await;
+        let positions = &self.positions;
+        let read = read(&mut connection, catalog, (outdated, changes), generation, positions).await;
         let kept = connection.is_usable().then_some((node, connection));
         (kept, read.map_err(|error| error.to_string()))
     }
@@ -190,6 +197,7 @@ async fn read(
     catalog: &Catalog,
     (outdated, changes): (bool, u32),
     generation: u64,
+    positions: &Positions,
 ) -> Result<(), ControlError> {
     if !outdated {
         let rows = connection.query(MARK, PATIENCE).await?;
@@ -203,7 +211,12 @@ async fn read(
     let limits = Limits::default().parameters().map(|limit| limit.to_string());
     let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
     let rows = connection.query_long(CATALOG, &limits, (INT8, MOST), PATIENCE).await?;
-    catalog.learn(snapshot(&rows, generation), changes);
+    // What it tells of was done before.
+    let ticket = positions.want();
+    catalog.learn(snapshot(&rows, generation), changes, ticket);
+    if let Ok(place) = timeout(PLACED_MAX, positions.covering(ticket)).await {
+        catalog.placed(ticket, place);
+    }
     Ok(())
 }
 

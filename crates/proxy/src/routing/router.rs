@@ -476,7 +476,7 @@ mod tests {
     use trunkline_route::{Row, Snapshot};
 
     use super::*;
-    use crate::routing::Catalog;
+    use crate::{positions::Positions, routing::Catalog};
 
     const HARMLESS: Row<'_> = Row {
         kind: "mark",
@@ -502,7 +502,7 @@ mod tests {
         let catalog = Catalog::new("postgres".into(), Arc::default(), Arc::default());
         let mut builder = Snapshot::builder(generation);
         builder.row(&HARMLESS);
-        catalog.learn(builder.finish(), 0);
+        catalog.learn(builder.finish(), 0, Positions::default().want());
         let Router { desk, overrides, .. } = router;
         let Desk { cache, asker, .. } = desk.as_deref_mut().unwrap();
         let (known, path) = (catalog.known().unwrap(), &Whereabouts::default());
