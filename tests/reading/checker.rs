@@ -1,0 +1,252 @@
+//! Sessions that write and read by chance, and look at each answer.
+
+#![allow(unreachable_pub, reason = "as with everything that tests share")]
+
+use std::io::Write as _;
+
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+use trunkline_testkit::peer::{Frame, RawClient, say};
+use trunkline_testkit::wait::PATIENCE;
+use trunkline_testkit::{Cluster, Error, Result};
+
+use crate::common::{Scene, ensure, run};
+use crate::reading::{self, PLACE, delay, on_a_standby};
+
+/// What is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Tasks that work at the same time.
+    pub tasks: u64,
+    /// Sessions of each. Every fourth one only reads.
+    pub sessions: u64,
+    /// Writes with a read behind each, of all together.
+    pub pairs: usize,
+    /// Decides the rest.
+    pub seed: u64,
+}
+
+/// What was seen. All of it was checked.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    /// Writes with a read behind each.
+    pub pairs: usize,
+    /// Reads behind a write of the session: one at once, and one when a standby has served it.
+    pub after_write: usize,
+    /// Those of them that standbys have served.
+    pub after_write_at_standbys: usize,
+    /// Reads of sessions that do not write.
+    pub others: usize,
+    /// Those of them that standbys have served.
+    pub others_at_standbys: usize,
+    /// Reads of a session that waits for a standby; how many that are is a matter of time.
+    pub on_the_way: usize,
+}
+
+impl Counts {
+    fn and(self, other: Self) -> Self {
+        Self {
+            pairs: self.pairs + other.pairs,
+            after_write: self.after_write + other.after_write,
+            after_write_at_standbys: self.after_write_at_standbys + other.after_write_at_standbys,
+            others: self.others + other.others,
+            others_at_standbys: self.others_at_standbys + other.others_at_standbys,
+            on_the_way: self.on_the_way + other.on_the_way,
+        }
+    }
+}
+
+/// A line that is seen also when the test passes.
+pub fn show(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("stderr takes a line");
+}
+
+/// Numbers that look random and are the same in every run.
+#[derive(Debug, Clone, Copy)]
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// One session.
+struct Session {
+    client: RawClient,
+    row: u64,
+    /// What it has written last.
+    written: u32,
+    /// What it has seen of all rows.
+    total: i64,
+}
+
+impl Session {
+    async fn write(&mut self) -> Result<()> {
+        self.written += 1;
+        let sql = format!("UPDATE counters SET n = {} WHERE i = {}", self.written, self.row);
+        run(&mut self.client, &sql).await
+    }
+
+    /// Reads in one of the ways in which clients do, and checks the answer; says whether a standby has given it.
+    async fn reads_at_standby(&mut self, cluster: &Cluster, dice: &mut Dice) -> Result<bool> {
+        let sql = format!(
+            "SELECT {PLACE}, n, (SELECT sum(n) FROM counters) FROM counters WHERE i = {}",
+            self.row
+        );
+        let frames = match dice.below(4) {
+            0 => self.client.query(&sql).await?,
+            1 => self.client.exchange(&say::extended(&sql, &[]), 1).await?,
+            2 => {
+                let all = [say::query("BEGIN READ ONLY"), say::query(&sql), say::query("COMMIT")];
+                self.client.exchange(&all.concat(), 3).await?
+            }
+            _ => {
+                let parts = [
+                    say::parse("read", &sql, &[]),
+                    say::bind("", "read", &[]),
+                    say::execute("", 0),
+                    say::close_statement("read"),
+                    say::sync(),
+                ];
+                self.client.exchange(&parts.concat(), 1).await?
+            }
+        };
+        self.look(cluster, &frames)
+    }
+
+    fn look(&mut self, cluster: &Cluster, frames: &[Frame]) -> Result<bool> {
+        let row = frames.iter().find(|frame| frame.tag == b'D');
+        let row = row.ok_or_else(|| Error::msg(format!("{frames:?}")))?.row()?;
+        let [Some(port), Some(own), Some(total)] = row.as_slice() else {
+            return Err(Error::msg(format!("{row:?}")));
+        };
+        let (own, total): (u32, i64) = (own.parse()?, total.parse()?);
+        let place = reading::number(cluster, port)?;
+        let who = format!("session {} at node {place}", self.row);
+        ensure(own == self.written, format!("{who}: {own} for {}", self.written))?;
+        ensure(total >= self.total, format!("{who}: {total} behind {}", self.total))?;
+        self.total = total;
+        Ok(place > 0)
+    }
+}
+
+/// Whether all standbys replay what they get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Calm,
+    Rough,
+}
+
+/// How far it is, and how the standbys are.
+struct Run {
+    plan: Plan,
+    pairs: watch::Sender<usize>,
+    weather: watch::Sender<Weather>,
+}
+
+/// The sessions of one task.
+struct Part {
+    writers: Vec<Session>,
+    readers: Vec<Session>,
+    dice: Dice,
+    counts: Counts,
+}
+
+impl Part {
+    async fn new(scene: &Scene<'_>, plan: Plan, task: u64) -> Result<Self> {
+        let (mut writers, mut readers) = (Vec::new(), Vec::new());
+        for number in 0..plan.sessions {
+            let row = task * plan.sessions + number;
+            let client = scene.raw().await?;
+            let session = Session { client, row, written: 0, total: 0 };
+            if number % 4 == 3 { readers.push(session) } else { writers.push(session) }
+        }
+        let dice = Dice(plan.seed ^ task.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Ok(Self { writers, readers, dice, counts: Counts::default() })
+    }
+
+    async fn work(mut self, cluster: &Cluster, run: &Run) -> Result<Counts> {
+        while *run.pairs.borrow() < run.plan.pairs {
+            let (writers, readers) = (self.writers.len(), self.readers.len());
+            let writer = usize::try_from(self.dice.below(u64::try_from(writers)?))?;
+            let reader = usize::try_from(self.dice.below(u64::try_from(readers)?))?;
+            self.pair(writer, cluster, run).await?;
+            let reader = &mut self.readers[reader];
+            let at_standby = reader.reads_at_standby(cluster, &mut self.dice).await?;
+            self.counts.others += 1;
+            self.counts.others_at_standbys += usize::from(at_standby);
+            run.pairs.send_modify(|pairs| *pairs += 1);
+        }
+        Ok(self.counts)
+    }
+
+    /// Writes, reads at once, and, while standbys replay, once more as soon as one serves the session.
+    async fn pair(&mut self, writer: usize, cluster: &Cluster, run: &Run) -> Result<()> {
+        let (counts, session) = (&mut self.counts, &mut self.writers[writer]);
+        session.write().await?;
+        let at_standby = session.reads_at_standby(cluster, &mut self.dice).await?;
+        counts.pairs += 1;
+        counts.after_write += 1;
+        counts.after_write_at_standbys += usize::from(at_standby);
+        let begun = std::time::Instant::now();
+        while *run.weather.borrow() == Weather::Calm {
+            counts.on_the_way += 1;
+            if session.reads_at_standby(cluster, &mut self.dice).await? {
+                let at_standby = session.reads_at_standby(cluster, &mut self.dice).await?;
+                counts.after_write += 1;
+                counts.after_write_at_standbys += usize::from(at_standby);
+                break;
+            }
+            ensure(begun.elapsed() < PATIENCE, format!("session {} stays away", session.row))?;
+        }
+        Ok(())
+    }
+}
+
+/// A quarter of the time one standby or the other does not replay what it gets, or does so late.
+async fn storms(cluster: &Cluster, run: &Run) -> Result<()> {
+    const STEPS: usize = 16;
+    let mut pairs = run.pairs.subscribe();
+    for step in 0..STEPS {
+        let until = run.plan.pairs * (step + 1) / STEPS;
+        if step % 4 == 1 {
+            run.weather.send_replace(Weather::Rough);
+            let standby = cluster.standby(step / 4 % 2)?;
+            let paused = step / 8 == 0;
+            if paused {
+                standby.pause_replay().await?
+            } else {
+                delay(standby, "100ms").await?
+            }
+            pairs.wait_for(|pairs| *pairs >= until).await?;
+            if paused {
+                standby.resume_replay().await?
+            } else {
+                delay(standby, "0").await?
+            }
+            run.weather.send_replace(Weather::Calm);
+        } else {
+            pairs.wait_for(|pairs| *pairs >= until).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Carries out a plan.
+pub async fn check(cluster: &Cluster, scene: &Scene<'_>, plan: Plan) -> Result<Counts> {
+    let mut owner = scene.raw().await?;
+    let last = plan.tasks * plan.sessions;
+    let sql =
+        format!("CREATE TABLE counters AS SELECT i, 0 AS n FROM generate_series(0, {last}) AS i");
+    run(&mut owner, &sql).await?;
+    run(&mut owner, "CREATE INDEX ON counters (i)").await?;
+    on_a_standby(&mut owner, cluster).await?;
+    let parts = try_join_all((0..plan.tasks).map(|task| Part::new(scene, plan, task))).await?;
+    let run =
+        Run { plan, pairs: watch::Sender::new(0), weather: watch::Sender::new(Weather::Calm) };
+    let work = try_join_all(parts.into_iter().map(|part| part.work(cluster, &run)));
+    let (counts, ()) = tokio::try_join!(work, storms(cluster, &run))?;
+    Ok(counts.into_iter().fold(Counts::default(), Counts::and))
+}
