@@ -5,11 +5,12 @@ mod checker;
 mod common;
 mod reading;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use checker::{Plan, check};
 use common::{DATABASE, ensure, one, run};
 use reading::{ON, PLACE, at_level, cluster, delay, on_a_standby, pause, place, resume, scene};
+use tokio::time::Instant;
 use trunkline_testkit::peer::RawClient;
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Cluster, Error, Result};

@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use trunkline_testkit::peer::{Frame, RawClient, say};
 use trunkline_testkit::wait::PATIENCE;
 use trunkline_testkit::{Cluster, Error, Result};
@@ -39,6 +40,8 @@ pub struct Counts {
     pub others: usize,
     /// Those of them that standbys have served.
     pub others_at_standbys: usize,
+    /// How often a standby has shown a session a commit before the primary has.
+    pub ahead: usize,
     /// Reads of a session that waits for a standby; how many that are is a matter of time.
     pub on_the_way: usize,
 }
@@ -51,6 +54,7 @@ impl Counts {
             after_write_at_standbys: self.after_write_at_standbys + other.after_write_at_standbys,
             others: self.others + other.others,
             others_at_standbys: self.others_at_standbys + other.others_at_standbys,
+            ahead: self.ahead + other.ahead,
             on_the_way: self.on_the_way + other.on_the_way,
         }
     }
@@ -78,8 +82,11 @@ struct Session {
     row: u64,
     /// What it has written last.
     written: u32,
-    /// What it has seen of all rows.
+    /// What it has seen of all rows, and whether a standby has shown it.
     total: i64,
+    at_standby: bool,
+    /// How often a standby has shown it a commit before the primary has.
+    ahead: usize,
 }
 
 impl Session {
@@ -89,8 +96,29 @@ impl Session {
         run(&mut self.client, &sql).await
     }
 
-    /// Reads in one of the ways in which clients do, and checks the answer; says whether a standby has given it.
+    /// Reads, and checks the answer; says whether a standby has given it.
+    ///
+    /// A standby shows a commit as soon as it has replayed its record. The primary shows it when the server process that
+    /// commits goes on behind writing the record, which may be later. So a session that goes from a standby to the primary may
+    /// see less there, of what nobody has been told yet; but only until these processes have gone on.
     async fn reads_at_standby(&mut self, cluster: &Cluster, dice: &mut Dice) -> Result<bool> {
+        let begun = Instant::now();
+        loop {
+            let (place, total) = self.read(cluster, dice).await?;
+            let at_standby = place > 0;
+            if total >= self.total {
+                (self.total, self.at_standby) = (total, at_standby);
+                return Ok(at_standby);
+            }
+            let early = self.at_standby && !at_standby && begun.elapsed() < PATIENCE;
+            let who = format!("session {} at node {place}", self.row);
+            ensure(early, format!("{who}: {total} behind {}", self.total))?;
+            self.ahead += 1;
+        }
+    }
+
+    /// Reads in one of the ways in which clients do; from which node, and the sum of all rows.
+    async fn read(&mut self, cluster: &Cluster, dice: &mut Dice) -> Result<(usize, i64)> {
         let sql = format!(
             "SELECT {PLACE}, n, (SELECT sum(n) FROM counters) FROM counters WHERE i = {}",
             self.row
@@ -116,7 +144,7 @@ impl Session {
         self.look(cluster, &frames)
     }
 
-    fn look(&mut self, cluster: &Cluster, frames: &[Frame]) -> Result<bool> {
+    fn look(&self, cluster: &Cluster, frames: &[Frame]) -> Result<(usize, i64)> {
         let row = frames.iter().find(|frame| frame.tag == b'D');
         let row = row.ok_or_else(|| Error::msg(format!("{frames:?}")))?.row()?;
         let [Some(port), Some(own), Some(total)] = row.as_slice() else {
@@ -126,10 +154,14 @@ impl Session {
         let place = reading::number(cluster, port)?;
         let who = format!("session {} at node {place}", self.row);
         ensure(own == self.written, format!("{who}: {own} for {}", self.written))?;
-        ensure(total >= self.total, format!("{who}: {total} behind {}", self.total))?;
-        self.total = total;
-        Ok(place > 0)
+        Ok((place, total))
     }
+}
+
+/// The one that chance names.
+fn one_of<'a>(sessions: &'a mut [Session], dice: &mut Dice) -> Result<&'a mut Session> {
+    let place = usize::try_from(dice.below(u64::try_from(sessions.len())?))?;
+    sessions.get_mut(place).ok_or_else(|| Error::msg("there is no session"))
 }
 
 /// Whether all standbys replay what they get.
@@ -160,7 +192,8 @@ impl Part {
         for number in 0..plan.sessions {
             let row = task * plan.sessions + number;
             let client = scene.raw().await?;
-            let session = Session { client, row, written: 0, total: 0 };
+            let session =
+                Session { client, row, written: 0, total: 0, at_standby: false, ahead: 0 };
             if number % 4 == 3 { readers.push(session) } else { writers.push(session) }
         }
         let dice = Dice(plan.seed ^ task.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -169,28 +202,28 @@ impl Part {
 
     async fn work(mut self, cluster: &Cluster, run: &Run) -> Result<Counts> {
         while *run.pairs.borrow() < run.plan.pairs {
-            let (writers, readers) = (self.writers.len(), self.readers.len());
-            let writer = usize::try_from(self.dice.below(u64::try_from(writers)?))?;
-            let reader = usize::try_from(self.dice.below(u64::try_from(readers)?))?;
-            self.pair(writer, cluster, run).await?;
-            let reader = &mut self.readers[reader];
+            self.pair(cluster, run).await?;
+            let reader = one_of(&mut self.readers, &mut self.dice)?;
             let at_standby = reader.reads_at_standby(cluster, &mut self.dice).await?;
             self.counts.others += 1;
             self.counts.others_at_standbys += usize::from(at_standby);
             run.pairs.send_modify(|pairs| *pairs += 1);
         }
+        let sessions = self.writers.iter().chain(&self.readers);
+        self.counts.ahead = sessions.map(|session| session.ahead).sum();
         Ok(self.counts)
     }
 
     /// Writes, reads at once, and, while standbys replay, once more as soon as one serves the session.
-    async fn pair(&mut self, writer: usize, cluster: &Cluster, run: &Run) -> Result<()> {
-        let (counts, session) = (&mut self.counts, &mut self.writers[writer]);
+    async fn pair(&mut self, cluster: &Cluster, run: &Run) -> Result<()> {
+        let counts = &mut self.counts;
+        let session = one_of(&mut self.writers, &mut self.dice)?;
         session.write().await?;
         let at_standby = session.reads_at_standby(cluster, &mut self.dice).await?;
         counts.pairs += 1;
         counts.after_write += 1;
         counts.after_write_at_standbys += usize::from(at_standby);
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while *run.weather.borrow() == Weather::Calm {
             counts.on_the_way += 1;
             if session.reads_at_standby(cluster, &mut self.dice).await? {
@@ -216,15 +249,15 @@ async fn storms(cluster: &Cluster, run: &Run) -> Result<()> {
             let standby = cluster.standby(step / 4 % 2)?;
             let paused = step / 8 == 0;
             if paused {
-                standby.pause_replay().await?
+                standby.pause_replay().await?;
             } else {
-                delay(standby, "100ms").await?
+                delay(standby, "100ms").await?;
             }
             pairs.wait_for(|pairs| *pairs >= until).await?;
             if paused {
-                standby.resume_replay().await?
+                standby.resume_replay().await?;
             } else {
-                delay(standby, "0").await?
+                delay(standby, "0").await?;
             }
             run.weather.send_replace(Weather::Calm);
         } else {
