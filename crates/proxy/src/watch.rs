@@ -11,6 +11,7 @@ use trunkline_cluster::{
     Event, Health, LagPolicy, NodeId, NodeView, Policy, Reader, Readers, Standing, State, Traffic,
     Unfit, View,
 };
+use trunkline_settings::RoutingMode;
 
 use crate::{
     backend::KeyRing,
@@ -335,8 +336,10 @@ fn look_ups(in_force: &InForce, ring: &Arc<KeyRing>) -> (String, Vec<(NodeId, Co
 
 /// What a view of the cluster looks like to people.
 fn reports(in_force: &InForce, view: &View, readers: &Readers) -> Vec<NodeReport> {
+    let reads = in_force.settings.routing.mode == RoutingMode::On;
     let report = |id: &NodeId, node: Option<&NodeView>, reader: Option<&Reader>| {
         let entry = in_force.nodes.get(id)?;
+        let is_fit = reader.is_some_and(|reader| reader.unfit.is_none());
         let last = node.filter(|node| node.health.is_believed()).and_then(|node| node.last);
         Some(NodeReport {
             name: Arc::clone(&entry.name),
@@ -347,7 +350,7 @@ fn reports(in_force: &InForce, view: &View, readers: &Readers) -> Vec<NodeReport
                 _ => "unknown",
             },
             up: node.is_some_and(|node| node.health.is_believed()),
-            serving: view.primary() == Some(*id),
+            serving: view.primary() == Some(*id) || reads && is_fit,
             timeline: last.and_then(|last| last.timeline).unwrap_or(0),
             system_identifier: last.map_or(0, |last| last.system),
             lag_bytes: reader.and_then(|reader| reader.lag).map(|lag| lag.bytes),

@@ -4,7 +4,7 @@ use super::{
     alone::{Alone, wants_server},
     directing::Share,
     link::Received,
-    slot::{ALL, ClientState},
+    slot::{ALL, ClientState, SHADOW},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -69,7 +69,7 @@ impl Worker {
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
-            ClientState::Leased(_) if client.horizon < ALL && !client.held.is_empty() => true,
+            ClientState::Leased(_) if client.horizon < SHADOW && !client.held.is_empty() => true,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
                     || server.session.is_full_at(self.owed_at_most(client, server))

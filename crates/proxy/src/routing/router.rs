@@ -146,7 +146,7 @@ impl Router {
             // What was kept of texts was judged by others.
             self.desk = None;
         }
-        self.set(settings.routing.mode == RoutingMode::On, chance, study);
+        self.set(settings.routing.mode != RoutingMode::Off, chance, study);
         self.on = self.judges() || self.has_standby_listeners;
     }
 
