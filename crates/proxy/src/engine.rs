@@ -19,6 +19,7 @@ mod directing;
 mod drill;
 mod errand;
 mod explaining;
+mod explanation;
 #[cfg(test)]
 mod fault;
 mod floors;
