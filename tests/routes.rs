@@ -1,6 +1,7 @@
 //! The golden corpus of routing: every text of `tests/routes` is judged as its case says, by the catalog of a real
 //! database; and what may go to a standby does there what it does on the primary, and leaves no trace on either.
 
+mod common;
 #[path = "routes_support/corpus.rs"]
 mod corpus;
 #[path = "routes_support/judge.rs"]
@@ -11,11 +12,14 @@ mod truth;
 use std::collections::BTreeSet;
 use std::fs;
 
+use common::{PASSWORD, Scene, ensure};
 use corpus::{Case, cases, directory};
 use tokio::sync::OnceCell;
-use trunkline_route::Reason;
+use trunkline_route::{Path, Reason};
 use trunkline_sql::access::Class;
 use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::peer::{Frame, RawClient, say};
+use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Error, Result};
 use truth::{Pair, VARYING};
 
@@ -120,6 +124,118 @@ async fn every_case_goes_where_it_says() -> Result<()> {
         }
     }
     none(&faults)
+}
+
+/// Routing as an operator switches it on.
+const ON: &str = "[routing]\nmode = \"on\"\n[cluster]\nprobe_interval = \"100ms\"";
+
+/// So many cases are told otherwise than by their path. The running program knows which schemas may be in it, and not in
+/// which order; and what is harmless wherever it is found, it does not look for there.
+const BY_PATH: usize = 3;
+
+/// So many begin a transaction that only reads by its own words. By its text each is the primary's.
+const BLOCKS: usize = 2;
+
+/// What the running program says of these.
+const BLOCK: &str = "standby: read-only transaction";
+
+/// What it says of a path that it does not know.
+const NO_PATH: &str = "not known: every schema counts";
+
+/// What a line of the answer to `EXPLAIN ROUTE` says.
+fn told(frames: &[Frame], what: &str) -> Result<String> {
+    for frame in frames.iter().filter(|frame| frame.tag == b'D') {
+        if let [Some(name), Some(value)] = &frame.row()?[..]
+            && name == what
+        {
+            return Ok(value.clone());
+        }
+    }
+    Err(Error::msg(format!("no {what} in {frames:?}")))
+}
+
+/// So many ask for a standby, and are taken at their word: with doubts about functions, or without.
+const HINTED: usize = 2;
+
+/// What it says of these.
+const HINT: &str = "standby: hint";
+
+/// What the running program says of a text that is longer than it judges at once.
+const LATER: &str = "primary: being judged";
+
+/// Where the running program says that a text goes, and the schemas by which it says so.
+async fn asked(client: &mut RawClient, message: &[u8]) -> Result<(String, String)> {
+    wait_for("the text is judged", PATIENCE, async || {
+        let said = asked_once(client, message).await?;
+        ensure(said.0 != LATER, LATER)?;
+        Ok(said)
+    })
+    .await
+}
+
+async fn asked_once(client: &mut RawClient, message: &[u8]) -> Result<(String, String)> {
+    let frames = client.exchange(message, 1).await?;
+    match frames.iter().find(|frame| frame.tag == b'E') {
+        Some(error) if error.sqlstate() == "42601" => Ok(("any: empty".into(), NO_PATH.into())),
+        Some(error) => Err(Error::msg(format!("{error:?}"))),
+        None => Ok((told(&frames, "by itself")?, told(&frames, "path")?)),
+    }
+}
+
+#[tokio::test]
+async fn every_case_goes_there_as_the_running_program_tells_a_client() -> Result<()> {
+    let cluster = shared().await?;
+    let snapshot = judge::snapshot(&cluster.primary().connect(DATABASE).await?).await?;
+    let scene = Scene::before(cluster, "asking", ON).await?;
+    let mut client = scene.trunkline.raw("asking", PASSWORD, DATABASE).await?;
+    wait_for("the catalog is known", PATIENCE, async || {
+        let (route, _) = asked(&mut client, &say::query("EXPLAIN ROUTE SELECT 1")).await?;
+        ensure(route == "standby: read", route)
+    })
+    .await?;
+    let (mut faults, mut path) = (Vec::new(), String::new());
+    let (mut by_path, mut blocks, mut hinted) = (0, 0, 0);
+    // Of a path that nobody knows there is none that could be set.
+    for case in known_cases().await?.iter().filter(|case| case.path != "*") {
+        if case.path != path {
+            let set = format!("SELECT set_config('search_path', '{}', false)", case.path);
+            client.rows(&set).await?;
+            path.clone_from(&case.path);
+        }
+        let question = format!("EXPLAIN ROUTE\n{}", case.sql);
+        let (said, within) = asked(&mut client, &say::query(&question)).await?;
+        let again = asked(&mut client, &say::extended(&question, &[])).await?;
+        let schemas: Vec<&str> = within.split(", ").collect();
+        let by = if within == NO_PATH { Path::Unknown } else { Path::Possible(&schemas) };
+        let route = |lines: Vec<String>| {
+            lines.first().map_or_else(String::new, |line| line.trim_start_matches("=> ").to_owned())
+        };
+        let mut expected = route(judge::seen_by(case, &snapshot, Path::Unknown)?);
+        if case.expected.len() > 1 && expected.starts_with("primary") {
+            expected = route(judge::seen_by(case, &snapshot, by)?);
+        }
+        if said == BLOCK && expected == "primary: transaction" {
+            blocks += 1;
+        } else if said == HINT
+            && ["standby: read", "primary: unproven function"].contains(&&*expected)
+        {
+            hinted += 1;
+        } else if said != expected || again.0 != said {
+            let place = case.place();
+            faults.push(format!(
+                "{place}\n{}\nexpected {expected}\nsaid {said}, {again:?}",
+                case.sql
+            ));
+        } else if said != case.route() {
+            // A standby cannot do what the primary refuses.
+            let safe = said.starts_with("primary") || case.refused;
+            assert!(safe, "{} is not on the safe side: {said}", case.place());
+            by_path += 1;
+        }
+    }
+    none(&faults)?;
+    assert_eq!((by_path, blocks, hinted), (BY_PATH, BLOCKS, HINTED));
+    Ok(())
 }
 
 #[tokio::test]

@@ -18,6 +18,35 @@ pub(crate) enum Command {
     Run(SettingsFrom),
     /// Read the settings, report every mistake, and start nothing. Exit code 78 if there is one.
     Check(SettingsFrom),
+    /// Say where statements would go with `routing.mode = "on"`, and why: by the catalog of the primary, which is asked for
+    /// it. Needs no Trunkline that runs. Exit code 1 if no primary answers.
+    Explain(Explain),
+}
+
+/// What is to be explained.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The statement; `-` reads statements from standard input, one on each line.
+    #[arg(value_name = "SQL|-", required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) statement: Option<String>,
+    /// Reads statements from this file, one on each line.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Of many statements, say only how many would go where.
+    #[arg(short, long)]
+    pub(crate) summary: bool,
+    /// The database, as clients call it; by default the one by which the nodes are watched (`cluster.database`).
+    #[arg(short, long, value_name = "DATABASE")]
+    pub(crate) database: Option<String>,
+    /// The settings file, or the cluster as a connection URL.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|URL",
+        env = "TRUNKLINE_CONFIG",
+        default_value = "/etc/trunkline/trunkline.toml"
+    )]
+    pub(crate) config: String,
 }
 
 /// Where the settings come from.

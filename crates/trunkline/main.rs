@@ -4,6 +4,7 @@
 //! usage, 78 (`EX_CONFIG`) wrong settings.
 
 mod arguments;
+mod explaining;
 mod logging;
 
 use std::{process::ExitCode, sync::Arc};
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(from) => run(&from),
         Command::Check(from) => check(&from),
+        Command::Explain(asked) => explaining::explain(&asked),
     }
 }
 

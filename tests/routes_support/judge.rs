@@ -28,11 +28,16 @@ pub(crate) async fn snapshot(client: &tokio_postgres::Client) -> Result<Snapshot
 
 /// The lines that a case would have to have.
 pub(crate) fn seen(case: &Case, snapshot: &Snapshot) -> Result<Vec<String>> {
+    match case.schemas() {
+        Some(schemas) => seen_by(case, snapshot, Path::Known(&schemas)),
+        None => seen_by(case, snapshot, Path::Unknown),
+    }
+}
+
+/// The same for a session whose path is this.
+pub(crate) fn seen_by(case: &Case, snapshot: &Snapshot, path: Path<'_>) -> Result<Vec<String>> {
     let access = access::access(case.sql.as_bytes(), Rules::default());
-    let trouble = match case.schemas() {
-        Some(schemas) => cause(&access, snapshot, Path::Known(&schemas))?,
-        None => cause(&access, snapshot, Path::Unknown)?,
-    };
+    let trouble = cause(&access, snapshot, path)?;
     let route = match (access.class, trouble) {
         (Class::Empty, _) => "any: empty".to_owned(),
         (Class::Read, Some(words)) => format!("primary: {words}"),

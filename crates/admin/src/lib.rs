@@ -15,6 +15,7 @@ mod console;
 mod http;
 mod pooler;
 mod pools;
+mod routes;
 mod serve;
 mod snapshot;
 #[cfg(test)]

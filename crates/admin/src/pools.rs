@@ -128,7 +128,8 @@ pub(crate) fn counters(loops: &[LoopReport]) -> BTreeMap<PoolKey, PoolStats> {
     counters
 }
 
-fn name_of(key: &PoolKey, named: bool) -> PoolKey {
+/// The name under which a pool is told of.
+pub(crate) fn name_of(key: &PoolKey, named: bool) -> PoolKey {
     if named { key.clone() } else { (Arc::from(OTHER), Arc::from(OTHER)) }
 }
 
@@ -199,7 +200,7 @@ mod tests {
         let mut after = loops([vec![pools[0].clone()]]);
         let gone = |database: &str, user: &str, stats| {
             let (database, user) = (database.into(), user.into());
-            DepartedReport { database, user, stats }
+            DepartedReport { database, user, stats, routes: None }
         };
         after[0].departed =
             vec![gone("db0", "alice", pools[1].stats), gone(OTHER, OTHER, pools[2].stats)];

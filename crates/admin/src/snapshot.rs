@@ -9,7 +9,7 @@ use std::{
 use tokio::time::timeout;
 use trunkline_proxy::{
     ListenersReport, NodeId, NodeReport, Readiness, ReplicationReport,
-    engine::report::{ClientReport, LoopReport, PoolStats, ServerReport, StatementsReport},
+    engine::report::{ClientReport, LoopReport, PoolStats, Routes, ServerReport, StatementsReport},
 };
 use trunkline_settings::{Settings, WILDCARD};
 
@@ -17,6 +17,7 @@ use crate::{
     averages::Marks,
     pooler::Pooler,
     pools::{self, Pool, PoolKey},
+    routes,
 };
 
 /// How long the worker loops may take to tell what they are doing. A turn of a loop takes milliseconds; one that takes
@@ -52,6 +53,8 @@ pub(crate) struct Snapshot {
     pub(crate) pools: BTreeMap<PoolKey, Pool>,
     /// What has been counted since the start, by the names it is told under.
     pub(crate) counters: BTreeMap<PoolKey, PoolStats>,
+    /// Where statements went since the start, by the same names.
+    pub(crate) routes: BTreeMap<PoolKey, Routes>,
     pub(crate) nodes: Arc<Vec<NodeReport>>,
     pub(crate) node_names: BTreeMap<NodeId, Arc<str>>,
     pub(crate) settings: Arc<Settings>,
@@ -82,12 +85,14 @@ impl Snapshot {
     ) -> Result<Self, Unanswered> {
         let loops = report(pooler).await?;
         let (pools, counters) = (pools::merge(&loops), pools::counters(&loops));
+        let routes = routes::merge(&loops);
         let settings = pooler.settings();
         let (clients_taken, clients_limit) = pooler.client_slots();
         let mut snapshot = Self {
             loops,
             pools,
             counters,
+            routes,
             nodes: pooler.nodes(),
             node_names: pooler.node_names().into_iter().collect(),
             settings,

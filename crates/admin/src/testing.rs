@@ -10,7 +10,7 @@ use trunkline_proxy::{
     ListenerReport, ListenersReport, NodeId, NodeReport, Readiness, ReplicationConnection,
     ReplicationReport,
     engine::report::{
-        ClientReport, FunctionStats, LoopReport, PoolReport, PoolStats, ServerReport,
+        ClientReport, FunctionStats, LoopReport, PoolReport, PoolStats, Routes, ServerReport,
         StatementsReport,
     },
     handover::Replication,
@@ -40,6 +40,7 @@ pub(crate) fn pool_report(family: u32, database: &str, user: &str) -> PoolReport
         paused: false,
         last_error: None,
         stats: PoolStats::default(),
+        routes: None,
     }
 }
 
@@ -127,6 +128,10 @@ impl Puppet {
         pool.stats.queries = 42;
         pool.stats.transactions = 21;
         pool.stats.query_us = 84_000_000;
+        let mut routes = Routes::default();
+        let (first, _) = routes.on.decided().next().unwrap();
+        routes.on.decide(first);
+        pool.routes = Some(Box::new(routes));
         let mut active = client_report(101, "shop", "alice");
         active.state = "active";
         active.server_pid = Some(4001);

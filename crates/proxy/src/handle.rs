@@ -71,7 +71,7 @@ pub struct NodeReport {
     pub role: &'static str,
     /// Whether its last probe was answered.
     pub up: bool,
-    /// Whether traffic goes to it.
+    /// Whether traffic goes to it: it is the primary, or reads go there.
     pub serving: bool,
     /// Its timeline; 0 while unknown.
     pub timeline: u32,

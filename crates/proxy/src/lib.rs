@@ -43,5 +43,6 @@ pub use crate::{
     listening::{ListenerReport, ListenersReport},
     pooler::{OnSettings, Pooler, StartError},
     replication::{ReplicationConnection, ReplicationReport},
+    routing::{Advice, Adviser, AdviserError},
     source::{DiskFiles, LoadError, Source},
 };

@@ -1,6 +1,8 @@
 //! Which statements may go to standbys, and what is known for it: the catalogs of the databases, the positions of the nodes.
 
+mod adviser;
 mod catalog;
+mod explained;
 mod floor;
 mod overrides;
 mod reader;
@@ -8,10 +10,12 @@ mod router;
 mod study;
 mod whereabouts;
 
+pub use adviser::{Advice, Adviser, AdviserError};
 pub(crate) use catalog::Catalog;
+pub(crate) use explained::Explained;
 pub(crate) use floor::{Below, Floor};
 pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;
-pub(crate) use router::{Explained, Router};
+pub(crate) use router::Router;
 pub(crate) use study::{Studied, Study};
 pub(crate) use whereabouts::Whereabouts;

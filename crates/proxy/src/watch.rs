@@ -11,6 +11,7 @@ use trunkline_cluster::{
     Event, Health, LagPolicy, NodeId, NodeView, Policy, Reader, Readers, Standing, State, Traffic,
     Unfit, View,
 };
+use trunkline_settings::RoutingMode;
 
 use crate::{
     backend::KeyRing,
@@ -222,7 +223,9 @@ fn follow_readers(observer: &Observer, overseer: &mut Overseer, known: &mut Traf
 fn report(observer: &Observer, in_force: &InForce, overseer: &Overseer) {
     if let Some(view) = overseer.view.borrow().as_deref() {
         let reports = reports(in_force, view, &overseer.readers.borrow());
-        observer.nodes.send_replace(Arc::new(reports));
+        let nodes = reports.iter().map(|(_, report)| report.clone()).collect();
+        observer.nodes.send_replace(Arc::new(nodes));
+        observer.shared.set_standings(reports);
     }
 }
 
@@ -334,11 +337,13 @@ fn look_ups(in_force: &InForce, ring: &Arc<KeyRing>) -> (String, Vec<(NodeId, Co
 }
 
 /// What a view of the cluster looks like to people.
-fn reports(in_force: &InForce, view: &View, readers: &Readers) -> Vec<NodeReport> {
+fn reports(in_force: &InForce, view: &View, readers: &Readers) -> Vec<(NodeId, NodeReport)> {
+    let reads = in_force.settings.routing.mode == RoutingMode::On;
     let report = |id: &NodeId, node: Option<&NodeView>, reader: Option<&Reader>| {
         let entry = in_force.nodes.get(id)?;
+        let is_fit = reader.is_some_and(|reader| reader.unfit.is_none());
         let last = node.filter(|node| node.health.is_believed()).and_then(|node| node.last);
-        Some(NodeReport {
+        let report = NodeReport {
             name: Arc::clone(&entry.name),
             address: entry.address.to_string(),
             role: match node.map(|node| node.standing) {
@@ -347,14 +352,15 @@ fn reports(in_force: &InForce, view: &View, readers: &Readers) -> Vec<NodeReport
                 _ => "unknown",
             },
             up: node.is_some_and(|node| node.health.is_believed()),
-            serving: view.primary() == Some(*id),
+            serving: view.primary() == Some(*id) || reads && is_fit,
             timeline: last.and_then(|last| last.timeline).unwrap_or(0),
             system_identifier: last.map_or(0, |last| last.system),
             lag_bytes: reader.and_then(|reader| reader.lag).map(|lag| lag.bytes),
             lag: reader.and_then(|reader| reader.lag).map(|lag| lag.time),
             fit: reader.map(|reader| reader.unfit.map_or("yes", Unfit::as_str)),
             detail: node.map_or_else(String::new, |node| node.standing.to_string()),
-        })
+        };
+        Some((*id, report))
     };
     in_force.nodes.keys().filter_map(|id| report(id, view.node(*id), readers.node(*id))).collect()
 }

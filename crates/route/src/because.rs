@@ -145,6 +145,12 @@ impl From<Plain> for Because {
     }
 }
 
+impl From<Class> for Because {
+    fn from(class: Class) -> Self {
+        Self::Class(class)
+    }
+}
+
 impl fmt::Display for Because {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.words())

@@ -75,6 +75,8 @@ pub enum Change {
     UnlistenAll,
     /// `NOTIFY`, `pg_notify()`, which leaves nothing behind.
     Notify,
+    /// `EXPLAIN ROUTE`, which is no server's.
+    ExplainRoute,
     /// Something that cannot be replayed on another server.
     Pin(PinReason),
     /// Something may have been left behind, or taken away, of which the server itself is asked.
@@ -163,6 +165,7 @@ pub(crate) fn change_of(effect: &Effect) -> Option<Change> {
         Effect::Notify => Some(Change::Notify),
         Effect::Pin(pin) => pin_of(pin),
         Effect::Ddl => Some(Change::CatalogChange),
+        Effect::ExplainRoute => Some(Change::ExplainRoute),
         Effect::SequenceRead => Some(Change::Pin(PinReason::Sequence)),
         Effect::Opaque(opaque) => Some(Change::Look(Look::Hidden(match opaque {
             Opaque::Function(name) => Hidden::Function(name.as_bytes().into()),

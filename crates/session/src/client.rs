@@ -7,6 +7,7 @@ use trunkline_sql::{Rules, Value};
 use trunkline_wire::{Reported, backend, frontend};
 
 use crate::{
+    aside::Aside,
     channels::Channels,
     effect::Effects,
     expect::{Compare, Named, Ours, Owed, Purpose},
@@ -171,6 +172,8 @@ pub struct ClientSession {
     pub(crate) limits: SessionLimits,
     /// Its pool.
     pub(crate) scope: Arc<Scope>,
+    /// What it has prepared that no server knows; see [`crate::aside`].
+    pub(crate) asides: Vec<Aside>,
     /// The text of a long message that is streaming by.
     pub(crate) follow: Option<Box<Follow>>,
     /// The bug that a test has planted.
@@ -222,6 +225,7 @@ impl ClientSession {
             seen: Arc::new(Reported::new()),
             limits,
             scope,
+            asides: Vec::new(),
             follow: None,
             #[cfg(feature = "planted")]
             planted: None,

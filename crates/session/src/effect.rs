@@ -87,6 +87,14 @@ impl Effects {
         matches!(self, Self::None)
     }
 
+    /// Whether the text begins with `EXPLAIN ROUTE`.
+    pub(crate) fn explains_route(&self) -> bool {
+        match self {
+            Self::None | Self::Transaction(_) => false,
+            Self::Many(changes) => matches!(changes.first(), Some((0, Change::ExplainRoute))),
+        }
+    }
+
     /// Whether a notification may be sent.
     pub(crate) fn notifies(&self) -> bool {
         match self {
@@ -100,9 +108,9 @@ impl Effects {
         match self {
             Self::None => true,
             Self::Transaction(_) => false,
-            Self::Many(changes) => changes
-                .iter()
-                .all(|(_, change)| matches!(change, Change::Notify | Change::CatalogChange)),
+            Self::Many(changes) => changes.iter().all(|(_, change)| {
+                matches!(change, Change::Notify | Change::CatalogChange | Change::ExplainRoute)
+            }),
         }
     }
 

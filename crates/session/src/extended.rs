@@ -58,6 +58,9 @@ impl ClientSession {
                 self.bind_ours(statement, &bind, server, ways, around);
                 return Step::Next;
             }
+            Meaning::NotOurs if self.names_aside(bind.statement, server) => {
+                return Self::step_aside(server);
+            }
             Meaning::NotOurs if bind.statement.is_empty() => {
                 self.lend_to_unnamed(server, ways.server, around);
                 let effects = self.give_unnamed(server, ways.server);
@@ -196,6 +199,9 @@ impl ClientSession {
                             owed = Owed::Describe(statement);
                         }
                     }
+                    Meaning::NotOurs if self.names_aside(name, server) => {
+                        return Self::step_aside(server);
+                    }
                     Meaning::NotOurs if name.is_empty() => {
                         self.lend_to_unnamed(server, ways.server, around);
                         self.give_unnamed(server, ways.server);
@@ -278,6 +284,9 @@ impl ClientSession {
         if let Ok(Close { kind: frontend::STATEMENT, name }) = close
             && self.mode != PoolMode::Session
         {
+            if self.names_aside(name, server) {
+                return Self::step_aside(server);
+            }
             if server.awaits_name_of_both(name::of_protocol(name), ways.server)
                 || server.takes_lent_back(name::of_protocol(name), ways.server)
             {

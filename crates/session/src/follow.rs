@@ -64,6 +64,7 @@ impl ClientSession {
             | Change::Place(_)
             | Change::NoPlace(_)
             | Change::Look(_)
+            | Change::ExplainRoute
             // It is refused.
             | Change::Unroutable(_)
             | Change::Notify => {}

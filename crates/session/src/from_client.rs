@@ -35,6 +35,8 @@ pub enum Step {
     Wait,
     /// The same, and the listener may have to be [asked](ClientSession::take_ask).
     Listen,
+    /// The frame was not taken: it begins what the shell answers; see [`ClientSession::aside`].
+    Aside,
     /// Goes on like [`Step::Next`]; the client may send a notification by this frame.
     Notify,
     /// The client says goodbye.
@@ -123,6 +125,9 @@ impl ClientSession {
         ways: &mut Ways<'_, '_>,
         around: &mut impl Surroundings,
     ) -> Step {
+        if Self::is_aside(&effects, server) {
+            return Self::step_aside(server);
+        }
         if let Some(instead) = effects.instead(server, around) {
             (effects, restoring) = instead.into_query();
         }

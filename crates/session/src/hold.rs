@@ -86,6 +86,8 @@ pub(crate) enum Why {
     Listener,
     /// What goes ahead of it is not answered, or what decides whether something does; see [`crate::ahead`].
     Ahead,
+    /// It is answered by the shell, behind what is owed; see [`crate::aside`].
+    Aside,
     /// Names are lent that could not be taken back behind the Sync before it; see [`crate::lend`].
     Lent,
 }
@@ -112,7 +114,7 @@ impl ServerSession {
             return true;
         }
         match self.hold.why {
-            Why::Copy | Why::Ahead => !self.owed.is_empty(),
+            Why::Copy | Why::Ahead | Why::Aside => !self.owed.is_empty(),
             Why::Lent => self.lent_stays,
             Why::Listener => true,
             Why::Name => self.naming.is_undecided(),

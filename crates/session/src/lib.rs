@@ -12,6 +12,7 @@
 mod adopt;
 mod ahead;
 mod alone;
+mod aside;
 mod audit;
 mod bound;
 mod catalog;
@@ -78,6 +79,7 @@ mod track;
 mod undo;
 
 pub use alone::{Unleased, unleased};
+pub use aside::{Aside, NotPrepared};
 pub use change::{Change, Hidden, Look};
 pub use channels::{Channel, Hearing};
 pub use client::{ClientSession, LeaseStart, PoolMode, SessionLimits, Surroundings};

@@ -62,6 +62,9 @@ impl ClientSession {
             if let Some(refusal) = self.refusal(&effects) {
                 return refusal;
             }
+            if Self::is_aside(&effects, server) {
+                return Self::step_aside(server);
+            }
             if let Some(value) = effects.unroutable() {
                 return self.refuse_route_parsed(value, false, server, ways);
             }
@@ -229,6 +232,10 @@ impl ClientSession {
         let parse = &parse;
         if let Some(refusal) = self.refusal(&effects) {
             return refusal;
+        }
+        if effects.explains_route() && intake == Intake::Messages {
+            server.intake = intake;
+            return Self::step_aside(server);
         }
         if let Some(value) = effects.unroutable() {
             return self.refuse_route_parsed(value, true, server, ways);

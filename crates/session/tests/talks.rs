@@ -53,6 +53,7 @@ macro_rules! talks {
 
 talks! {
     alone
+    aside
     catalog
     copy
     duplicate

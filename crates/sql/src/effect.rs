@@ -126,6 +126,9 @@ pub enum Effect {
     CopyToStdout,
     /// The catalog changes: plans may go stale.
     Ddl,
+
+    /// `EXPLAIN ROUTE statement`: a question to whoever chooses a server, which no server knows.
+    ExplainRoute,
 }
 
 /// Transaction modes, as far as they were given.

@@ -19,6 +19,7 @@
 //! parser, and the whole text.
 
 pub mod access;
+mod asked_route;
 mod atoms;
 mod cursor;
 mod effect;
@@ -44,6 +45,7 @@ mod statement;
 mod stream;
 mod transaction;
 
+pub use self::asked_route::{asked_route, highest_parameter};
 pub use self::effect::{
     Deallocate, Discard, Effect, Execute, Isolation, Modes, Opaque, Parameter, Pin, PinKind,
     Prepare, Span, StatementEffect, Value,

@@ -255,6 +255,10 @@ fn read_table_tail(
 /// `EXPLAIN [ANALYZE] [VERBOSE] statement`, `EXPLAIN (option, …) statement`.
 fn read_explain(cursor: &mut Cursor<'_>, stream: &Stream, out: &mut Sink<'_>) -> Option<Calls> {
     cursor.take();
+    if cursor.eat_word(b"route") && cursor.peek().is_some() {
+        out(Effect::ExplainRoute);
+        return Some(Calls::NotRun);
+    }
     let mut analyze = cursor.eat_any(&[b"analyze", b"analyse"]);
     cursor.eat_word(b"verbose");
     if cursor.at_mark(b'(') && !analyze {

@@ -13,6 +13,7 @@ mod pins;
 mod pools;
 mod readbacks;
 mod replication;
+mod routes;
 mod servers;
 mod state;
 mod stats;
@@ -88,6 +89,8 @@ views! {
     Pins = "PINS", pins::COLUMNS, pins::rows;
     /// Functions because of which servers were asked what their clients have there.
     Readbacks = "READBACKS", readbacks::COLUMNS, readbacks::rows;
+    /// Where statements went, and why.
+    Routes = "ROUTES", routes::COLUMNS, routes::rows;
     /// Connections that listen for clients.
     Listeners = "LISTENERS", listeners::COLUMNS, listeners::rows;
     /// Replication connections.

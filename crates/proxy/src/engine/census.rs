@@ -99,6 +99,7 @@ impl Worker {
             last_error: pool.attempt.failure.as_ref().map(|failure| Arc::clone(&failure.message)),
             functions: pool.functions.report(),
             stats: pool.stats,
+            routes: pool.routes.clone(),
         }
     }
 

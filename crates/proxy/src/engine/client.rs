@@ -10,7 +10,7 @@ use trunkline_wire::{
 
 use super::{
     rest::Rest,
-    slot::{ALL, ANY, ClientState, ServerState},
+    slot::{ALL, ANY, ClientState, SHADOW, ServerState},
     worker::Worker,
 };
 
@@ -248,7 +248,9 @@ impl Worker {
     pub(super) fn keep(&mut self, index: usize) {
         let Some(client) = self.clients.get_mut(index) else { return };
         // If it is a standby's, all goes there until it gives that back.
-        if client.horizon != ANY {
+        if client.horizon == SHADOW {
+            client.horizon = ANY;
+        } else if client.horizon != ANY {
             client.horizon = ALL;
         }
         let Some(pool) = self.pools.get(client.pool) else { return };

@@ -1,9 +1,14 @@
 //! Where what a client sends goes: to the primary, or to a standby that is fit for it.
 
 use trunkline_route::{Asked, Because, Plain};
+use trunkline_settings::RoutingMode;
 use trunkline_sql::access::Class;
 
-use super::{slot::ANY, to_server::HOLD_MAX, worker::Worker};
+use super::{
+    slot::{ANY, SHADOW},
+    to_server::HOLD_MAX,
+    worker::Worker,
+};
 
 /// What of a burst goes to the server that serves the client.
 pub(super) struct Share<'a> {
@@ -34,10 +39,12 @@ impl Worker {
         let because = match self.steer(index, asked, data) {
             Ok(because) | Err(because) => because,
         };
-        if self.is_turned_away(index, because) {
+        // In a shadow nobody pauses for a standby that is not read from.
+        let shadow = self.settings.routing.mode == RoutingMode::Shadow;
+        if !shadow && self.is_turned_away(index, because) {
             return false;
         }
-        self.routes.count(because);
+        self.note_route(index, data, because);
         true
     }
 
@@ -84,17 +91,16 @@ impl Worker {
         if horizon.bytes == data.len() {
             self.only_reads(index);
         }
-        let beside = self.reader_for(index, home)?;
+        let node = self.choose_standby(index, (home, false))?;
+        if self.settings.routing.mode == RoutingMode::Shadow {
+            self.shadow(index, horizon.bytes >= data.len());
+            return Ok(because);
+        }
+        let beside = self.beside(home, node, false).ok_or(Plain::NoConnection)?;
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         client.pool = beside;
         client.horizon = horizon.bytes;
         Ok(because)
-    }
-
-    /// The pool on the standby that serves the client's next reads, or why it must read from the primary.
-    fn reader_for(&mut self, index: usize, home: usize) -> Result<usize, Because> {
-        let node = self.choose_standby(index, (home, false))?;
-        self.beside(home, node, false).ok_or(Because::Plain(Plain::NoConnection))
     }
 
     /// What may go of a burst to the standby that serves the client.
@@ -109,6 +115,10 @@ impl Worker {
         else {
             return Share::all(data);
         };
+        if client.horizon == SHADOW {
+            Self::follow_shadow(client, server, data);
+            return Share::all(data);
+        }
         let begun = client.stream.remaining.min(data.len());
         let may = if client.horizon > 0 || begun > 0 {
             client.horizon.max(begun).min(data.len())

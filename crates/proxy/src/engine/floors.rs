@@ -10,7 +10,7 @@ use trunkline_session::BlockEnd;
 use trunkline_settings::{ReadAfterWrite, RoutingMode, Settings};
 
 use super::{
-    slot::{ANY, ClientState},
+    slot::{ANY, ClientState, SHADOW},
     worker::{Again, Worker},
 };
 use crate::positions::Ticket;
@@ -40,7 +40,7 @@ impl Floors {
     pub(super) fn of(settings: &Settings, (base, since_us): (Ticket, u64)) -> Self {
         let all = ReadAfterWrite::Cluster;
         let mut tables = settings.databases.0.values();
-        let follows_all = settings.routing.mode == RoutingMode::On
+        let follows_all = settings.routing.mode != RoutingMode::Off
             && (settings.routing.read_after_write == all
                 || tables.any(|table| table.read_after_write == Some(all)));
         Self { base, since_us, follows_all }
@@ -205,6 +205,13 @@ impl Worker {
             routed.floor.has_read(self.now);
             client.horizon = ANY;
             client.pool = lead;
+            return;
+        }
+        if client.horizon == SHADOW {
+            // It has seen there what it would have seen at a standby.
+            routed.block_end = BlockEnd::No;
+            routed.floor.has_read(self.now);
+            client.horizon = ANY;
             return;
         }
         let pool = self.pools.get(client.pool);

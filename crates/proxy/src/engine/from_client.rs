@@ -3,8 +3,9 @@
 use super::{
     alone::{Alone, wants_server},
     directing::Share,
+    explaining::Asked,
     link::Received,
-    slot::{ALL, ClientState},
+    slot::{ALL, ClientState, SHADOW},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -69,7 +70,7 @@ impl Worker {
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
-            ClientState::Leased(_) if client.horizon < ALL && !client.held.is_empty() => true,
+            ClientState::Leased(_) if client.horizon < SHADOW && !client.held.is_empty() => true,
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
                     || server.session.is_full_at(self.owed_at_most(client, server))
@@ -188,8 +189,7 @@ impl Worker {
                 }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
                     if self.router.is_on()
-                        && let Some(used) =
-                            self.explain_route(index, rest).or_else(|| self.take_place(index, rest))
+                        && let Some(used) = self.take_place(index, rest)
                     {
                         taken = taken.saturating_add(used);
                         continue;
@@ -201,8 +201,17 @@ impl Worker {
                     Alone::Gone => return data.len(),
                 },
             }
-            if self.router.is_on() && !self.direct(index, data.get(taken..).unwrap_or_default()) {
-                continue;
+            if self.router.is_on() {
+                let rest = data.get(taken..).unwrap_or_default();
+                match self.explain_route(index, rest) {
+                    Asked::No if self.direct(index, rest) => {}
+                    Asked::No => continue,
+                    Asked::Part => return taken,
+                    Asked::Answered(used) => {
+                        taken = taken.saturating_add(used);
+                        continue;
+                    }
+                }
             }
             self.lease_or_wait(index);
         }

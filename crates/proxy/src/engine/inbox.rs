@@ -156,8 +156,11 @@ impl Worker {
         self.times = Times::of(&settings);
         self.router.follow(&settings, rand::random(), (self.shared.study(), self.index));
         self.floors = Floors::of(&settings, (self.shared.positions().want(), self.now));
-        self.settings = settings;
+        let mode = std::mem::replace(&mut self.settings, settings).routing.mode;
         self.follow_standbys();
+        if mode != self.settings.routing.mode {
+            self.leave_shadow();
+        }
         self.share_anew();
         self.press();
         let clients: Vec<usize> = self.clients.iter().map(|(index, _)| index).collect();

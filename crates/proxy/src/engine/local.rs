@@ -4,7 +4,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use trunkline_session::ReadBack;
 
-use super::{attempt::Attempts, functions::Functions, report::PoolStats, waiting::Waiting};
+use super::{
+    attempt::Attempts, functions::Functions, report::PoolStats, routes::Routes, waiting::Waiting,
+};
 use crate::{
     cluster::{NodeId, Traffic},
     pool::{Cap, Family},
@@ -38,6 +40,8 @@ pub(super) struct LocalPool {
     pub(super) paused_since: u64,
     pub(super) stats: PoolStats,
     pub(super) functions: Functions,
+    /// Where what its clients sent went, and why; if it leads to the primary, and anything was decided.
+    pub(super) routes: Option<Box<Routes>>,
 }
 
 impl LocalPool {
@@ -59,6 +63,7 @@ impl LocalPool {
             paused_since: 0,
             stats: PoolStats::default(),
             functions: Functions::default(),
+            routes: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use trunkline_session::PinReason;
 
 pub use super::functions::FunctionStats;
+pub use super::routes::{Healed, RouteCounts, Routes};
 use crate::cluster::NodeId;
 
 /// The named prepared statements of all clients.
@@ -98,6 +99,8 @@ pub struct DepartedReport {
     pub user: Arc<str>,
     /// Their counters at their end.
     pub stats: PoolStats,
+    /// Where what their clients sent went, and why.
+    pub routes: Option<Box<Routes>>,
 }
 
 /// A pool, as one loop sees it.
@@ -139,6 +142,8 @@ pub struct PoolReport {
     pub functions: Vec<(String, FunctionStats)>,
     /// Counters since the pool was made.
     pub stats: PoolStats,
+    /// Where what its clients sent went, and why; none if nothing was decided.
+    pub routes: Option<Box<Routes>>,
 }
 
 /// A client, for the console.

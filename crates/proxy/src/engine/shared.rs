@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use foldhash::quality::SeedableRandomState;
 use tokio::sync::mpsc;
 use trunkline_session::{RecentParses, StatementRoom, StatementStore, Surroundings};
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     backend::Endpoint,
     cluster::NodeId,
+    handle::NodeReport,
     handover::CancelTicket,
     listening::{Backends, Hubs},
     pool::{Cap, Family, Permit, Registry},
@@ -67,6 +69,8 @@ pub(crate) struct Shared {
     backends: Arc<Backends>,
     positions: Arc<Positions>,
     study: Arc<Study>,
+    /// How the nodes are, for people.
+    standings: ArcSwap<Vec<(NodeId, NodeReport)>>,
 }
 
 /// Bits of a cancel pid that name the slot; the bits above name the loop.
@@ -95,6 +99,7 @@ impl Shared {
             backends: Arc::default(),
             positions: Arc::default(),
             study: Arc::default(),
+            standings: ArcSwap::default(),
         }
     }
 
@@ -122,6 +127,16 @@ impl Shared {
     /// Where texts are judged that are too long to be judged at a loop.
     pub(crate) fn study(&self) -> &Arc<Study> {
         &self.study
+    }
+
+    /// How the nodes are, for people.
+    pub(crate) fn standings(&self) -> Arc<Vec<(NodeId, NodeReport)>> {
+        self.standings.load_full()
+    }
+
+    /// Sets how the nodes are.
+    pub(crate) fn set_standings(&self, standings: Vec<(NodeId, NodeReport)>) {
+        self.standings.store(Arc::new(standings));
     }
 
     /// Sets the loops' mailboxes, once.

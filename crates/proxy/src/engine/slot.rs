@@ -127,6 +127,10 @@ pub(crate) const ANY: usize = usize::MAX;
 /// That of one whose standby is given all that it sends.
 pub(crate) const ALL: usize = usize::MAX - 1;
 
+/// That of one that the primary serves with what would be a standby's if `routing.mode` were `on`. All from here on is more
+/// than can be sent.
+pub(crate) const SHADOW: usize = usize::MAX - 2;
+
 /// What a client needs seldom.
 #[derive(Debug)]
 pub(crate) struct ClientRare {

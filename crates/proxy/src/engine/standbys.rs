@@ -1,7 +1,7 @@
 //! The standbys that a loop chooses among, as traffic and settings have them, and the choice itself.
 
 use trunkline_route::{Balance, Because, Candidate, Dice, Lost, Plain, choose};
-use trunkline_settings::{self as settings, Node, Settings};
+use trunkline_settings::{self as named, Node, Settings};
 
 use super::worker::Worker;
 use crate::{
@@ -107,11 +107,7 @@ impl Worker {
             pool.turn = pool.turn.wrapping_add(1);
             Dice { first: rand::random(), second: rand::random(), turn: pool.turn }
         };
-        let balance = match self.settings.routing.balance {
-            settings::Balance::LeastBusy => Balance::LeastBusy,
-            settings::Balance::RoundRobin => Balance::RoundRobin,
-            settings::Balance::Random => Balance::Random,
-        };
+        let balance = balance_of(&self.settings);
         let node = choose(candidates, stays, balance, dice)?;
         if stays.is_some_and(|before| before != node) {
             // What it has seen there is not known; it is no more than what the primary has by now.
@@ -127,7 +123,7 @@ impl Worker {
     }
 
     /// The standbys as they are for this client.
-    fn weigh(
+    pub(super) fn weigh(
         &mut self,
         index: usize,
         (home, whole): (usize, bool),
@@ -160,5 +156,14 @@ impl Worker {
             primary.busy = pool.busy();
             candidates.push(primary);
         }
+    }
+}
+
+/// How a standby is chosen.
+pub(super) const fn balance_of(settings: &Settings) -> Balance {
+    match settings.routing.balance {
+        named::Balance::LeastBusy => Balance::LeastBusy,
+        named::Balance::RoundRobin => Balance::RoundRobin,
+        named::Balance::Random => Balance::Random,
     }
 }

@@ -8,7 +8,7 @@ use trunkline_wire::frame::{HEADER, peek};
 use super::{
     link::Received,
     refusal::Refusal,
-    slot::{ANY, Client, ClientState, Server, ServerState, Stream},
+    slot::{Client, ClientState, SHADOW, Server, ServerState, Stream},
     tally::count_answer,
     trial::{Shown, shown},
     worker::{Again, READS_PER_TURN, Worker},
@@ -389,7 +389,7 @@ fn judge_burst(
     }
     while outcome.taken < data.len() {
         let rest = data.get(outcome.taken..).unwrap_or_default();
-        if client.horizon != ANY && is_still_tried(client, server, rest, &mut outcome) {
+        if client.horizon < SHADOW && is_still_tried(client, server, rest, &mut outcome) {
             return outcome;
         }
         let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);

@@ -52,6 +52,8 @@ enum Burst {
     LeftToServer,
     /// A frame waits for the listener.
     Listen,
+    /// A frame is answered here.
+    Aside,
 }
 
 impl Worker {
@@ -110,6 +112,10 @@ impl Worker {
             Burst::Refuse(code, message) => self.refuse(index, &Report::fatal(code, message)),
             Burst::LeftToServer => self.await_refusal(index),
             Burst::Listen => self.ask_listener(index, server_index),
+            Burst::Aside => {
+                let rest = data.get(taken..).unwrap_or_default();
+                return taken.saturating_add(self.explain_at_server(index, server_index, rest));
+            }
         }
         if matches!(end, Burst::Taken | Burst::Listen) {
             return taken;
@@ -217,6 +223,7 @@ fn judge_burst(
             }
             Step::Wait => return (taken, Burst::Taken),
             Step::Listen => return (taken, Burst::Listen),
+            Step::Aside => return (taken, Burst::Aside),
             Step::Terminate if server.session.reads_copy() => {
                 return (taken, broken(header.tag, server, taken, ways));
             }

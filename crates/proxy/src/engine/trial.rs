@@ -6,7 +6,8 @@ use trunkline_wire::frame::{HEADER, peek};
 use super::{
     refusal::{Refusal, refusal},
     rest::Rest,
-    slot::{ALL, ANY, Client, ClientState},
+    routes::Healed,
+    slot::{ANY, Client, ClientState, SHADOW},
     worker::{Again, Worker},
 };
 
@@ -96,6 +97,7 @@ impl Worker {
         refusal: Refusal,
     ) {
         let Some(trial) = self.take_trial(client_index, index) else { return };
+        self.note_healed(client_index, refusal.into());
         if refusal == Refusal::Write {
             self.learn(client_index, &trial.burst);
         }
@@ -107,6 +109,7 @@ impl Worker {
     /// sent. Says whether it does.
     pub(super) fn is_carried_out_elsewhere(&mut self, client_index: usize, index: usize) -> bool {
         let Some(trial) = self.take_trial(client_index, index) else { return false };
+        self.note_healed(client_index, Healed::Lost);
         self.carry_out_at_home(client_index, &trial);
         true
     }
@@ -139,7 +142,7 @@ impl Worker {
     /// a standby.
     pub(super) fn goes_home(&mut self, client_index: usize) -> bool {
         let Some(client) = self.clients.get_mut(client_index) else { return false };
-        if client.horizon >= ALL {
+        if client.horizon >= SHADOW {
             return false;
         }
         client.rare.routed().stays_home = true;
@@ -160,6 +163,7 @@ impl Worker {
             judge.learn(text.text);
             true
         });
+        self.note_learnt(client_index);
     }
 
     /// Whether the client's statement is at a standby that has said nothing yet.

@@ -71,7 +71,7 @@ impl Worker {
             return;
         }
         let (lead, id) = (pool.lead, pool.family.id);
-        self.departed.keep(&pool.family, &pool.stats);
+        self.departed.keep(&pool.family, &pool.stats, pool.routes.as_deref());
         self.by_family.remove(&id);
         self.pools.remove(pool_index);
         if let Some(lead) = lead.and_then(|lead| self.pools.get_mut(lead)) {

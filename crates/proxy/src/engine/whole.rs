@@ -38,7 +38,7 @@ impl Worker {
     /// is to get one now.
     pub(super) fn direct_whole(&mut self, index: usize, data: &[u8]) -> bool {
         if let Some(because) = self.recalled(index, data) {
-            self.routes.count(because);
+            self.note_route(index, data, because);
             return true;
         }
         match self.course_of(index) {
@@ -47,11 +47,11 @@ impl Worker {
                     client.pool = pool;
                     client.horizon = ALL;
                 }
-                self.routes.count(Plain::StandbyListener.into());
+                self.note_route(index, data, Plain::StandbyListener.into());
                 true
             }
             Course::Home(because) => {
-                self.routes.count(because);
+                self.note_route(index, data, because);
                 true
             }
             Course::Wait => {

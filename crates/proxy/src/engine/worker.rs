@@ -13,7 +13,6 @@ use slab::Slab;
 use trunkline_settings::Settings;
 
 use super::floors::Floors;
-use super::routes::Routes;
 use super::{
     departed::Departed,
     lease::us,
@@ -98,8 +97,6 @@ pub(crate) struct Worker {
     pub(super) floors: Floors,
     /// Those who wait a moment for a standby.
     pub(super) pausing: Vec<usize>,
-    /// How often what clients sent went where, and why.
-    pub(super) routes: Routes,
     /// Since when there has been no primary, in microseconds; 0 while there is one.
     pub(super) without_primary: u64,
     pub(super) next_maintenance: u64,
@@ -164,7 +161,6 @@ impl Worker {
             standbys,
             stranded: Vec::new(),
             settings: parts.settings,
-            routes: Routes::default(),
             without_primary: if parts.traffic.primary.is_none() { now } else { 0 },
             traffic: parts.traffic,
             next_maintenance: now,

@@ -11,7 +11,7 @@ use trunkline_route::Snapshot;
 use trunkline_session::SharedFacts;
 
 use super::floor::Floor;
-use crate::positions::{Sample, Ticket};
+use crate::positions::{Positions, Sample, Ticket};
 
 /// The catalog of a database as it was read last.
 #[derive(Debug)]
@@ -38,6 +38,14 @@ pub(crate) struct Known {
     ticket: Ticket,
     /// Where that is in the log, as soon as it is known.
     place: OnceLock<Sample>,
+}
+
+impl Known {
+    /// What was read once, and is not followed.
+    pub(crate) fn alone(snapshot: Snapshot) -> Self {
+        let ticket = Positions::default().want();
+        Self { snapshot, changes: 0, ticket, place: OnceLock::new() }
+    }
 }
 
 impl Catalog {

@@ -30,7 +30,7 @@ const COMPARE: Duration = Duration::from_secs(5);
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// How long a database may take to tell its catalog.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long it may take until it is known where in the log a catalog has its place. Until then, whoever goes by it finds all
 /// that was there later.
@@ -208,16 +208,25 @@ async fn read(
             return Ok(());
         }
     }
-    let limits = Limits::default().parameters().map(|limit| limit.to_string());
-    let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
-    let rows = connection.query_long(CATALOG, &limits, (INT8, MOST), PATIENCE).await?;
+    let snapshot = read_snapshot(connection, generation).await?;
     // What it tells of was done before.
     let ticket = positions.want();
-    catalog.learn(snapshot(&rows, generation), changes, ticket);
+    catalog.learn(snapshot, changes, ticket);
     if let Ok(place) = timeout(PLACED_MAX, positions.covering(ticket)).await {
         catalog.placed(ticket, place);
     }
     Ok(())
+}
+
+/// Reads the catalog of the database of this connection.
+pub(super) async fn read_snapshot(
+    connection: &mut ControlConnection,
+    generation: u64,
+) -> Result<Snapshot, ControlError> {
+    let limits = Limits::default().parameters().map(|limit| limit.to_string());
+    let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
+    let rows = connection.query_long(CATALOG, &limits, (INT8, MOST), PATIENCE).await?;
+    Ok(snapshot(&rows, generation))
 }
 
 /// Longer than any answer that is within [`Limits`]: what objects use comes in rows of its own.

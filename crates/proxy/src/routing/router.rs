@@ -17,6 +17,7 @@ use trunkline_sql::{
 
 use super::{
     catalog::Known,
+    explained::Explained,
     overrides::{Lists, Overrides},
     study::{Asker, Studied, Study},
     whereabouts::{NO_PATH, Whereabouts},
@@ -80,6 +81,13 @@ struct Desk {
     chance: RandomState,
 }
 
+impl Desk {
+    fn new(chance: [u8; 16], (study, by): (&Arc<Study>, usize)) -> Self {
+        let cache = Cache::new(Limits::default(), &Secret::new(chance));
+        Self { cache, asker: Asker::new(Arc::clone(study), by), chance: RandomState::new() }
+    }
+}
+
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Router").field(&self.is_on()).finish()
@@ -103,20 +111,14 @@ pub(crate) struct Judge<'a> {
     utf8: bool,
 }
 
-/// What there is to say of where a text goes.
-#[derive(Debug)]
-pub(crate) struct Explained {
-    /// `standby` or `primary`.
-    pub(crate) route: &'static str,
-    /// In one or a few words.
-    pub(crate) reason: String,
-    /// What that is, step by step.
-    pub(crate) because: Vec<String>,
-    pub(crate) relations: Vec<String>,
-    pub(crate) calls: Vec<String>,
-}
-
 impl Router {
+    /// One that judges nothing by itself, and knows what the settings say.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut router = Self::default();
+        router.overrides.follow(settings);
+        router
+    }
+
     /// Whether anything may go to a standby.
     #[inline]
     pub(crate) const fn is_on(&self) -> bool {
@@ -146,18 +148,14 @@ impl Router {
             // What was kept of texts was judged by others.
             self.desk = None;
         }
-        self.set(settings.routing.mode == RoutingMode::On, chance, study);
+        self.set(settings.routing.mode != RoutingMode::Off, chance, study);
         self.on = self.judges() || self.has_standby_listeners;
     }
 
     /// Lets texts be judged, or not.
     fn set(&mut self, on: bool, chance: [u8; 16], (study, by): (&Arc<Study>, usize)) {
         if self.judges() != on {
-            self.desk = on.then(|| {
-                let cache = Cache::new(Limits::default(), &Secret::new(chance));
-                let asker = Asker::new(Arc::clone(study), by);
-                Box::new(Desk { cache, asker, chance: RandomState::new() })
-            });
+            self.desk = on.then(|| Box::new(Desk::new(chance, (study, by))));
         }
     }
 
@@ -170,11 +168,55 @@ impl Router {
         now: u64,
     ) -> Option<Judge<'a>> {
         let Desk { cache, asker, chance } = self.desk.as_deref_mut()?;
-        let utf8 = matches!(session.encoding(), b"UTF8" | b"");
+        let utf8 = is_utf8(session);
         let known = family.catalog.known()?;
         path.update((session, utf8), family, (&known.snapshot, chance));
         let (overrides, rules, trust) = (&self.overrides, session.rules(), Trust::None);
         Some(Judge { cache, asker, overrides, known, path, now, rules, trust, utf8 })
+    }
+
+    /// What there is to say of a text, also if texts are not judged.
+    pub(crate) fn explain(
+        &mut self,
+        (family, session): (&Family, &ClientSession),
+        (asked, text): (Asked, &[u8]),
+        now: u64,
+        study: (&Arc<Study>, usize),
+    ) -> Explained {
+        let mut spare = None;
+        let desk = match self.desk.as_deref_mut() {
+            Some(desk) => desk,
+            // Only this text is put on it.
+            None => spare.insert(Desk::new([0; 16], study)),
+        };
+        let Some(known) = family.catalog.known() else {
+            return Explained::without_catalog(text, session.rules());
+        };
+        let mut path = Whereabouts::default();
+        let (overrides, rules, utf8) = (&self.overrides, session.rules(), is_utf8(session));
+        path.update((session, utf8), family, (&known.snapshot, &desk.chance));
+        let Desk { cache, asker, .. } = desk;
+        let (path, trust) = (&path, asked.trust());
+        let mut judge = Judge { cache, asker, overrides, known, path, now, rules, trust, utf8 };
+        judge.explain(asked, text)
+    }
+
+    /// What there is to say of a text of a session of which nothing is known, by this catalog. It is judged here however
+    /// long that takes.
+    pub(super) fn explain_alone(&mut self, known: &Arc<Known>, text: &[u8]) -> Explained {
+        let study = Arc::default();
+        let mut desk = Desk::new([0; 16], (&study, 0));
+        let rules = Rules::default();
+        if text.len() <= access::TEXT_READ {
+            desk.cache.entry(text, rules);
+        }
+        let Desk { cache, asker, .. } = &mut desk;
+        let (overrides, path, known) =
+            (&self.overrides, &Whereabouts::default(), Arc::clone(known));
+        let trust = Trust::None;
+        let mut judge =
+            Judge { cache, asker, overrides, known, path, now: 0, rules, trust, utf8: true };
+        judge.explain(Asked::default(), text)
     }
 
     /// It is known now what a text is.
@@ -269,48 +311,33 @@ impl Judge<'_> {
     }
 
     /// Says where a text goes by itself, of a session that asks for this, and why.
-    pub(crate) fn explain(&mut self, asked: Asked, text: &[u8]) -> Explained {
+    pub(super) fn explain(&mut self, asked: Asked, text: &[u8]) -> Explained {
         let because = if asked.is_whole() {
             self.recall(text).unwrap_or(Because::Plain(Plain::StandbyListener))
         } else {
             self.decide(asked, text)
         };
-        let access = if text.len() <= JUDGED_MAX {
-            access::access(text, self.rules)
+        let access = if self.is_out_of_reach(text) {
+            None
         } else {
             // Of one that is not known nothing is told but that.
-            let known = self.cache.known(text, self.rules).map(|entry| entry.access().clone());
-            known.unwrap_or_else(|| access::access(b"", self.rules))
+            self.entry(text).ok().map(|entry| entry.access().clone())
         };
-        let mut steps = Vec::new();
         let schemas = self.path.schemas();
-        let (known, lists) = (&self.known, self.overrides.lists());
-        let ground = Ground { known, lists, schemas: schemas.as_deref() };
-        let trust = trust_in(&access, self.trust);
-        let cause = matches!(because, Because::Cause(_)).then(|| {
-            with_cause(ground, &access, |cause| {
+        let mut explained = Explained::of(because, access.as_ref(), schemas.as_deref());
+        if let (Because::Cause(_), Some(access)) = (because, &access) {
+            let (known, lists) = (&self.known, self.overrides.lists());
+            let ground = Ground { known, lists, schemas: schemas.as_deref() };
+            let trust = trust_in(access, self.trust);
+            with_cause(ground, access, |cause| {
                 if trust != Trust::None && is_doubt(cause) {
                     return None;
                 }
-                steps.extend(cause.steps().map(|step| step.to_string()));
-                Some(cause.to_string())
-            })
-        });
-        let shown = |schema: &Option<Name>, name: &Name| match schema {
-            Some(schema) => format!("{schema}.{name}"),
-            None => name.to_string(),
-        };
-        Explained {
-            route: if because.is_to_standby() { "standby" } else { "primary" },
-            reason: cause.flatten().unwrap_or_else(|| because.to_string()),
-            because: steps,
-            relations: access.relations.iter().map(|it| shown(&it.schema, &it.name)).collect(),
-            calls: access
-                .calls
-                .iter()
-                .map(|it| format!("{}/{}", shown(&it.schema, &it.name), it.arguments))
-                .collect(),
+                explained.tell(cause);
+                Some(())
+            });
         }
+        explained
     }
 
     fn is_out_of_reach(&self, text: &[u8]) -> bool {
@@ -331,6 +358,11 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+/// Whether a session's texts are in UTF-8.
+fn is_utf8(session: &ClientSession) -> bool {
+    matches!(session.encoding(), b"UTF8" | b"")
 }
 
 /// What is kept of a text under a key; what is not is judged, and kept.
@@ -390,11 +422,8 @@ fn trust_in(access: &Access, trust: Trust) -> Trust {
 }
 
 fn judge_read(ground: Ground<'_>, access: &Access, trust: Trust) -> Because {
-    if access.hint == Some(Hint::Primary) {
-        return Plain::Hint.into();
-    }
-    let trust = trust_in(access, trust);
-    if trust != Trust::Lists && ground.lists.keep(access) {
+    let (trust, hint) = (trust_in(access, trust), access.hint == Some(Hint::Primary));
+    if !hint && trust != Trust::Lists && ground.lists.keep(access) {
         return Plain::List.into();
     }
     let mut doubted = false;
@@ -405,6 +434,7 @@ fn judge_read(ground: Ground<'_>, access: &Access, trust: Trust) -> Because {
     });
     match objection {
         Some(because) => because,
+        None if hint => Plain::Hint.into(),
         None if access.hint == Some(Hint::Standby) => Plain::StandbyHint.into(),
         None if doubted => Plain::Trusted.into(),
         None => Because::READ,

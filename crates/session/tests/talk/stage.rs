@@ -342,6 +342,7 @@ impl Stage {
                     self.held = data[at..].to_vec();
                     break;
                 }
+                Step::Aside => self.outcomes.push("it is answered aside".to_owned()),
                 Step::Terminate => self.outcomes.push("terminate".to_owned()),
                 Step::Refuse(code, why) => {
                     self.outcomes.push(format!("refuse {} {why}", code.as_str()));

@@ -18,6 +18,22 @@ choice! {
         Off = "off",
         /// Reads go to standbys that are fit for them.
         On = "on",
+        /// All statements go to the primary; where they would go with `on` is decided, counted and logged.
+        Shadow = "shadow",
+    }
+}
+
+choice! {
+    /// Of which statements it is logged where they go.
+    pub enum RouteLog {
+        /// Of none.
+        Off = "off",
+        /// Of those that go to the primary.
+        Primary = "primary",
+        /// Of those that go to a standby.
+        Standby = "standby",
+        /// Of all.
+        All = "all",
     }
 }
 
@@ -62,13 +78,17 @@ group! {
     /// compared with where the primary was at the probe before; no server's clock is read. One that was beyond a limit is
     /// read from again when it is below half of it. One of which it is not known how far behind it is, is not read from.
     pub struct Routing in "routing" {
-        /// Whether statements that only read go to standbys. `off`: all go to the primary.
+        /// Whether statements that only read go to standbys. `off`: all go to the primary. `shadow`: so they do, and where they
+        /// would go with `on` is decided and counted (`SHOW ROUTES`).
         pub mode: RoutingMode = RoutingMode::Off => Kind::Word(RoutingMode::WORDS), Live, "\"on\"";
         /// Which writes a read finds wherever it goes. `session`: those of its session, and whatever that has seen before.
         /// `cluster`: those as well whose end any client of this Trunkline has been told before the read was sent; while
         /// somebody writes all the time, reads stay on the primary. `off`: none; a session may see less than before.
         pub read_after_write: ReadAfterWrite = ReadAfterWrite::Session
             => Kind::Word(ReadAfterWrite::WORDS), Live, "\"cluster\"";
+        /// Of which statements a line of the log tells where they go and why, while `mode` is not `off`: those that go to the
+        /// `primary`, to a `standby`, `all`, or none (`off`). Constants are left out, as they may be secrets.
+        pub log: RouteLog = RouteLog::Off => Kind::Word(RouteLog::WORDS), Live, "\"all\"";
         /// A standby that is more bytes of write-ahead log behind the primary is not read from. 0: however many.
         pub max_lag_bytes: usize = 16 << 20 => Kind::Size { min: 0, max: 1 << 40 }, Live, "\"64MiB\"";
         /// A standby that is where the primary was longer ago than this is not read from. 0s: however long ago.

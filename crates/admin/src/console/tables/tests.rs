@@ -300,3 +300,47 @@ async fn a_server_of_a_node_that_was_removed_is_still_shown() {
     let found = pick(&rows[1], ["node", "addr", "port", "state"]);
     assert_eq!(found, ["NULL", "NULL", "NULL", "being_canceled"]);
 }
+
+#[tokio::test]
+async fn routes_are_counted_by_database_over_loops_users_and_pools_that_are_gone() {
+    let puppet = Puppet::new();
+    puppet.with(|strings| {
+        let counted = |word: &str, count: usize| {
+            let mut routes = trunkline_proxy::engine::report::Routes::default();
+            let all = routes.on.decided();
+            let because = all.map(|(because, _)| because).find(|it| it.words() == word).unwrap();
+            (0..count).for_each(|_| routes.on.decide(because));
+            (0..count).for_each(|_| routes.shadow.decide(because));
+            Some(Box::new(routes))
+        };
+        strings.loops[0].pools[0].routes = counted("write", 1);
+        strings.loops[1].pools[0].routes = counted("read", 5);
+        let mut other = crate::testing::pool_report(7, "shop", "carol");
+        other.routes = counted("read", 2);
+        strings.loops[1].pools.push(other);
+        strings.loops[1].departed = vec![trunkline_proxy::engine::report::DepartedReport {
+            database: "shop".into(),
+            user: "dave".into(),
+            stats: trunkline_proxy::engine::report::PoolStats::default(),
+            routes: counted("write", 1).map(|mut routes| {
+                routes.on.heal(trunkline_proxy::engine::report::Healed::Lost);
+                routes.on.learnt = 3;
+                routes
+            }),
+        }];
+    });
+    let rows = shown(View::Routes, &puppet).await;
+    let columns = ["database", "mode", "route", "reason", "count", "percent"];
+    let found: Vec<String> = rows.iter().map(|row| pick(row, columns).join(" | ")).collect();
+    let expected = [
+        "shop | on | standby | read | 2 | 50.0",
+        "shop | on | primary | write | 2 | 50.0",
+        "shop | on | run again | standby lost | 1 | NULL",
+        "shop | on | learnt | refused by a standby | 3 | NULL",
+        "shop | shadow | standby | read | 2 | 50.0",
+        "shop | shadow | primary | write | 2 | 50.0",
+        "wiki | on | standby | read | 5 | 100.0",
+        "wiki | shadow | standby | read | 5 | 100.0",
+    ];
+    assert_eq!(found, expected);
+}

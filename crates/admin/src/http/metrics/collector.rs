@@ -7,10 +7,14 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::Unit,
 };
-use trunkline_proxy::{NodeReport, Readiness, engine::report::PoolStats};
+use trunkline_proxy::{
+    NodeReport, Readiness,
+    engine::report::{PoolStats, RouteCounts},
+};
 
 use crate::{
     pools::{self, Pool, PoolKey},
+    routes,
     snapshot::Snapshot,
 };
 
@@ -80,6 +84,17 @@ fn in_seconds(us: u64) -> f64 {
     Duration::from_micros(us).as_secs_f64()
 }
 
+/// Writes how often each reason decided that ever has.
+fn decided(out: Out<'_, '_>, about: &Name<'_>, counts: &RouteCounts) -> fmt::Result {
+    family(out, about, MetricType::Counter, |family| {
+        counts.decided().filter(|(_, count)| *count > 0).try_for_each(|(because, count)| {
+            let route = routes::of(because.is_to_standby());
+            let labels = [("route", route), ("reason", because.words())];
+            sample(family, labels, &ConstCounter::new(count))
+        })
+    })
+}
+
 /// The labels of a pool.
 fn of(key: &PoolKey) -> [(&'static str, &str); 2] {
     [("database", &key.0), ("user", &key.1)]
@@ -89,6 +104,7 @@ impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
         self.process(&mut out)?;
         self.nodes(&mut out)?;
+        self.routes(&mut out)?;
         self.pool_gauges(&mut out)?;
         self.pool_counters(&mut out)?;
         self.pool_times(&mut out)
@@ -195,6 +211,21 @@ impl Collector {
                 sample(family, [("node", node)], &ConstGauge::new(*count))
             })
         })
+    }
+
+    fn routes(&self, out: Out<'_, '_>) -> fmt::Result {
+        let total = routes::total(&self.snapshot.routes);
+        decided(out, &name("routes", "Times it was decided where statements go"), &total.on)?;
+        let about = name("shadow_routes", "The same, while routing.mode is shadow");
+        decided(out, &about, &total.shadow)?;
+        let about = name("run_again", "Statements that the primary ran in the place of a standby");
+        family(out, &about, MetricType::Counter, |family| {
+            total.on.healed().try_for_each(|(healed, count)| {
+                sample(family, [("reason", healed.words())], &ConstCounter::new(count))
+            })
+        })?;
+        let about = name("learnt_texts", "Texts remembered as such that a standby refuses");
+        one(out, &about, &ConstCounter::new(total.on.learnt))
     }
 
     /// Server connections of each node of the settings; those of nodes that were removed count as `removed`.

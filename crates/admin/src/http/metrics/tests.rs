@@ -91,7 +91,7 @@ async fn counters_stay_when_their_pool_goes_and_gauges_go_with_it() {
     puppet.with(|strings| {
         let gone = strings.loops[0].pools.remove(0);
         let (database, user, stats) = (gone.database, gone.user, gone.stats);
-        strings.loops[0].departed = vec![DepartedReport { database, user, stats }];
+        strings.loops[0].departed = vec![DepartedReport { database, user, stats, routes: None }];
     });
     let samples = scraped(&puppet).await;
     let alice = [("database", "shop"), ("user", "alice")];
@@ -115,4 +115,30 @@ async fn pools_without_a_name_have_no_series_of_their_own() {
         // One is of the other loop.
         assert_eq!(samples.keys().filter(|(name, _)| name == family).count(), 10 + 1 + 1);
     }
+}
+
+#[tokio::test]
+#[expect(clippy::float_cmp, reason = "numbers that are exact in binary")]
+async fn routes_are_told_by_their_reasons_and_not_by_database() {
+    let puppet = Puppet::new();
+    puppet.with(|strings| {
+        let mut routes = trunkline_proxy::engine::report::Routes::default();
+        for (because, _) in trunkline_proxy::engine::report::RouteCounts::default().decided() {
+            if because.words() == "write" {
+                routes.on.decide(because);
+                routes.shadow.decide(because);
+            }
+        }
+        routes.on.heal(trunkline_proxy::engine::report::Healed::Lost);
+        routes.on.learnt = 4;
+        strings.loops[0].pools[0].routes = Some(Box::new(routes.clone()));
+        strings.loops[1].pools[0].routes = Some(Box::new(routes));
+    });
+    let samples = scraped(&puppet).await;
+    let write = [("route", "primary"), ("reason", "write")];
+    assert_eq!(value(&samples, "trunkline_routes_total", &write), 2.0);
+    assert_eq!(value(&samples, "trunkline_shadow_routes_total", &write), 2.0);
+    let lost = [("reason", "standby lost")];
+    assert_eq!(value(&samples, "trunkline_run_again_total", &lost), 2.0);
+    assert_eq!(value(&samples, "trunkline_learnt_texts_total", &[]), 8.0);
 }
