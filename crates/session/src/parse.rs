@@ -214,11 +214,7 @@ impl ClientSession {
             return Step::Next;
         }
         if self.there.contains(name) || !name::is_text(parse.name, &self.seen) {
-            // The server refuses it.
-            let stranger = Stranger::of(parse.name);
-            frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
-            server.owed.push(Owed::ParseOther);
-            return Step::Next;
+            return parse_strange(server, parse, ways);
         }
         let mut effects = self.effects_of(parse.text, server);
         let mut parse = *parse;
@@ -383,6 +379,14 @@ fn parse_again(named: Box<Named>, server: &mut ServerSession, ways: &mut Ways<'_
     frontend::close(to_server, frontend::STATEMENT, AGAIN);
     server.owed.push(Owed::ParseAgain(named));
     server.owed.push(Owed::Ours(Ours::CloseOther));
+}
+
+/// Sends a Parse whose name the server refuses.
+fn parse_strange(server: &mut ServerSession, parse: &Parse<'_>, ways: &mut Ways<'_, '_>) -> Step {
+    let stranger = Stranger::of(parse.name);
+    frontend::parse(ways.server.insert(), &stranger.name(), parse.text, parse.types);
+    server.owed.push(Owed::ParseOther);
+    Step::Next
 }
 
 /// The client parses under a name it already has. PostgreSQL refuses that (42P05), so the server is made to: it is
