@@ -24,7 +24,9 @@ pub use self::listen::{Listen, SocketDir, UnixMode};
 pub use self::node::{Cluster, Host, Node};
 pub use self::pool::{HiddenState, Placeholders, PoolDefaults, PoolMode};
 pub use self::route::{RouteRule, RouteTo};
-pub use self::routing::{Balance, Fallback, ReadAfterWrite, RouteLog, Routing, RoutingMode};
+pub use self::routing::{
+    Balance, Fallback, ReadAfterWrite, RouteLog, Routing, RoutingMode, TransactionReads,
+};
 pub use self::tcp::Tcp;
 pub use self::timeouts::Timeouts;
 pub use self::tls::{

@@ -73,6 +73,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Where reads go in transactions that may write.
+    pub enum TransactionReads {
+        /// To the primary.
+        Primary = "primary",
+        /// To a standby, until something in the transaction is more than a read.
+        UntilFirstWrite = "until_first_write",
+    }
+}
+
 group! {
     /// Which standbys may be read from. A standby is asked with each probe (`cluster.probe_interval`) how far it is, and
     /// compared with where the primary was at the probe before; no server's clock is read. One that was beyond a limit is
@@ -89,6 +99,11 @@ group! {
         /// Of which statements a line of the log tells where they go and why, while `mode` is not `off`: those that go to the
         /// `primary`, to a `standby`, `all`, or none (`off`). Constants are left out, as they may be secrets.
         pub log: RouteLog = RouteLog::Off => Kind::Word(RouteLog::WORDS), Live, "\"all\"";
+        /// Where the reads of a transaction go that may write, as drivers without autocommit begin them before each read.
+        /// `until_first_write`: to a standby, and what is more than a read goes, with all behind it, to the primary, where the
+        /// transaction is begun anew. Only if it is READ COMMITTED.
+        pub transaction_reads: TransactionReads = TransactionReads::Primary
+            => Kind::Word(TransactionReads::WORDS), Live, "\"until_first_write\"";
         /// A standby that is more bytes of write-ahead log behind the primary is not read from. 0: however many.
         pub max_lag_bytes: usize = 16 << 20 => Kind::Size { min: 0, max: 1 << 40 }, Live, "\"64MiB\"";
         /// A standby that is where the primary was longer ago than this is not read from. 0s: however long ago.
