@@ -12,6 +12,7 @@ mod attempt;
 mod beside;
 mod census;
 mod client;
+mod crossing;
 mod deadline;
 mod departed;
 mod directing;

@@ -44,6 +44,8 @@ plain! {
     Read "read",
     /// To a standby: it begins a transaction that only reads by its own words.
     ReadOnlyTransaction "read-only transaction",
+    /// To a standby: it begins a transaction that may write, and only reads as yet.
+    OpenTransaction "transaction until its first write",
     /// To a standby: a hint in the text asks for it.
     StandbyHint "hint",
     /// To a standby: the session, or a rule, asks for it, although a function that it calls is not known to be harmless.
@@ -76,6 +78,10 @@ plain! {
     Session "kept by the session",
     /// To the primary: the catalog of the database is not known, or has just been changed.
     UnknownCatalog "unknown catalog",
+    /// To the primary: it begins a transaction that may write, and it is not known to be READ COMMITTED.
+    UnknownLevel "isolation level",
+    /// To the primary: more than a read, in a transaction that has only read at a standby as yet.
+    FirstWrite "first write of a transaction",
     /// To the primary: a message that is no query, or is not all there.
     NoQuery "no query",
     /// To the primary: no standby is fit to be read from.
@@ -122,10 +128,18 @@ impl Because {
 
     /// Whether it sends to a standby.
     pub const fn is_to_standby(self) -> bool {
-        use Plain::{Read, ReadOnlyTransaction, StandbyHint, StandbyListener, Trusted};
+        use Plain::{
+            OpenTransaction, Read, ReadOnlyTransaction, StandbyHint, StandbyListener, Trusted,
+        };
         matches!(
             self,
-            Self::Plain(Read | ReadOnlyTransaction | StandbyHint | Trusted | StandbyListener)
+            Self::Plain(
+                Read | ReadOnlyTransaction
+                    | OpenTransaction
+                    | StandbyHint
+                    | Trusted
+                    | StandbyListener
+            )
         )
     }
 

@@ -30,13 +30,14 @@ pub enum Unleased {
 }
 
 /// Judges a frame of a client that holds no server: by its header alone, so that an incomplete frame may be judged.
-pub fn unleased(header: Header, reply: &mut BytesMut) -> Unleased {
+/// `status` is that of its transaction, as it was told.
+pub fn unleased(header: Header, status: TxStatus, reply: &mut BytesMut) -> Unleased {
     match header.tag {
         // They have no body; the server says what is wrong with one that has.
         b'S' | b'H' if header.body_len() > 0 => Unleased::NeedsServer,
         b'Q' | b'P' | b'B' | b'E' | b'D' | b'C' | b'F' => Unleased::NeedsServer,
         b'S' => {
-            backend::ready_for_query(reply, TxStatus::Idle.as_byte());
+            backend::ready_for_query(reply, status.as_byte());
             Unleased::Done
         }
         // PostgreSQL ignores COPY messages outside of COPY (manual, protocol flow, COPY operations).

@@ -158,6 +158,10 @@ pub enum Purpose {
     Check,
     /// Makes it listen to nothing, after a client that shares servers has listened.
     Unlisten,
+    /// Begins the transaction that a client has open, which was begun on another server.
+    Begin,
+    /// Makes that fail, as it has for the client.
+    Fail,
 }
 
 impl Owed {

@@ -404,7 +404,12 @@ impl ClientSession {
                 return Reply::ReplayFailed;
             }
             self.tell_parameters(server, out.insert());
-            Reply::Replayed
+            if server.begins_again() { Reply::Next } else { Reply::Replayed }
+        } else if let Ours::Query(purpose @ (Purpose::Begin | Purpose::Fail)) = ours {
+            if !server.is_begun_again(*purpose) {
+                return Reply::ReplayFailed;
+            }
+            if server.begins_again() { Reply::Next } else { Reply::Replayed }
         } else if matches!(ours, Ours::Query(Purpose::Sequences)) {
             if !server.ours_failed {
                 server.sequences.discarded();

@@ -16,7 +16,7 @@ use crate::{
     look::HiddenState,
     outgoing::{Outgoing, Parcel},
     recent::RecentParses,
-    server::ServerSession,
+    server::{ServerSession, TxStatus},
     setting::SettingSet,
     statement::{StatementLimits, StatementStore},
     {LeaseStart, Purpose, Unleased, unleased},
@@ -175,7 +175,7 @@ impl Stage {
         let Some(client) = self.clients.get_mut(self.now) else { return };
         let mut reply = BytesMut::new();
         let Some(server) = client.server.and_then(|index| self.servers.get_mut(index)) else {
-            if unleased(frame.header(), &mut reply) == Unleased::NeedsServer {
+            if unleased(frame.header(), TxStatus::Idle, &mut reply) == Unleased::NeedsServer {
                 client.session.answer_alone(frame, &mut reply, &mut self.around);
             }
             whole(&reply);

@@ -4,30 +4,31 @@
 //! protocol up to a Sync. It may go to a standby if everything in it is known to only read. A transaction that is read-only
 //! by its own words goes there as a whole. What stands behind that is decided anew when the server has been given back.
 
-use trunkline_sql::{Effect, Isolation, Keyword, Modes, Rules};
+use trunkline_sql::{Keyword, Rules};
 use trunkline_wire::{
     Frame,
     frame::{HEADER, peek},
-    frontend::{Bind, Describe, Parse, Query, STATEMENT},
+    frontend::{Bind, Parse, Query},
 };
 
 use crate::{
+    block::{Begin, Block},
     client::{ClientSession, PoolMode, Unnamed},
-    name,
+    group::Group,
     server::{ServerSession, TxStatus, rules_of},
     statement::Statement,
 };
 
 /// So many messages of a burst are looked at: what comes behind waits for the answer to these.
-const FRAMES_MAX: usize = 256;
+pub(crate) const FRAMES_MAX: usize = 256;
 
 /// What may go to a standby of a burst.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Horizon {
+pub struct Horizon<'a> {
     /// So many bytes of it; 0 if all of it belongs on the primary.
     pub bytes: usize,
-    /// They begin a transaction that only reads, all of which belongs where it is begun.
-    pub block: bool,
+    /// They begin a transaction.
+    pub block: Option<Block<'a>>,
 }
 
 /// Whether something was sent that may end a transaction at a standby.
@@ -51,19 +52,6 @@ pub struct Text<'a> {
     pub statement: Option<&'a Statement>,
 }
 
-/// A group of messages that is not at its end.
-#[derive(Debug, Default)]
-struct Group<'a> {
-    /// It has begun.
-    open: bool,
-    /// What it has parsed: name and text.
-    parsed: Vec<(&'a [u8], &'a [u8])>,
-    /// It begins a transaction that only reads.
-    block: bool,
-    /// So many texts are executed in it.
-    texts: usize,
-}
-
 impl ClientSession {
     /// Whether what this client sends may go to a standby at all now: it has no server, and nothing that only one server
     /// has.
@@ -79,133 +67,41 @@ impl ClientSession {
         rules_of(&self.seen)
     }
 
-    /// How much at the beginning of a burst may go to a standby, of a client that has no server. `reads` says of a text
-    /// whether it only reads, and may do so on a standby.
-    pub fn horizon(&self, data: &[u8], mut reads: impl FnMut(Text<'_>) -> bool) -> Horizon {
+    /// How much at the beginning of a burst may go to a standby, of a client that has no server. `begin` tells which
+    /// transactions may begin there. `reads` says of a text whether it only reads, and may do so on a standby.
+    pub fn horizon<'a>(
+        &'a self,
+        data: &'a [u8],
+        begin: Begin,
+        mut reads: impl FnMut(Text<'_>) -> bool,
+    ) -> Horizon<'a> {
         let mut horizon = Horizon::default();
-        let (mut at, mut group) = (0_usize, Group::default());
+        let (mut at, mut group) = (0_usize, Group::before(begin));
         for _ in 0..FRAMES_MAX {
             let Some(frame) = whole(data, at) else { break };
             let end = at.saturating_add(frame.bytes.len());
             match self.judge(frame, &mut group, &mut reads) {
                 Some(false) => {}
-                Some(true) => {
-                    if group.block && (horizon.bytes > 0 || group.texts > 1) {
-                        // It is decided on its own.
-                        break;
+                Some(true) => match group.block {
+                    // It is decided on its own.
+                    Some(_) if horizon.bytes > 0 => break,
+                    Some(block) => {
+                        let may_cross = !block.reads_only && !group.ended;
+                        if may_cross && self.goes_across_at_once(data, end, &mut reads) {
+                            break;
+                        }
+                        return Horizon { bytes: end, block: Some(block) };
                     }
-                    horizon = Horizon { bytes: end, block: group.block };
-                    if group.block {
-                        break;
+                    None => {
+                        horizon.bytes = end;
+                        group = Group::before(begin);
                     }
-                    group = Group::default();
-                }
+                },
                 None => break,
             }
             at = end;
         }
         horizon
-    }
-
-    /// Takes a message; says whether it ends its group. None if it does not belong on a standby.
-    fn judge<'a>(
-        &self,
-        frame: Frame<'a>,
-        group: &mut Group<'a>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
-    ) -> Option<bool> {
-        let begun = std::mem::replace(&mut group.open, !matches!(frame.tag, b'Q' | b'S'));
-        match frame.tag {
-            b'Q' if !begun => {
-                let text = Query::parse(frame.body).ok()?.text;
-                self.judge_text(Text { text, statement: None }, group, reads).then_some(true)
-            }
-            b'P' => {
-                let parse = Parse::parse(frame.body).ok()?;
-                group.parsed.push((parse.name, parse.text));
-                let text = Text { text: parse.text, statement: None };
-                (reads(text) || self.begins_block(text)).then_some(false)
-            }
-            b'B' => {
-                let bind = Bind::parse(frame.body).ok()?;
-                self.judge_named(bind.statement, group, reads).then_some(false)
-            }
-            b'D' => {
-                let describe = Describe::parse(frame.body).ok()?;
-                let known = describe.kind != STATEMENT
-                    || group.parsed.iter().any(|(name, _)| *name == describe.name)
-                    || self.text_of(describe.name, group).is_some();
-                known.then_some(false)
-            }
-            b'E' | b'C' => Some(false),
-            b'S' => Some(true),
-            _ => None,
-        }
-    }
-
-    fn judge_named(
-        &self,
-        name: &[u8],
-        group: &mut Group<'_>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
-    ) -> bool {
-        let in_group = group.parsed.iter().rev().find(|(known, _)| *known == name);
-        match in_group {
-            Some((_, text)) => {
-                let text = Text { text, statement: None };
-                self.judge_text(text, group, reads)
-            }
-            None => match self.text_of(name, group) {
-                Some(text) => self.judge_text(text, group, reads),
-                None => false,
-            },
-        }
-    }
-
-    /// The text that a name means by now.
-    fn text_of(&self, name: &[u8], group: &Group<'_>) -> Option<Text<'_>> {
-        if name.is_empty() {
-            return match &self.unnamed {
-                Unnamed::Kept { .. } if group.parsed.iter().all(|(known, _)| !known.is_empty()) => {
-                    Some(Text { text: self.unnamed.text(), statement: None })
-                }
-                _ => None,
-            };
-        }
-        let statement = self.names.get(name::of_protocol(name))?;
-        Some(Text { text: &statement.text, statement: Some(statement) })
-    }
-
-    fn judge_text(
-        &self,
-        text: Text<'_>,
-        group: &mut Group<'_>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
-    ) -> bool {
-        group.texts = group.texts.saturating_add(1);
-        if reads(text) {
-            return !group.block;
-        }
-        group.block |= self.begins_block(text);
-        group.block && group.texts == 1
-    }
-
-    /// Whether a text is one statement that begins a transaction which only reads, at a level that standbys have.
-    fn begins_block(&self, text: Text<'_>) -> bool {
-        let scan = trunkline_sql::scan(text.text, self.rules());
-        let [effect] = scan.effects() else { return false };
-        let Effect::Begin(Modes { isolation, read_only, .. }) = effect.effect else { return false };
-        scan.statements() == 1
-            && read_only == Some(true)
-            && isolation != Some(Isolation::Serializable)
-            && (isolation.is_some() || !self.is_serializable())
-    }
-
-    /// Whether transactions are serializable unless they say otherwise, as far as this session has said.
-    pub fn is_serializable(&self) -> bool {
-        let level = self.settings.current().get(b"default_transaction_isolation");
-        level.is_some_and(|level| level.as_bytes().to_ascii_lowercase().ends_with(b"serializable'"))
-            || level.is_some_and(|level| level.as_bytes().eq_ignore_ascii_case(b"serializable"))
     }
 }
 
@@ -253,7 +149,7 @@ fn may_end(text: &[u8], rules: Rules) -> bool {
 }
 
 /// The message at this place, if it is whole.
-fn whole(data: &[u8], at: usize) -> Option<Frame<'_>> {
+pub(crate) fn whole(data: &[u8], at: usize) -> Option<Frame<'_>> {
     let rest = data.get(at..)?;
     let header = peek(rest).ok().flatten()?;
     let bytes = rest.get(..header.len)?;
@@ -265,7 +161,10 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::BytesMut;
-    use trunkline_wire::{Reported, frontend};
+    use trunkline_wire::{
+        Reported,
+        frontend::{self, STATEMENT},
+    };
 
     use super::*;
     use crate::{client::SessionLimits, queue::Kind, setting::SettingSet};
@@ -301,9 +200,15 @@ mod tests {
 
     /// How many of these messages may go to a standby, and whether they begin a block.
     fn horizon(words: &[&str]) -> (usize, bool) {
-        let found = client(PoolMode::Transaction).horizon(&burst(words), reads);
-        let count = (0..=words.len()).find(|count| burst(&words[..*count]).len() == found.bytes);
-        (count.expect("whole messages"), found.block)
+        let (client, burst) = (client(PoolMode::Transaction), burst(words));
+        let found = client.horizon(&burst, Begin::ReadOnly, reads);
+        (count(words, found.bytes), found.block.is_some())
+    }
+
+    /// How many of these messages are so many bytes.
+    fn count(words: &[&str], bytes: usize) -> usize {
+        let count = (0..=words.len()).find(|count| burst(&words[..*count]).len() == bytes);
+        count.expect("whole messages")
     }
 
     #[test]
@@ -344,8 +249,10 @@ mod tests {
         ] {
             assert_eq!(horizon(&[begin]), (0, false), "{begin}");
         }
-        let both = ["P begin read only", "B", "E", "P select 1", "B", "E", "S"];
-        assert_eq!(horizon(&both), (0, false), "one group is one decision");
+        let both = ["P begin read only", "B", "E", "P select 1", "B", "E", "S", "insert"];
+        assert_eq!(horizon(&both), (7, true), "a driver may send it with what it is for");
+        let other = ["P begin read only", "B", "E", "P insert", "B", "E", "S"];
+        assert_eq!(horizon(&other), (0, false), "one group is one decision");
     }
 
     #[test]

@@ -56,6 +56,7 @@ talks! {
     aside
     catalog
     copy
+    crossing
     duplicate
     environment
     error

@@ -111,14 +111,15 @@ impl Worker {
         if header.tag == b'S' {
             client.skipping = false;
         }
-        match unleased(header, reply) {
+        match unleased(header, client.status_alone(), reply) {
             Unleased::NeedsServer => match whole {
                 Some(frame)
-                    if client.session.answer_alone(
-                        frame,
-                        reply,
-                        &mut self.shared.surroundings(&mut self.own),
-                    ) =>
+                    if !client.crosses
+                        && client.session.answer_alone(
+                            frame,
+                            reply,
+                            &mut self.shared.surroundings(&mut self.own),
+                        ) =>
                 {
                     (here, Verdict::Answered)
                 }

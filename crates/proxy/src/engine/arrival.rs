@@ -65,6 +65,7 @@ impl Worker {
             pool,
             held,
             horizon: ANY,
+            crosses: false,
             stream: Stream::default(),
             readable: true,
             hung_up: false,

@@ -222,6 +222,8 @@ impl Worker {
         let removed = self.pools.get(client.pool).is_some_and(|pool| pool.family.is_removed());
         let ends = self.draining || removed;
         let goes = match client.state {
+            // Its transaction is to come to its end.
+            _ if client.crosses => false,
             ClientState::Idle
             | ClientState::Waiting
             | ClientState::Welcoming

@@ -68,6 +68,13 @@ impl Worker {
             ClientState::Closing => {
                 Some((client.since.saturating_add(FAREWELL_US), Expiry::Farewell))
             }
+            ClientState::Idle if client.crosses => {
+                let whole =
+                    after(client.transaction_since, limits.transaction, Expiry::Transaction);
+                let idle = limits.idle_in_transaction;
+                let own = after(client.active_at, idle, Expiry::IdleInTransaction);
+                whole.into_iter().chain(own).min_by_key(|(due, _)| *due)
+            }
             ClientState::Idle => {
                 // A statement that took long was no idleness.
                 let since = client.active_at.max(client.since);

@@ -1,10 +1,11 @@
 //! Where what a client sends goes: to the primary, or to a standby that is fit for it.
 
 use trunkline_route::{Asked, Because, Plain};
+use trunkline_session::Onward;
 use trunkline_settings::RoutingMode;
-use trunkline_sql::access::Class;
 
 use super::{
+    crossing,
     slot::{ANY, SHADOW},
     to_server::HOLD_MAX,
     worker::Worker,
@@ -18,12 +19,14 @@ pub(super) struct Share<'a> {
     pub(super) is_tried: bool,
     /// Nothing is under way there.
     begins: bool,
+    /// It belongs to a transaction that is open there and may go on on the primary.
+    within: bool,
 }
 
 impl<'a> Share<'a> {
     /// All of it, to a server that carries it out whatever it is.
     pub(super) const fn all(data: &'a [u8]) -> Self {
-        Self { data, is_tried: false, begins: false }
+        Self { data, is_tried: false, begins: false, within: false }
     }
 }
 
@@ -32,6 +35,9 @@ impl Worker {
     /// now.
     pub(super) fn direct(&mut self, index: usize, data: &[u8]) -> bool {
         self.may_do_anything(index);
+        if self.clients.get(index).is_none_or(|client| client.crosses) {
+            return true;
+        }
         let asked = self.asked(index);
         if asked.is_whole() {
             return self.direct_whole(index, data);
@@ -53,11 +59,13 @@ impl Worker {
         if !self.router.judges() {
             return Err(Plain::Off.into());
         }
+        let begin = self.begin();
         if !self.standbys.are_usable() {
             return Err(Plain::NoFitStandby.into());
         }
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         client.rare.routed().shared = None;
+        client.rare.routed().crossing.clear();
         if std::mem::take(&mut client.rare.routed().stays_home) {
             return Err(Plain::RunAgain.into());
         }
@@ -70,64 +78,71 @@ impl Worker {
         let judge = self.router.judge((&pool.family, &client.session), path, self.now);
         let mut judge = judge.ok_or(Plain::UnknownCatalog)?.trusting(asked.trust());
         let mut because = Because::Plain(Plain::NoQuery);
-        let mut block = Because::Plain(Plain::ReadOnlyTransaction);
-        let horizon = client.session.horizon(data, |text| {
+        let horizon = client.session.horizon(data, begin, |text| {
             let found = judge.decide(asked, text.text);
-            if found == Because::Class(Class::Transaction) {
-                block = judge.decide_block(asked, text.text);
-            }
             // What follows the first read waits for its turn.
             if !because.is_to_standby() {
                 because = found;
             }
             found.is_to_standby()
         });
-        if horizon.block {
-            because = block;
+        if let Some(block) = &horizon.block {
+            because = crossing::begins_here(block, &mut judge, (asked, &pool.family));
         }
         if horizon.bytes == 0 || !because.is_to_standby() {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });
         }
-        if horizon.bytes == data.len() {
+        let bytes = horizon.bytes;
+        if let Some(block) = horizon.block.filter(|block| !block.reads_only) {
+            client.rare.routed().crossing.begin(&block);
+        }
+        if bytes == data.len() {
             self.only_reads(index);
         }
         let node = self.choose_standby(index, (home, false))?;
         if self.settings.routing.mode == RoutingMode::Shadow {
-            self.shadow(index, horizon.bytes >= data.len());
+            self.shadow(index, bytes >= data.len());
             return Ok(because);
         }
         let beside = self.beside(home, node, false).ok_or(Plain::NoConnection)?;
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         client.pool = beside;
-        client.horizon = horizon.bytes;
+        client.horizon = bytes;
         Ok(because)
     }
 
-    /// What may go of a burst to the standby that serves the client.
+    /// What may go of a burst to the standby that serves the client; none if its transaction goes on on the primary, and the
+    /// burst with it.
     pub(super) fn share_of_standby<'a>(
         &mut self,
         index: usize,
         server_index: usize,
         data: &'a [u8],
-    ) -> Share<'a> {
+    ) -> Option<Share<'a>> {
         let (Some(client), Some(server)) =
             (self.clients.get_mut(index), self.servers.get_mut(server_index))
         else {
-            return Share::all(data);
+            return Some(Share::all(data));
         };
         if client.horizon == SHADOW {
             Self::follow_shadow(client, server, data);
-            return Share::all(data);
+            return Some(Share::all(data));
         }
         let begun = client.stream.remaining.min(data.len());
+        let within = crossing::may_go_on(client, server);
+        let begins = (client.horizon > 0 || within) && !server.session.is_busy();
         let may = if client.horizon > 0 || begun > 0 {
             client.horizon.max(begun).min(data.len())
+        } else if client.rare.routed().crossing.is_begun() {
+            match self.onward(index, server_index, data) {
+                Onward::There(bytes) => bytes,
+                Onward::Across => return None,
+            }
         } else {
             let end = &mut client.rare.routed().block_end;
             server.session.horizon_in_block(data, HOLD_MAX, end)
         };
-        let begins = client.horizon > 0 && !server.session.is_busy();
-        Share { data: data.get(..may).unwrap_or_default(), is_tried: true, begins }
+        Some(Share { data: data.get(..may).unwrap_or_default(), is_tried: true, begins, within })
     }
 
     /// Takes note of what has gone of a share to the standby.
@@ -135,6 +150,9 @@ impl Worker {
         if let Some(client) = self.clients.get_mut(index)
             && client.horizon != ANY
         {
+            if share.within {
+                client.rare.routed().crossing.reads();
+            }
             client.horizon = client.horizon.saturating_sub(taken);
             Self::try_at_standby(client, share.data.get(..taken).unwrap_or_default(), share.begins);
         }

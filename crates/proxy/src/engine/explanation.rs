@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use trunkline_route::{Asked, Because, By, Dice, Lost, Plain, Wish, choose, lost};
-use trunkline_session::TxStatus;
+use trunkline_session::{Begin, TxStatus};
 use trunkline_settings::RoutingMode;
 use trunkline_wire::frontend;
 
@@ -203,7 +203,7 @@ fn words_of(asked: Asked) -> String {
 fn begins_block(client: &Client, text: &[u8]) -> bool {
     let mut message = BytesMut::new();
     frontend::query(&mut message, text);
-    client.session.horizon(&message, |_| false).block
+    client.session.horizon(&message, Begin::ReadOnly, |_| false).block.is_some()
 }
 
 fn floor_of(client: &Client) -> Floor {

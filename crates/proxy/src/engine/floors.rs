@@ -202,6 +202,7 @@ impl Worker {
         if let Some(lead) = lead {
             routed.settle();
             routed.block_end = BlockEnd::No;
+            routed.crossing.clear();
             routed.floor.has_read(self.now);
             client.horizon = ANY;
             client.pool = lead;

@@ -8,6 +8,7 @@ use super::{
     slot::{ALL, ClientState, SHADOW},
     worker::{Again, READS_PER_TURN, Worker},
 };
+use trunkline_wire::frame::peek;
 
 impl Worker {
     /// The client's socket has something to read.
@@ -70,7 +71,10 @@ impl Worker {
             | ClientState::Replaying(_) => !client.held.is_empty(),
             ClientState::Closing => false,
             ClientState::Idle => client.link.backlog() >= self.settings.limits.client_buffer,
-            ClientState::Leased(_) if client.horizon < SHADOW && !client.held.is_empty() => true,
+            // What is held is a part of a message, or of a group, unless it waits for an answer.
+            ClientState::Leased(server) if client.horizon < SHADOW && is_whole(&client.held) => {
+                self.servers.get(server).is_none_or(|server| server.session.is_busy())
+            }
             ClientState::Leased(server) => self.servers.get(server).is_none_or(|server| {
                 server.link.backlog() >= self.settings.limits.client_buffer
                     || server.session.is_full_at(self.owed_at_most(client, server))
@@ -175,8 +179,11 @@ impl Worker {
                     }
                     let share = if horizon >= ALL {
                         Share::all(rest)
+                    } else if let Some(share) = self.share_of_standby(index, server, rest) {
+                        share
                     } else {
-                        self.share_of_standby(index, server, rest)
+                        self.cross(index, server, rest);
+                        continue;
                     };
                     if share.is_tried && share.data.is_empty() {
                         return taken;
@@ -189,6 +196,7 @@ impl Worker {
                 }
                 ClientState::Idle if wants_server(client, rest, max_message) => {
                     if self.router.is_on()
+                        && !client.crosses
                         && let Some(used) = self.take_place(index, rest)
                     {
                         taken = taken.saturating_add(used);
@@ -203,7 +211,9 @@ impl Worker {
             }
             if self.router.is_on() {
                 let rest = data.get(taken..).unwrap_or_default();
-                match self.explain_route(index, rest) {
+                let crosses = self.clients.get(index).is_some_and(|client| client.crosses);
+                let asked = if crosses { Asked::No } else { self.explain_route(index, rest) };
+                match asked {
                     Asked::No if self.direct(index, rest) => {}
                     Asked::No => continue,
                     Asked::Part => return taken,
@@ -224,4 +234,9 @@ impl Worker {
         self.reply = reply;
         self.reply.clear();
     }
+}
+
+/// Whether a message stands at the beginning of what is held that is whole.
+fn is_whole(held: &[u8]) -> bool {
+    peek(held).ok().flatten().is_some_and(|header| header.len <= held.len())
 }

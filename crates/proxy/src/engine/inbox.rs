@@ -86,7 +86,9 @@ impl Worker {
                 let awaited = matches!(client.state, ClientState::Replaying(_));
                 let prepares = server.session.preparing();
                 if ticket.is_some()
-                    && prepares.is_some_and(|what| !(awaited && what == Purpose::Replay))
+                    && prepares.is_some_and(|what| {
+                        !(awaited && matches!(what, Purpose::Replay | Purpose::Begin))
+                    })
                 {
                     server.cancel_due = ticket;
                     return;

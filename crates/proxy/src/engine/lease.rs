@@ -9,6 +9,7 @@ use trunkline_wire::{
 };
 
 use super::{
+    crossing,
     local::LocalPool,
     message::Message,
     readiness::Token,
@@ -137,6 +138,11 @@ impl Worker {
             &mut self.reply,
             &mut self.shared.surroundings(&mut self.own),
         );
+        let start = if client.crosses {
+            crossing::begin_again(client, server, &mut self.splice)
+        } else {
+            start
+        };
         client.state = match start {
             LeaseStart::Ready => ClientState::Leased(server_index),
             LeaseStart::Await => ClientState::Replaying(server_index),
@@ -302,9 +308,13 @@ impl Worker {
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let first = peek(&client.held).ok().flatten();
         client.state = ClientState::Idle;
+        if client.crosses {
+            client.rare.routed().crossing.has_failed = true;
+        }
+        let status = client.status_alone().as_byte();
         match first {
             Some(header) if matches!(header.tag, b'Q' | b'F') => {
-                backend::ready_for_query(&mut self.reply, b'I');
+                backend::ready_for_query(&mut self.reply, status);
                 let here = header.len.min(client.held.len());
                 client.held.take_front(here);
                 client.stream.remaining = header.len.saturating_sub(here);

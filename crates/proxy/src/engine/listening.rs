@@ -300,6 +300,7 @@ impl Worker {
     /// Whether the client is between transactions, and nothing is owed to it.
     fn is_idle(&self, client: &Client) -> bool {
         match client.state {
+            _ if client.crosses => false,
             ClientState::Idle => !client.skipping,
             ClientState::Waiting
             | ClientState::Listening

@@ -1,6 +1,7 @@
 //! Takes note of where what clients send goes: counts it, and logs it if that is wanted.
 
 use trunkline_route::Because;
+use trunkline_session::Begin;
 use trunkline_settings::{RouteLog, RoutingMode};
 
 use super::{
@@ -62,7 +63,7 @@ impl Worker {
             _ => self.traffic.primary,
         };
         let (rules, mut statement) = (client.session.rules(), String::new());
-        client.session.horizon(data, |text| {
+        client.session.horizon(data, Begin::ReadOnly, |text| {
             statement = trunkline_sql::outline(text.text, rules, SHOWN_MAX);
             false
         });

@@ -4,6 +4,7 @@ use trunkline_session::BlockEnd;
 
 use super::{
     asking::Ruled,
+    crossing::Crossing,
     floors::{Errand, Turns},
     slot::ClientRare,
     trial::Trial,
@@ -38,6 +39,8 @@ pub(crate) struct Routed {
     pub(super) stranded_since: u64,
     /// Whether it has sent what may end the transaction that it has open at a standby.
     pub(super) block_end: BlockEnd,
+    /// The transaction that it has begun there and that may go on on the primary.
+    pub(super) crossing: Crossing,
 }
 
 impl Routed {

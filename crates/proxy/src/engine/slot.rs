@@ -92,6 +92,8 @@ pub(crate) struct Client {
     pub(crate) held: Rest,
     /// So many bytes may go to the standby that it waits for or that serves it, or [`ALL`]; [`ANY`] if it is the primary.
     pub(crate) horizon: usize,
+    /// It has a transaction open, and no server: it goes on on the next one that it gets.
+    pub(crate) crosses: bool,
     pub(crate) stream: Stream,
     /// The socket has, or may have, more to read.
     pub(crate) readable: bool,

@@ -6,11 +6,12 @@ use trunkline_session::{
 use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
+    crossing::may_go_on,
     link::Received,
     refusal::Refusal,
     slot::{Client, ClientState, SHADOW, Server, ServerState, Stream},
     tally::count_answer,
-    trial::{Shown, shown},
+    trial::{Shown, ends_a_standby, shown},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -141,6 +142,9 @@ impl Worker {
             Also::Replayed if self.client_is(client, ClientState::Replaying(index)) => {
                 if let Some(slot) = self.clients.get_mut(client) {
                     slot.state = ClientState::Leased(index);
+                    if slot.crosses {
+                        self.has_crossed(client);
+                    }
                 }
                 self.again.push_back(Again::Client(client));
             }
@@ -323,6 +327,8 @@ impl Worker {
             Purpose::Check | Purpose::Replay | Purpose::Sequences | Purpose::Unlisten => {
                 self.park(index);
             }
+            // Only asked for a client, with which the server goes.
+            Purpose::Begin | Purpose::Fail => self.retire(index),
         }
     }
 
@@ -361,15 +367,26 @@ fn is_still_tried(
     answer: &[u8],
     outcome: &mut Outcome,
 ) -> bool {
-    let Some(routed) = client.rare.tried().filter(|_| !server.session.answers_us()) else {
+    if server.session.answers_us() {
         return false;
+    }
+    let Some(routed) = client.rare.tried() else {
+        return !server.session.is_busy() && is_lost_at_rest(client, server, answer, outcome);
     };
     match shown(answer) {
-        Shown::Nothing => {}
-        Shown::Answer => routed.settle(),
+        Shown::Nothing if !server.session.is_full() => {}
+        // Or the rest of the group waits for what is held.
+        Shown::Nothing | Shown::Answer => routed.settle(),
         Shown::Refusal(refusal) => outcome.refusal = Some(refusal),
     }
     routed.trial.is_some()
+}
+
+/// Whether a standby that has nothing under way says that it ends the client's transaction, which goes on elsewhere.
+#[cold]
+fn is_lost_at_rest(client: &Client, server: &Server, said: &[u8], outcome: &mut Outcome) -> bool {
+    outcome.refusal = ends_a_standby(said).filter(|_| may_go_on(client, server));
+    outcome.refusal.is_some()
 }
 
 /// Judges the frames of a burst of a server that serves `client`.

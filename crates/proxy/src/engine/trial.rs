@@ -1,9 +1,11 @@
 //! Reads that have gone to a standby, as long as nothing has been said to their client: if the standby refuses them because
 //! it is one, or is lost, they are carried out on the primary, and the client sees nothing of it.
 
+use trunkline_session::Begin;
 use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
+    crossing::may_go_on,
     refusal::{Refusal, refusal},
     rest::Rest,
     routes::Healed,
@@ -63,6 +65,8 @@ pub(super) fn shown(answer: &[u8]) -> Shown {
         match header.tag {
             // ParseComplete, BindComplete, CloseComplete, NoData, RowDescription, ParameterDescription, a notice.
             b'1' | b'2' | b'3' | b'n' | b'T' | b't' | b'N' | b'S' => {}
+            // With what it is for in the same group.
+            b'C' if begins(rest.get(HEADER..header.len).unwrap_or_default()) => {}
             b'E' => {
                 let Some(body) = rest.get(HEADER..header.len) else { break };
                 return refusal(body).map_or(Shown::Answer, Shown::Refusal);
@@ -75,6 +79,17 @@ pub(super) fn shown(answer: &[u8]) -> Shown {
         }
     }
     if answer.len() > HELD_MAX { Shown::Answer } else { Shown::Nothing }
+}
+
+/// Whether this is what completes the beginning of a transaction.
+fn begins(tag: &[u8]) -> bool {
+    matches!(tag, b"BEGIN\0" | b"START TRANSACTION\0")
+}
+
+/// If the first of these messages, which nobody has asked for, is whole and says that a standby ends the session: why.
+pub(super) fn ends_a_standby(said: &[u8]) -> Option<Refusal> {
+    let header = peek(said).ok().flatten().filter(|header| matches!(header.tag, b'E' | b'N'))?;
+    refusal(said.get(HEADER..header.len)?)
 }
 
 impl Worker {
@@ -96,7 +111,13 @@ impl Worker {
         index: usize,
         refusal: Refusal,
     ) {
-        let Some(trial) = self.take_trial(client_index, index) else { return };
+        let Some(trial) = self.take_trial(client_index, index) else {
+            if self.goes_on_at_home(client_index, index) {
+                self.note_healed(client_index, refusal.into());
+                self.retire(index);
+            }
+            return;
+        };
         self.note_healed(client_index, refusal.into());
         if refusal == Refusal::Write {
             self.learn(client_index, &trial.burst);
@@ -108,7 +129,9 @@ impl Worker {
     /// The standby that serves the client is lost: if nothing was said to the client, the primary carries out what it has
     /// sent. Says whether it does.
     pub(super) fn is_carried_out_elsewhere(&mut self, client_index: usize, index: usize) -> bool {
-        let Some(trial) = self.take_trial(client_index, index) else { return false };
+        let Some(trial) = self.take_trial(client_index, index) else {
+            return self.goes_on_at_home(client_index, index);
+        };
         self.note_healed(client_index, Healed::Lost);
         self.carry_out_at_home(client_index, &trial);
         true
@@ -121,7 +144,13 @@ impl Worker {
         }
         let trial = client.rare.tried()?.trial.take()?;
         let server = self.servers.get_mut(index)?;
+        let goes_on = may_go_on(client, server);
         client.session.take_back(&mut server.session);
+        if goes_on {
+            // With the transaction in which it was sent.
+            client.session.leave_transaction(&mut server.session);
+            self.set_out(client_index);
+        }
         Some(trial)
     }
 
@@ -133,7 +162,7 @@ impl Worker {
         client.held = held;
         client.horizon = ANY;
         client.state = ClientState::Idle;
-        client.rare.routed().stays_home = true;
+        client.rare.routed().stays_home = !client.crosses;
         self.count_held(client_index);
         self.again.push_back(Again::Client(client_index));
     }
@@ -159,7 +188,7 @@ impl Worker {
         let path = &mut client.rare.routed().path;
         let judge = self.router.judge((&pool.family, &client.session), path, self.now);
         let Some(mut judge) = judge else { return };
-        client.session.horizon(burst, |text| {
+        client.session.horizon(burst, Begin::ReadOnly, |text| {
             judge.learn(text.text);
             true
         });
@@ -204,7 +233,23 @@ mod tests {
         let row = b"D\0\0\0\x06\0\0";
         assert_eq!(shown(&[complete, &row[..], &refusal].concat()), Shown::Answer);
         assert_eq!(shown(&error(SqlState::SYNTAX_ERROR)), Shown::Answer);
+        let begun = [&complete[..], b"C\0\0\0\x0aBEGIN\0"].concat();
+        assert_eq!(shown(&begun), Shown::Nothing, "the answer to what stands behind it is to come");
+        assert_eq!(shown(&[&begun[..], &refusal].concat()), refused);
+        assert_eq!(shown(&[&begun[..], b"Z\0\0\0\x05T"].concat()), Shown::Answer);
         let notices = b"N\0\0\0\x04".repeat(2000);
         assert_eq!(shown(&notices), Shown::Answer, "so much is not held");
+    }
+
+    #[test]
+    fn a_standby_that_has_nothing_under_way_says_that_it_ends_by_what_the_primary_would_not() {
+        let ends = error(SqlState::ADMIN_SHUTDOWN);
+        assert_eq!(ends_a_standby(&ends), Some(Refusal::Passing));
+        for end in 0..ends.len() {
+            assert_eq!(ends_a_standby(&ends[..end]), None, "{end}");
+        }
+        let own = error(SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT);
+        assert_eq!(ends_a_standby(&own), None, "a limit of the client's own");
+        assert_eq!(ends_a_standby(b"A\0\0\0\x04"), None);
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use trunkline_route::{Because, Plain};
+use trunkline_session::Begin;
 use trunkline_settings::Fallback;
 use trunkline_wire::{SqlState, backend::Report};
 
@@ -76,7 +77,7 @@ impl Worker {
         let path = &mut client.rare.routed().path;
         let mut judge = self.router.judge((&pool.family, &client.session), path, self.now)?;
         let mut found = None;
-        client.session.horizon(data, |text| {
+        client.session.horizon(data, Begin::ReadOnly, |text| {
             found = found.or_else(|| judge.recall(text.text));
             found.is_none()
         });

@@ -3,7 +3,7 @@
 use std::{fmt, hash::RandomState, sync::Arc};
 
 use trunkline_route::{
-    Asked, Because, Call, Cause, Named, Path, Plain, Reason, Trust, Verdict, resolve,
+    Asked, Because, Call, Cause, Named, Path, Plain, Reason, Snapshot, Trust, Verdict, resolve,
 };
 use trunkline_session::ClientSession;
 use trunkline_settings::{RoutingMode, Settings};
@@ -240,12 +240,12 @@ impl Judge<'_> {
         asked.decide(found, || self.overrides.match_in(text))
     }
 
-    /// Where a transaction goes that only reads, and is begun by this text.
-    pub(crate) fn decide_block(&mut self, asked: Asked, text: &[u8]) -> Because {
+    /// Where a transaction goes that is begun by this text, and may begin on a standby because of what was `found`.
+    pub(crate) fn decide_block(&mut self, asked: Asked, text: &[u8], found: Plain) -> Because {
         match access::hint(text) {
             Some(Hint::Primary) => Plain::Hint.into(),
             Some(Hint::Standby) => Plain::StandbyHint.into(),
-            _ => asked.decide(Plain::ReadOnlyTransaction.into(), || self.overrides.match_in(text)),
+            _ => asked.decide(found.into(), || self.overrides.match_in(text)),
         }
     }
 
@@ -342,6 +342,11 @@ impl Judge<'_> {
 
     fn is_out_of_reach(&self, text: &[u8]) -> bool {
         text.len() > access::TEXT_READ || !self.utf8 && !text.is_ascii()
+    }
+
+    /// The catalog.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.known.snapshot
     }
 
     /// A standby has shown that a text is no read.

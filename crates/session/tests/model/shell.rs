@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use trunkline_session::{
     Alone, ClientSession, LeaseStart, Long, OWED_MAX, Outgoing, Parcel, PoolMode, Purpose, Reply,
-    Step, Unleased, Ways, unleased,
+    Step, TxStatus, Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, frame::HEADER, frame::peek};
 
@@ -234,7 +234,7 @@ impl Shell {
             let Some(bytes) = whole else { return header.len > HOLD_MAX };
             let mut reply = BytesMut::new();
             let frame = Frame { tag: header.tag, body: &bytes[HEADER..], bytes: &bytes };
-            match unleased(header, &mut reply) {
+            match unleased(header, TxStatus::Idle, &mut reply) {
                 Unleased::NeedsServer => {
                     if !client.session.answer_alone(frame, &mut reply, &mut self.world) {
                         return true;

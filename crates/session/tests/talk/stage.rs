@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use trunkline_session::{
-    Alone, Channel, ClientSession, HiddenState, LeaseStart, Long, Outgoing, Parcel, PinReason,
-    PoolMode, Purpose, Reply, Scope, ServerSession, SessionLimits, SettingSet, Step, Surroundings,
-    TxStatus, Unleased, Ways, unleased,
+    Again, Alone, Channel, ClientSession, HiddenState, LeaseStart, Long, Outgoing, Parcel,
+    PinReason, PoolMode, Purpose, Reply, Scope, ServerSession, SessionLimits, SettingSet, Step,
+    Surroundings, TxStatus, Unleased, Ways, unleased,
 };
 use trunkline_wire::{Frame, Frames, Reported, frame::HEADER, frame::peek};
 
@@ -107,22 +107,17 @@ impl Stage {
                 line.to_owned()
             }
             "lease" => self.lease(words(rest)[0].clone()),
+            "again" | "cross" | "leave" | "lose" => {
+                self.part(first, rest);
+                line.to_owned()
+            }
             "release" => format!("release {}", self.release()),
             "asks" => format!("asks {}", self.asks()),
             "surveys" => {
                 self.survey(rest);
                 line.to_owned()
             }
-            "leave" => {
-                self.leave();
-                line.to_owned()
-            }
             "listener" => self.listener_answers(line, rest == "grants"),
-            "lose" => {
-                self.server = None;
-                self.client().lose_server();
-                line.to_owned()
-            }
             _ => format!("{first} {}", self.look(first)),
         };
         self.print(&printed)
@@ -258,6 +253,42 @@ impl Stage {
         self.servers.insert(name.clone(), server);
         self.server = Some(name);
         line
+    }
+
+    /// The client and its server part, or it is to go on elsewhere.
+    fn part(&mut self, how: &str, rest: &str) {
+        match how {
+            "again" => self.lease_again(&words(rest)),
+            "cross" => self.cross(),
+            "lose" => {
+                self.server = None;
+                self.client().lose_server();
+            }
+            _ => self.leave(),
+        }
+    }
+
+    /// The client's transaction leaves its server, and may go on on another one.
+    fn cross(&mut self) {
+        let name = self.server.take().expect("a lease");
+        let mut server = self.servers.remove(&name).expect("the server");
+        let may = yes(self.client().may_cross());
+        self.outcomes.push(format!("may cross: {may}"));
+        self.client().leave_transaction(&mut server);
+        self.servers.insert(name, server);
+    }
+
+    /// The lease of a client that has a transaction open, begun by this text.
+    fn lease_again(&mut self, words: &[String]) {
+        self.lease(words[0].clone());
+        let has = |what: &str| words[2..].iter().any(|word| word == what);
+        let (has_read, has_failed) = (has("read"), has("failed"));
+        let again = Again { begin: words[1].as_bytes(), has_read, has_failed };
+        let mut server = self.servers.remove(&words[0]).expect("the server");
+        let mut to_server = std::mem::take(&mut self.splice);
+        self.client().begin_again(&mut server, again, &mut to_server);
+        self.to_server.extend_from_slice(&to_server);
+        self.servers.insert(words[0].clone(), server);
     }
 
     fn release(&mut self) -> &'static str {
@@ -418,7 +449,7 @@ impl Stage {
         for frame in Frames::new(data) {
             let frame: Frame<'_> = frame.expect("a whole message");
             let mut reply = BytesMut::new();
-            match unleased(frame.header(), &mut reply) {
+            match unleased(frame.header(), TxStatus::Idle, &mut reply) {
                 Unleased::NeedsServer => {
                     if !client.answer_alone(frame, &mut reply, &mut self.world) {
                         self.outcomes.push("needs a server".to_owned());

@@ -1,0 +1,195 @@
+//! Transactions that may write and are begun on a standby (`routing.transaction_reads`): what is more than a read makes them
+//! go on on the primary, where their client's own words begin them once more. The client sees nothing of it.
+
+use bytes::BytesMut;
+use trunkline_route::{Asked, Because, Plain};
+use trunkline_session::{Again, Begin, Block, LeaseStart, Onward, Purpose, TxStatus};
+use trunkline_settings::TransactionReads;
+
+use super::{
+    slot::{ANY, Client, ClientState, SHADOW, Server},
+    to_server::HOLD_MAX,
+    worker::{self, Worker},
+};
+use crate::{
+    pool::Family,
+    routing::{Judge, sees_commits},
+};
+
+/// A transaction that its client has begun on a standby, and that may cross to the primary.
+#[derive(Debug, Default)]
+pub(crate) struct Crossing {
+    /// What begins it; empty if there is none.
+    begin: Vec<u8>,
+    /// Something was read in it.
+    has_read: bool,
+    /// A statement of it was refused: it has failed for its client.
+    pub(super) has_failed: bool,
+}
+
+impl Crossing {
+    /// There is none any more. The room is kept for the next one.
+    pub(super) fn clear(&mut self) {
+        self.begin.clear();
+        (self.has_read, self.has_failed) = (false, false);
+    }
+
+    /// It is about to begin.
+    pub(super) fn begin(&mut self, block: &Block<'_>) {
+        self.clear();
+        self.begin.extend_from_slice(block.begin);
+        self.has_read = block.has_read;
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_begun(&self) -> bool {
+        !self.begin.is_empty()
+    }
+
+    /// Something of it goes to the standby.
+    pub(super) fn reads(&mut self) {
+        self.has_read = true;
+    }
+}
+
+/// Why a transaction begins on a standby, or why it does not.
+pub(super) fn begins_here(
+    block: &Block<'_>,
+    judge: &mut Judge<'_>,
+    (asked, family): (Asked, &Family),
+) -> Because {
+    if block.reads_only {
+        return judge.decide_block(asked, block.begin, Plain::ReadOnlyTransaction);
+    }
+    let decided = judge.decide_block(asked, block.begin, Plain::OpenTransaction);
+    let unknown = block.by_default && !sees_commits(family, judge.snapshot());
+    if unknown && decided.is_to_standby() { Plain::UnknownLevel.into() } else { decided }
+}
+
+/// Whether the client has a transaction open at this standby that may go on elsewhere now.
+pub(super) fn may_go_on(client: &Client, server: &Server) -> bool {
+    let crossing = client.rare.routed.as_ref().map(|routed| &routed.crossing);
+    client.horizon < SHADOW
+        && crossing.is_some_and(Crossing::is_begun)
+        && server.session.status() == TxStatus::Open
+        && client.session.may_cross()
+}
+
+/// The client that gets this server has a transaction open, which begins once more before anything of the client's.
+#[cold]
+pub(super) fn begin_again(
+    client: &mut Client,
+    server: &mut Server,
+    to_server: &mut BytesMut,
+) -> LeaseStart {
+    let Crossing { begin, has_read, has_failed } = &client.rare.routed().crossing;
+    let again = Again { begin, has_read: *has_read, has_failed: *has_failed };
+    client.session.begin_again(&mut server.session, again, to_server);
+    LeaseStart::Await
+}
+
+impl Client {
+    /// Where its transaction stands while it has no server, as it was told.
+    pub(super) fn status_alone(&self) -> TxStatus {
+        if !self.crosses {
+            return TxStatus::Idle;
+        }
+        let routed = self.rare.routed.as_ref();
+        let has_failed = routed.is_some_and(|routed| routed.crossing.has_failed);
+        if has_failed { TxStatus::Failed } else { TxStatus::Open }
+    }
+}
+
+impl Worker {
+    /// Which transactions may begin on a standby.
+    pub(super) fn begin(&self) -> Begin {
+        match self.settings.routing.transaction_reads {
+            TransactionReads::Primary => Begin::ReadOnly,
+            TransactionReads::UntilFirstWrite => Begin::Any,
+        }
+    }
+
+    /// What becomes of a burst of a client whose transaction, begun at this standby, may cross.
+    pub(super) fn onward(&mut self, index: usize, server_index: usize, data: &[u8]) -> Onward {
+        let asked = self.asked(index);
+        let home = self.clients.get(index).map(|client| self.home_of(client.pool));
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(index), self.servers.get(server_index))
+        else {
+            return Onward::There(data.len());
+        };
+        let routed = client.rare.routed();
+        let (path, end) = (&mut routed.path, &mut routed.block_end);
+        if !client.session.may_cross() {
+            return Onward::There(server.session.horizon_in_block(data, HOLD_MAX, end));
+        }
+        let judge = home
+            .and_then(|home| self.pools.get(home))
+            .and_then(|pool| self.router.judge((&pool.family, &client.session), path, self.now));
+        let mut judge = judge.map(|judge| judge.trusting(asked.trust()));
+        client.session.onward(&server.session, data, HOLD_MAX, end, |text| {
+            judge.as_mut().is_some_and(|judge| judge.decide(asked, text.text).is_to_standby())
+        })
+    }
+
+    /// The client's transaction goes on on the primary; the standby has nothing under way for it.
+    pub(super) fn cross(&mut self, index: usize, server_index: usize, data: &[u8]) {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(index), self.servers.get_mut(server_index))
+        else {
+            return;
+        };
+        // What a function has left there, if any has, is not asked for any more.
+        let is_clean = client.session.pins().is_empty();
+        client.session.leave_transaction(&mut server.session);
+        self.set_out(index);
+        self.note_route(index, data, Plain::FirstWrite.into());
+        if is_clean {
+            self.housekeep(server_index, Purpose::Rollback, b"ROLLBACK");
+        } else {
+            self.set_adrift(server_index);
+        }
+    }
+
+    /// The standby where the client's transaction is open is lost, or refuses to go on, while nothing is under way there:
+    /// it goes on on the primary as soon as the client sends something. Says whether it does.
+    pub(super) fn goes_on_at_home(&mut self, index: usize, server_index: usize) -> bool {
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(index), self.servers.get(server_index))
+        else {
+            return false;
+        };
+        let rests = client.state == ClientState::Leased(server_index)
+            && !server.session.is_busy()
+            && client.stream.remaining == 0;
+        if !rests || !may_go_on(client, server) {
+            return false;
+        }
+        client.session.lose_server();
+        self.set_out(index);
+        self.again.push_back(worker::Again::Client(index));
+        true
+    }
+
+    /// The client has no server, and a transaction open that goes on on the next one.
+    pub(super) fn set_out(&mut self, index: usize) {
+        self.go_home(index);
+        let Some(client) = self.clients.get_mut(index) else { return };
+        client.horizon = ANY;
+        client.crosses = true;
+        client.state = ClientState::Idle;
+        client.since = self.now;
+        let routed = client.rare.routed();
+        routed.settle();
+        routed.block_end = trunkline_session::BlockEnd::No;
+    }
+
+    /// The transaction goes on at a server of the primary.
+    #[cold]
+    pub(super) fn has_crossed(&mut self, index: usize) {
+        if let Some(client) = self.clients.get_mut(index) {
+            client.crosses = false;
+            client.rare.routed().crossing.clear();
+        }
+    }
+}

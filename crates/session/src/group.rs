@@ -1,0 +1,204 @@
+//! Groups of messages: a simple query, or what stands before a Sync. What is in one decides together whether it may go to
+//! a standby.
+
+use trunkline_wire::{
+    Frame,
+    frontend::{Bind, Describe, Execute, Parse, Query, STATEMENT},
+};
+
+use crate::{
+    block::{Begin, Block},
+    client::{ClientSession, Unnamed},
+    horizon::Text,
+    name,
+};
+
+/// A group of messages that is not at its end.
+#[derive(Debug, Default)]
+pub(crate) struct Group<'a> {
+    /// Which transactions it may begin; none if one is open.
+    begin: Option<Begin>,
+    /// It has begun.
+    open: bool,
+    /// What it has parsed: name and text.
+    parsed: Vec<(&'a [u8], &'a [u8])>,
+    /// It begins a transaction.
+    pub(crate) block: Option<Block<'a>>,
+    /// So many texts are executed in it.
+    texts: usize,
+    /// It ends the transaction.
+    pub(crate) ended: bool,
+    /// What the unnamed portal is bound to, until it is executed.
+    bound: Bound,
+}
+
+/// What the unnamed portal is bound to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Bound {
+    #[default]
+    Nothing,
+    /// What begins or ends a transaction.
+    Command,
+    Read,
+}
+
+impl Group<'_> {
+    /// While no transaction is open.
+    pub(crate) fn before(begin: Begin) -> Self {
+        Self { begin: Some(begin), ..Self::default() }
+    }
+
+    /// In a transaction that may cross.
+    pub(crate) fn within() -> Self {
+        Self::default()
+    }
+
+    /// Whether it may leave behind nothing that only one server has, in a transaction that goes on elsewhere.
+    fn is_in_passing(&self) -> bool {
+        match self.block {
+            Some(block) => !block.reads_only,
+            None => self.begin.is_none(),
+        }
+    }
+
+    /// Whether it may execute a portal.
+    fn executes(&mut self, body: &[u8]) -> bool {
+        let bound = std::mem::take(&mut self.bound);
+        if !self.is_in_passing() {
+            return true;
+        }
+        // What is left of a portal's rows is on one server only.
+        Execute::parse(body).is_ok_and(|execute| {
+            execute.portal.is_empty() && (bound == Bound::Command || execute.max_rows <= 0)
+        })
+    }
+
+    /// Whether it may end here.
+    fn may_end(&self) -> bool {
+        !self.is_in_passing() || self.bound == Bound::Nothing
+    }
+}
+
+impl ClientSession {
+    /// Takes a message; says whether it ends its group. None if it does not belong on a standby.
+    pub(crate) fn judge<'a>(
+        &'a self,
+        frame: Frame<'a>,
+        group: &mut Group<'a>,
+        reads: &mut impl FnMut(Text<'_>) -> bool,
+    ) -> Option<bool> {
+        let begun = std::mem::replace(&mut group.open, !matches!(frame.tag, b'Q' | b'S'));
+        match frame.tag {
+            b'Q' if !begun => {
+                let text = Query::parse(frame.body).ok()?.text;
+                let may = self.judge_text(Text { text, statement: None }, group, reads);
+                group.bound = Bound::Nothing;
+                may.then_some(true)
+            }
+            b'P' => {
+                let parse = Parse::parse(frame.body).ok()?;
+                group.parsed.push((parse.name, parse.text));
+                self.may_parse(&parse, group, reads).then_some(false)
+            }
+            b'B' => {
+                let bind = Bind::parse(frame.body).ok()?;
+                let may = self.judge_named(bind.statement, group, reads);
+                (may && (bind.portal.is_empty() || !group.is_in_passing())).then_some(false)
+            }
+            b'D' => {
+                let describe = Describe::parse(frame.body).ok()?;
+                let may = if describe.kind == STATEMENT {
+                    group.parsed.iter().any(|(name, _)| *name == describe.name)
+                        || self.text_of(describe.name, group).is_some()
+                } else {
+                    describe.name.is_empty() || !group.is_in_passing()
+                };
+                may.then_some(false)
+            }
+            b'E' => group.executes(frame.body).then_some(false),
+            b'C' => Some(false),
+            b'S' => group.may_end().then_some(true),
+            _ => None,
+        }
+    }
+
+    fn may_parse(
+        &self,
+        parse: &Parse<'_>,
+        group: &Group<'_>,
+        reads: &mut impl FnMut(Text<'_>) -> bool,
+    ) -> bool {
+        let text = Text { text: parse.text, statement: None };
+        let begins = || group.begin.is_some_and(|begin| self.begins_block(text, begin).is_some());
+        let ends = || (group.begin.is_none() || group.block.is_some()) && self.ends_block(text);
+        // One that is not followed would live on one server only.
+        let stays = group.is_in_passing()
+            && !parse.name.is_empty()
+            && !(self.has_room(parse) && name::is_text(parse.name, &self.seen));
+        !stays && (reads(text) || begins() || ends())
+    }
+
+    fn judge_named<'a>(
+        &'a self,
+        name: &[u8],
+        group: &mut Group<'a>,
+        reads: &mut impl FnMut(Text<'_>) -> bool,
+    ) -> bool {
+        let in_group = group.parsed.iter().rev().find(|(known, _)| *known == name);
+        match in_group {
+            Some((_, text)) => {
+                let text = Text { text, statement: None };
+                self.judge_text(text, group, reads)
+            }
+            None => match self.text_of(name, group) {
+                Some(text) => self.judge_text(text, group, reads),
+                None => false,
+            },
+        }
+    }
+
+    /// The text that a name means by now.
+    fn text_of(&self, name: &[u8], group: &Group<'_>) -> Option<Text<'_>> {
+        if name.is_empty() {
+            return match &self.unnamed {
+                Unnamed::Kept { .. } if group.parsed.iter().all(|(known, _)| !known.is_empty()) => {
+                    Some(Text { text: self.unnamed.text(), statement: None })
+                }
+                _ => None,
+            };
+        }
+        let statement = self.names.get(name::of_protocol(name))?;
+        Some(Text { text: &statement.text, statement: Some(statement) })
+    }
+
+    /// A text that is executed, or bound to be.
+    fn judge_text<'a>(
+        &self,
+        text: Text<'a>,
+        group: &mut Group<'a>,
+        reads: &mut impl FnMut(Text<'_>) -> bool,
+    ) -> bool {
+        group.texts = group.texts.saturating_add(1);
+        if group.ended {
+            return false;
+        }
+        if reads(text) {
+            group.bound = Bound::Read;
+            if let Some(block) = &mut group.block {
+                block.has_read = true;
+            }
+            return true;
+        }
+        group.bound = Bound::Command;
+        if group.begin.is_none() || group.block.is_some() {
+            group.ended = self.ends_block(text);
+            return group.ended;
+        }
+        if group.texts == 1
+            && let Some(begin) = group.begin
+        {
+            group.block = self.begins_block(text, begin);
+        }
+        group.block.is_some()
+    }
+}
