@@ -1,0 +1,237 @@
+//! The judge of one client's texts at one moment, who keeps what he finds.
+
+use std::sync::Arc;
+
+use trunkline_route::{Asked, Because, Plain, Snapshot, Trust};
+use trunkline_sql::{
+    Rules,
+    access::{
+        self, Access, Hint,
+        cache::{Cache, Entry, Key},
+    },
+};
+
+use super::{
+    catalog::Known,
+    explained::Explained,
+    ground::{Ground, depends_on_path, is_doubt, judge, trust_in, with_cause},
+    overrides::Overrides,
+    study::Asker,
+    whereabouts::{NO_PATH, Whereabouts},
+};
+
+/// What a key differs by where doubts about functions do not count.
+const DOUBTS: u64 = 1 << 62;
+
+/// What it differs by where the lists in the settings do not count either.
+const LISTS: u64 = 1 << 63;
+
+/// Longer texts are not judged here: it would hold up the other clients of the loop.
+pub(super) const JUDGED_MAX: usize = access::QUICK;
+/// How long a text that a standby has refused belongs on the primary, in microseconds: its catalog may not show why it is no
+/// read any more.
+pub(super) const LEARNT_FOR: u64 = 600_000_000;
+
+/// What is kept of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    because: Because,
+    /// Until when, in seconds, if it has been learnt; else for ever.
+    until: u32,
+}
+
+impl Kept {
+    const fn for_ever(because: Because) -> Self {
+        Self { because, until: u32::MAX }
+    }
+
+    /// Learnt now; the clock has microseconds.
+    fn learnt(now: u64) -> Self {
+        Self { because: Because::Plain(Plain::Learnt), until: seconds(now + LEARNT_FOR) }
+    }
+}
+
+fn seconds(clock: u64) -> u32 {
+    u32::try_from(clock / 1_000_000).unwrap_or(u32::MAX)
+}
+/// What texts are judged by: for one client at one moment.
+#[derive(Debug)]
+pub(crate) struct Judge<'a> {
+    pub(super) cache: &'a mut Cache<Kept>,
+    pub(super) asker: &'a mut Asker,
+    pub(super) overrides: &'a Overrides,
+    pub(super) known: Arc<Known>,
+    pub(super) path: &'a Whereabouts,
+    /// The clock of the loop, in microseconds.
+    pub(super) now: u64,
+    pub(super) rules: Rules,
+    /// How far a wish for a standby is taken at its word.
+    pub(super) trust: Trust,
+    /// Texts are in UTF-8; else only those are judged that are the same in it.
+    pub(super) utf8: bool,
+}
+impl Judge<'_> {
+    /// The same for who is taken at his word so far.
+    pub(crate) fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// Where a text goes of a session that asks for this.
+    pub(crate) fn decide(&mut self, asked: Asked, text: &[u8]) -> Because {
+        let found = self.judge(text);
+        asked.decide(found, || self.overrides.match_in(text))
+    }
+
+    /// Where a transaction goes that is begun by this text, and may begin on a standby because of what was `found`.
+    pub(crate) fn decide_block(&mut self, asked: Asked, text: &[u8], found: Plain) -> Because {
+        match access::hint(text) {
+            Some(Hint::Primary) => Plain::Hint.into(),
+            Some(Hint::Standby) => Plain::StandbyHint.into(),
+            _ => asked.decide(found.into(), || self.overrides.match_in(text)),
+        }
+    }
+
+    /// What keeps a text on the primary, whatever it is, of a session that is a standby's. One that is not known yet stays
+    /// where the session is.
+    pub(crate) fn recall(&mut self, text: &[u8]) -> Option<Because> {
+        match access::hint(text) {
+            Some(Hint::Primary) => return Some(Plain::Hint.into()),
+            Some(Hint::Standby) => return None,
+            Some(Hint::Unknown(_)) | None => {}
+        }
+        let overrides = self.overrides;
+        if self.is_out_of_reach(text) {
+            return None;
+        }
+        if overrides.match_in(text) {
+            return Some(Plain::Pattern.into());
+        }
+        let is_listed = !overrides.lists().are_empty()
+            && overrides.lists().keep(self.entry(text).ok()?.access());
+        is_listed.then_some(Plain::List.into())
+    }
+
+    /// What is kept of a text; or that it takes long to judge, and is judged elsewhere.
+    #[inline]
+    fn entry(&mut self, text: &[u8]) -> Result<&mut Entry<Kept>, Because> {
+        if text.len() <= JUDGED_MAX {
+            return Ok(self.cache.entry(text, self.rules).0);
+        }
+        match self.cache.known(text, self.rules) {
+            Some(entry) => Ok(entry),
+            None => Err(self.asker.ask(text, self.rules)),
+        }
+    }
+
+    /// [`Because::READ`] if a text only reads, and may do so on a standby; else why it belongs on the primary.
+    pub(crate) fn judge(&mut self, text: &[u8]) -> Because {
+        if self.is_out_of_reach(text) {
+            return Plain::OutOfReach.into();
+        }
+        let generation = self.known.snapshot.generation();
+        let entry = if text.len() <= JUDGED_MAX {
+            self.cache.entry(text, self.rules).0
+        } else {
+            match self.cache.known(text, self.rules) {
+                Some(entry) => entry,
+                None => return self.asker.ask(text, self.rules),
+            }
+        };
+        // Most texts are the same under any path, and are kept once then.
+        let trust = self.trust;
+        let ground = Ground { known: &self.known, lists: self.overrides.lists(), schemas: None };
+        let anywhere = key(generation, NO_PATH, trust);
+        let anywhere = kept(entry, anywhere, self.now, |access| judge(ground, access, trust));
+        let path = self.path.key();
+        if path == NO_PATH || !depends_on_path(anywhere) {
+            return anywhere;
+        }
+        kept(entry, key(generation, path, trust), self.now, |access| {
+            let schemas = self.path.schemas();
+            judge(Ground { schemas: schemas.as_deref(), ..ground }, access, trust)
+        })
+    }
+
+    /// Says where a text goes by itself, of a session that asks for this, and why.
+    pub(super) fn explain(&mut self, asked: Asked, text: &[u8]) -> Explained {
+        let because = if asked.is_whole() {
+            self.recall(text).unwrap_or(Because::Plain(Plain::StandbyListener))
+        } else {
+            self.decide(asked, text)
+        };
+        let access = if self.is_out_of_reach(text) {
+            None
+        } else {
+            // Of one that is not known nothing is told but that.
+            self.entry(text).ok().map(|entry| entry.access().clone())
+        };
+        let schemas = self.path.schemas();
+        let mut explained = Explained::of(because, access.as_ref(), schemas.as_deref());
+        if let (Because::Cause(_), Some(access)) = (because, &access) {
+            let (known, lists) = (&self.known, self.overrides.lists());
+            let ground = Ground { known, lists, schemas: schemas.as_deref() };
+            let trust = trust_in(access, self.trust);
+            with_cause(ground, access, |cause| {
+                if trust != Trust::None && is_doubt(cause) {
+                    return None;
+                }
+                explained.tell(cause);
+                Some(())
+            });
+        }
+        explained
+    }
+
+    fn is_out_of_reach(&self, text: &[u8]) -> bool {
+        text.len() > access::TEXT_READ || !self.utf8 && !text.is_ascii()
+    }
+
+    /// The catalog.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.known.snapshot
+    }
+
+    /// A standby has shown that a text is no read.
+    pub(crate) fn learn(&mut self, text: &[u8]) {
+        let generation = self.known.snapshot.generation();
+        let entry = if text.len() <= JUDGED_MAX {
+            Some(self.cache.entry(text, self.rules).0)
+        } else {
+            self.cache.known(text, self.rules)
+        };
+        if let Some(entry) = entry {
+            for trust in Trust::ALL {
+                entry.keep(key(generation, NO_PATH, trust), Kept::learnt(self.now));
+            }
+        }
+    }
+}
+
+/// What is kept of a text under a key; what is not is judged, and kept.
+#[inline]
+fn kept(
+    entry: &mut Entry<Kept>,
+    key: Key,
+    now: u64,
+    judge: impl FnOnce(&Access) -> Because,
+) -> Because {
+    if let Some(kept) = entry.value(key)
+        && (kept.until == u32::MAX || seconds(now) < kept.until)
+    {
+        return kept.because;
+    }
+    let because = judge(entry.access());
+    entry.keep(key, Kept::for_ever(because));
+    because
+}
+
+/// Each trust is another question.
+#[inline]
+fn key(generation: u64, path: u64, trust: Trust) -> Key {
+    let asked = match trust {
+        Trust::None => 0,
+        Trust::Doubts => DOUBTS,
+        Trust::Lists => LISTS,
+    };
+    Key { generation, path: path ^ asked }
+}
