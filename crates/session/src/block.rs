@@ -2,10 +2,7 @@
 
 use trunkline_sql::{Effect, Isolation, Modes};
 
-use crate::{
-    client::{ClientSession, PoolMode},
-    horizon::Text,
-};
+use crate::client::{ClientSession, PoolMode};
 
 /// A longer text that begins a transaction is not kept to begin it once more.
 const BEGIN_MAX: usize = 256;
@@ -38,13 +35,13 @@ pub struct Block<'a> {
 
 impl ClientSession {
     /// The transaction that a text begins, if that is all it does, and it may be begun on a standby.
-    pub(crate) fn begins_block<'a>(&self, text: Text<'a>, begin: Begin) -> Option<Block<'a>> {
+    pub(crate) fn begins_block<'a>(&self, text: &'a [u8], begin: Begin) -> Option<Block<'a>> {
         let modes = self.only_effect(text, |effect| match effect {
             Effect::Begin(modes) => Some(*modes),
             _ => None,
         })?;
         let Modes { isolation, read_only, .. } = modes;
-        let block = Block { begin: text.text, ..Block::default() };
+        let block = Block { begin: text, ..Block::default() };
         if read_only == Some(true) {
             let level = isolation != Some(Isolation::Serializable)
                 && (isolation.is_some() || !self.is_serializable());
@@ -54,7 +51,7 @@ impl ClientSession {
         let may = begin == Begin::Any
             && read_only.is_none()
             && self.mode() == PoolMode::Transaction
-            && text.text.len() <= BEGIN_MAX;
+            && text.len() <= BEGIN_MAX;
         let own = self.own_default();
         let by_default = isolation.is_none() && own.is_none();
         let sees_commits = match isolation {
@@ -65,7 +62,7 @@ impl ClientSession {
     }
 
     /// Whether a text does nothing but end the transaction that is open.
-    pub(crate) fn ends_block(&self, text: Text<'_>) -> bool {
+    pub(crate) fn ends_block(&self, text: &[u8]) -> bool {
         let end = self.only_effect(text, |effect| {
             let ends = matches!(
                 effect,
@@ -77,8 +74,8 @@ impl ClientSession {
     }
 
     /// What is found in the effect of a text that is one statement with one effect.
-    fn only_effect<T>(&self, text: Text<'_>, find: impl FnOnce(&Effect) -> Option<T>) -> Option<T> {
-        let scan = trunkline_sql::scan(text.text, self.rules());
+    fn only_effect<T>(&self, text: &[u8], find: impl FnOnce(&Effect) -> Option<T>) -> Option<T> {
+        let scan = trunkline_sql::scan(text, self.rules());
         match scan.effects() {
             [one] if scan.statements() == 1 => find(&one.effect),
             _ => None,
@@ -123,8 +120,8 @@ mod tests {
         ClientSession::new(mode, SettingSet::empty(), Arc::default(), SessionLimits::default())
     }
 
-    fn text(text: &str) -> Text<'_> {
-        Text { text: text.as_bytes(), statement: None }
+    fn text(text: &str) -> &[u8] {
+        text.as_bytes()
     }
 
     #[test]

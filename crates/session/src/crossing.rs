@@ -8,7 +8,7 @@ use crate::{
     client::{ClientSession, PoolMode, Unnamed},
     expect::Purpose,
     group::Group,
-    horizon::{BlockEnd, FRAMES_MAX, Text, whole},
+    horizon::{BlockEnd, FRAMES_MAX, whole},
     pin::Pins,
     server::{Intake, ServerSession, TxStatus},
 };
@@ -58,7 +58,7 @@ impl ClientSession {
         data: &[u8],
         longest: usize,
         end: &mut BlockEnd,
-        mut reads: impl FnMut(Text<'_>) -> bool,
+        mut reads: impl FnMut(&[u8]) -> bool,
     ) -> Onward {
         if *end == BlockEnd::Sent && !server.is_busy() {
             *end = BlockEnd::No;
@@ -107,7 +107,7 @@ impl ClientSession {
         &self,
         data: &[u8],
         mut at: usize,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
+        reads: &mut impl FnMut(&[u8]) -> bool,
     ) -> bool {
         let mut group = Group::within();
         for _ in 0..FRAMES_MAX {
@@ -224,8 +224,8 @@ mod tests {
         out.to_vec()
     }
 
-    fn reads(text: Text<'_>) -> bool {
-        text.text.starts_with(b"select")
+    fn reads(text: &[u8]) -> bool {
+        text.starts_with(b"select")
     }
 
     /// How many of these messages go to the standby; none if the transaction crosses.

@@ -9,7 +9,6 @@ use trunkline_wire::{
 use crate::{
     block::{Begin, Block},
     client::{ClientSession, Unnamed},
-    horizon::Text,
     name,
 };
 
@@ -20,8 +19,8 @@ pub(crate) struct Group<'a> {
     begin: Option<Begin>,
     /// It has begun.
     open: bool,
-    /// What it has parsed: name and text.
-    parsed: Vec<(&'a [u8], &'a [u8])>,
+    /// What it has parsed.
+    parsed: Parsed<'a>,
     /// It begins a transaction.
     pub(crate) block: Option<Block<'a>>,
     /// So many texts are executed in it.
@@ -30,6 +29,38 @@ pub(crate) struct Group<'a> {
     pub(crate) ended: bool,
     /// What the unnamed portal is bound to, until it is executed.
     bound: Bound,
+}
+
+/// What a group has parsed. Mostly that is one statement, for which no memory is needed.
+#[derive(Debug, Default)]
+struct Parsed<'a> {
+    first: Option<Meant<'a>>,
+    more: Vec<Meant<'a>>,
+}
+
+/// What a name means since a Parse of the group.
+#[derive(Debug, Clone, Copy)]
+struct Meant<'a> {
+    name: &'a [u8],
+    text: &'a [u8],
+    /// It only reads.
+    reads: bool,
+}
+
+impl<'a> Parsed<'a> {
+    fn push(&mut self, meant: Meant<'a>) {
+        if self.first.is_none() {
+            self.first = Some(meant);
+        } else {
+            self.more.push(meant);
+        }
+    }
+
+    /// What the name means; none if the group has not parsed it.
+    fn find(&self, name: &[u8]) -> Option<Meant<'a>> {
+        let latest = self.more.iter().rev().chain(&self.first);
+        latest.copied().find(|meant| meant.name == name)
+    }
 }
 
 /// What the unnamed portal is bound to.
@@ -85,20 +116,21 @@ impl ClientSession {
         &'a self,
         frame: Frame<'a>,
         group: &mut Group<'a>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
+        reads: &mut impl FnMut(&[u8]) -> bool,
     ) -> Option<bool> {
         let begun = std::mem::replace(&mut group.open, !matches!(frame.tag, b'Q' | b'S'));
         match frame.tag {
             b'Q' if !begun => {
                 let text = Query::parse(frame.body).ok()?.text;
-                let may = self.judge_text(Text { text, statement: None }, group, reads);
+                let may = self.judge_text((text, reads(text)), group);
                 group.bound = Bound::Nothing;
                 may.then_some(true)
             }
             b'P' => {
                 let parse = Parse::parse(frame.body).ok()?;
-                group.parsed.push((parse.name, parse.text));
-                self.may_parse(&parse, group, reads).then_some(false)
+                let meant = Meant { name: parse.name, text: parse.text, reads: reads(parse.text) };
+                group.parsed.push(meant);
+                self.may_parse(&parse, meant.reads, group).then_some(false)
             }
             b'B' => {
                 let bind = Bind::parse(frame.body).ok()?;
@@ -108,7 +140,7 @@ impl ClientSession {
             b'D' => {
                 let describe = Describe::parse(frame.body).ok()?;
                 let may = if describe.kind == STATEMENT {
-                    group.parsed.iter().any(|(name, _)| *name == describe.name)
+                    group.parsed.find(describe.name).is_some()
                         || self.text_of(describe.name, group).is_some()
                 } else {
                     describe.name.is_empty() || !group.is_in_passing()
@@ -122,67 +154,50 @@ impl ClientSession {
         }
     }
 
-    fn may_parse(
-        &self,
-        parse: &Parse<'_>,
-        group: &Group<'_>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
-    ) -> bool {
-        let text = Text { text: parse.text, statement: None };
+    fn may_parse(&self, parse: &Parse<'_>, reads: bool, group: &Group<'_>) -> bool {
+        let text = parse.text;
         let begins = || group.begin.is_some_and(|begin| self.begins_block(text, begin).is_some());
         let ends = || (group.begin.is_none() || group.block.is_some()) && self.ends_block(text);
         // One that is not followed would live on one server only.
         let stays = group.is_in_passing()
             && !parse.name.is_empty()
             && !(self.has_room(parse) && name::is_text(parse.name, &self.seen));
-        !stays && (reads(text) || begins() || ends())
+        !stays && (reads || begins() || ends())
     }
 
     fn judge_named<'a>(
         &'a self,
         name: &[u8],
         group: &mut Group<'a>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
+        reads: &mut impl FnMut(&[u8]) -> bool,
     ) -> bool {
-        let in_group = group.parsed.iter().rev().find(|(known, _)| *known == name);
-        match in_group {
-            Some((_, text)) => {
-                let text = Text { text, statement: None };
-                self.judge_text(text, group, reads)
-            }
-            None => match self.text_of(name, group) {
-                Some(text) => self.judge_text(text, group, reads),
-                None => false,
-            },
+        if let Some(Meant { text, reads, .. }) = group.parsed.find(name) {
+            return self.judge_text((text, reads), group);
         }
+        self.text_of(name, group).is_some_and(|text| self.judge_text((text, reads(text)), group))
     }
 
     /// The text that a name means by now.
-    fn text_of(&self, name: &[u8], group: &Group<'_>) -> Option<Text<'_>> {
+    fn text_of(&self, name: &[u8], group: &Group<'_>) -> Option<&[u8]> {
         if name.is_empty() {
             return match &self.unnamed {
-                Unnamed::Kept { .. } if group.parsed.iter().all(|(known, _)| !known.is_empty()) => {
-                    Some(Text { text: self.unnamed.text(), statement: None })
+                Unnamed::Kept { .. } if group.parsed.find(b"").is_none() => {
+                    Some(self.unnamed.text())
                 }
                 _ => None,
             };
         }
         let statement = self.names.get(name::of_protocol(name))?;
-        Some(Text { text: &statement.text, statement: Some(statement) })
+        Some(&*statement.text)
     }
 
-    /// A text that is executed, or bound to be.
-    fn judge_text<'a>(
-        &self,
-        text: Text<'a>,
-        group: &mut Group<'a>,
-        reads: &mut impl FnMut(Text<'_>) -> bool,
-    ) -> bool {
+    /// A text that is executed, or bound to be, and whether it only reads.
+    fn judge_text<'a>(&self, (text, reads): (&'a [u8], bool), group: &mut Group<'a>) -> bool {
         group.texts = group.texts.saturating_add(1);
         if group.ended {
             return false;
         }
-        if reads(text) {
+        if reads {
             group.bound = Bound::Read;
             if let Some(block) = &mut group.block {
                 block.has_read = true;

@@ -16,7 +16,6 @@ use crate::{
     client::{ClientSession, PoolMode, Unnamed},
     group::Group,
     server::{ServerSession, TxStatus, rules_of},
-    statement::Statement,
 };
 
 /// So many messages of a burst are looked at: what comes behind waits for the answer to these.
@@ -43,15 +42,6 @@ pub enum BlockEnd {
     Sent,
 }
 
-/// A text to be judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Text<'a> {
-    /// The text.
-    pub text: &'a [u8],
-    /// The prepared statement whose text it is, where what is found out may be kept.
-    pub statement: Option<&'a Statement>,
-}
-
 impl ClientSession {
     /// Whether what this client sends may go to a standby at all now: it has no server, and nothing that only one server
     /// has.
@@ -73,7 +63,7 @@ impl ClientSession {
         &'a self,
         data: &'a [u8],
         begin: Begin,
-        mut reads: impl FnMut(Text<'_>) -> bool,
+        mut reads: impl FnMut(&[u8]) -> bool,
     ) -> Horizon<'a> {
         let mut horizon = Horizon::default();
         let (mut at, mut group) = (0_usize, Group::before(begin));
@@ -194,8 +184,8 @@ mod tests {
         out.to_vec()
     }
 
-    fn reads(text: Text<'_>) -> bool {
-        text.text.starts_with(b"select")
+    fn reads(text: &[u8]) -> bool {
+        text.starts_with(b"select")
     }
 
     /// How many of these messages may go to a standby, and whether they begin a block.

@@ -94,7 +94,7 @@ pub use expect::{OWED_MAX, Purpose};
 pub use facts::SharedFacts;
 pub use from_client::{Step, Ways, is_expected};
 pub use from_server::{JUDGE_PREFIX, Reply, may_stream};
-pub use horizon::{BlockEnd, Horizon, Text};
+pub use horizon::{BlockEnd, Horizon};
 pub use idle::{IDLE_SESSION_TIMEOUT, idle_limit};
 pub use long::Long;
 pub use look::{HiddenState, ReadBack};

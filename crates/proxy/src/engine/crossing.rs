@@ -128,7 +128,7 @@ impl Worker {
             .and_then(|pool| self.router.judge((&pool.family, &client.session), path, self.now));
         let mut judge = judge.map(|judge| judge.trusting(asked.trust()));
         client.session.onward(&server.session, data, HOLD_MAX, end, |text| {
-            judge.as_mut().is_some_and(|judge| judge.decide(asked, text.text).is_to_standby())
+            judge.as_mut().is_some_and(|judge| judge.decide(asked, text).is_to_standby())
         })
     }
 

@@ -79,7 +79,7 @@ impl Worker {
         let mut judge = judge.ok_or(Plain::UnknownCatalog)?.trusting(asked.trust());
         let mut because = Because::Plain(Plain::NoQuery);
         let horizon = client.session.horizon(data, begin, |text| {
-            let found = judge.decide(asked, text.text);
+            let found = judge.decide(asked, text);
             // What follows the first read waits for its turn.
             if !because.is_to_standby() {
                 because = found;

@@ -64,7 +64,7 @@ impl Worker {
         };
         let (rules, mut statement) = (client.session.rules(), String::new());
         client.session.horizon(data, Begin::ReadOnly, |text| {
-            statement = trunkline_sql::outline(text.text, rules, SHOWN_MAX);
+            statement = trunkline_sql::outline(text, rules, SHOWN_MAX);
             false
         });
         let node = node.and_then(|node| self.shared.registry.node_name(node));

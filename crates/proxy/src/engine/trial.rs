@@ -189,7 +189,7 @@ impl Worker {
         let judge = self.router.judge((&pool.family, &client.session), path, self.now);
         let Some(mut judge) = judge else { return };
         client.session.horizon(burst, Begin::ReadOnly, |text| {
-            judge.learn(text.text);
+            judge.learn(text);
             true
         });
         self.note_learnt(client_index);

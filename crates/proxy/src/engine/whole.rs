@@ -78,7 +78,7 @@ impl Worker {
         let mut judge = self.router.judge((&pool.family, &client.session), path, self.now)?;
         let mut found = None;
         client.session.horizon(data, Begin::ReadOnly, |text| {
-            found = found.or_else(|| judge.recall(text.text));
+            found = found.or_else(|| judge.recall(text));
             found.is_none()
         });
         found
