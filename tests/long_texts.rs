@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Scene, ensure, fails, one, run};
+use common::{Scene, by_itself, ensure, fails, one, run};
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -15,16 +15,9 @@ async fn cluster() -> Result<Cluster> {
     options.setting("log_statement", "all").start().await
 }
 
-/// Route and reason.
-async fn explained(client: &mut RawClient, sql: &str) -> Result<[String; 2]> {
-    let rows = client.rows(&format!("EXPLAIN ROUTE {sql}")).await?;
-    let mut values = rows.into_iter().map(|row| row.into_iter().nth(1).flatten());
-    Ok(std::array::from_fn(|_| values.next().flatten().unwrap_or_default()))
-}
-
 async fn goes_to(client: &mut RawClient, sql: &str, expected: [&str; 2]) -> Result<()> {
     wait_for(&format!("it goes to the {}", expected[0]), PATIENCE, async || {
-        let found = explained(client, sql).await?;
+        let found = by_itself(client, sql).await?;
         ensure(found == expected, found.join(", "))
     })
     .await
@@ -91,7 +84,7 @@ async fn a_long_text_goes_to_a_standby_once_it_has_been_judged() -> Result<()> {
     let learnt = ["primary", "refused by a standby before"];
     wait_for("it is known to be no read", PATIENCE, async || {
         assert_eq!(one(&mut client, &sly).await?, "7");
-        ensure(explained(&mut client, &sly).await? == learnt, "it was never refused")
+        ensure(by_itself(&mut client, &sly).await? == learnt, "it was never refused")
     })
     .await?;
 
@@ -100,7 +93,7 @@ async fn a_long_text_goes_to_a_standby_once_it_has_been_judged() -> Result<()> {
         assert_eq!(one(&mut client, &too_long).await?, "7");
     }
     let reason = "too long, or in another encoding than UTF-8";
-    assert_eq!(explained(&mut client, &too_long).await?, ["primary", reason]);
+    assert_eq!(by_itself(&mut client, &too_long).await?, ["primary", reason]);
     assert!(has(primary, "endlessly") && !has(standby, "endlessly"));
     fails(&mut client, &query("wrongly", 6 << 10).replace(" FROM t", " FROM nowhere"), "42P01")
         .await?;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DATABASE, Scene, ensure, fails, one, run};
+use common::{DATABASE, Scene, by_itself, ensure, fails, one, run};
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::RawClient;
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -24,9 +24,8 @@ CREATE MATERIALIZED VIEW hollow AS SELECT i FROM t WITH NO DATA;
 ";
 
 async fn reason(client: &mut RawClient, sql: &str) -> Result<String> {
-    let rows = client.rows(&format!("EXPLAIN ROUTE {sql}")).await?;
-    let line = rows.into_iter().nth(1).and_then(|row| row.into_iter().nth(1).flatten());
-    Ok(line.unwrap_or_default())
+    let [_, reason] = by_itself(client, sql).await?;
+    Ok(reason)
 }
 
 /// How often a node was given this text. It tells of it again with an error.

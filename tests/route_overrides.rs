@@ -367,6 +367,11 @@ async fn standbys_are_chosen_by_weight_zone_and_turn_and_warm_ones_never() -> Re
     let turns = with_standbys(&cluster, "weight = 2", "", "balance = \"round_robin\"");
     let scene = scene(&cluster, "choosing", &turns).await?;
     settled(&scene, &cluster).await?;
+    wait_for("both standbys are read from", PATIENCE, async || {
+        let shares = shares(&scene, &cluster, 3).await?;
+        ensure(!shares.contains(&0), format!("{shares:?}"))
+    })
+    .await?;
     assert_eq!(shares(&scene, &cluster, 9).await?, [6, 3]);
     // Below 62 or above 118 once in a thousand million times.
     let chance = with_standbys(&cluster, "weight = 3", "", "balance = \"random\"");

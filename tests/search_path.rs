@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DATABASE, PASSWORD, Scene, ensure, one, run};
+use common::{DATABASE, PASSWORD, Scene, by_itself, ensure, one, run};
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{RawClient, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -34,11 +34,10 @@ async fn scene<'a>(cluster: &'a Cluster, user: &str) -> Result<Scene<'a>> {
     Ok(scene)
 }
 
-/// The first line of `EXPLAIN ROUTE`.
+/// Where the call goes by itself.
 async fn route(client: &mut RawClient) -> Result<String> {
-    let rows = client.rows("EXPLAIN ROUTE SELECT answer()").await?;
-    let line = rows.into_iter().next().and_then(|row| row.into_iter().nth(1).flatten());
-    Ok(line.unwrap_or_default())
+    let [route, _] = by_itself(client, "SELECT answer()").await?;
+    Ok(route)
 }
 
 /// Waits until the call goes there: what the catalog and the servers tell comes after a while.

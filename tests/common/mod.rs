@@ -283,6 +283,18 @@ pub async fn one(client: &mut RawClient, sql: &str) -> Result<String> {
     Ok(cell.unwrap_or_default())
 }
 
+/// Where `EXPLAIN ROUTE` says that a text goes by itself, whatever the session must find at the moment, and why.
+pub async fn by_itself(client: &mut RawClient, sql: &str) -> Result<[String; 2]> {
+    let rows = client.rows(&format!("EXPLAIN ROUTE {sql}")).await?;
+    let told = rows.into_iter().find_map(|row| match &row[..] {
+        [Some(what), Some(value)] if what == "by itself" => Some(value.clone()),
+        _ => None,
+    });
+    let told = told.ok_or_else(|| Error::msg("EXPLAIN ROUTE does not say it"))?;
+    let (route, reason) = told.split_once(": ").unwrap_or((&told, ""));
+    Ok([route.to_owned(), reason.to_owned()])
+}
+
 /// The number of the backend that serves the client.
 pub async fn backend(client: &mut RawClient) -> Result<u32> {
     Ok(one(client, "SELECT pg_backend_pid()").await?.parse()?)

@@ -10,7 +10,7 @@ pub fn asked_route(text: &[u8], rules: Rules) -> Option<&[u8]> {
         Cursor::new(Text { bytes: text, start: 0, end: text.len(), cut: false, rules });
     let asks = cursor.eat_word(b"explain") && cursor.at_word(b"route");
     let word = if asks { cursor.take()? } else { return None };
-    text.get(word.end..)
+    text.get(word.end..).map(<[u8]>::trim_ascii_start)
 }
 
 /// The highest number of a parameter in a text; 0 if it has none.
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn what_stands_behind_the_words_is_asked_of() {
         for (text, asked) in [
-            ("explain route select 1", Some(" select 1")),
+            ("explain route select 1", Some("select 1")),
             (
                 "  EXPLAIN\n\tRoute/* primary */select 1; select 2",
                 Some("/* primary */select 1; select 2"),

@@ -19,8 +19,8 @@ const KEPT_MAX: usize = 64 << 10;
 /// A client keeps no more room than this for its next burst.
 const ROOM_MAX: usize = 512;
 
-/// So much of an answer is held until it is known whether it is one.
-const HELD_MAX: usize = 8 << 10;
+/// So much of an answer is held until it is known whether it is one: what describes the columns of a long text is as long.
+const HELD_MAX: usize = KEPT_MAX;
 
 /// What has gone to a standby and may go again, to the primary.
 #[derive(Debug)]
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(shown(&begun), Shown::Nothing, "the answer to what stands behind it is to come");
         assert_eq!(shown(&[&begun[..], &refusal].concat()), refused);
         assert_eq!(shown(&[&begun[..], b"Z\0\0\0\x05T"].concat()), Shown::Answer);
-        let notices = b"N\0\0\0\x04".repeat(2000);
+        let notices = b"N\0\0\0\x04".repeat(HELD_MAX / 5 + 1);
         assert_eq!(shown(&notices), Shown::Answer, "so much is not held");
     }
 
