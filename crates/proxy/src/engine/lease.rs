@@ -34,7 +34,8 @@ impl Worker {
         if free
             && !promised
             && let Some(server) = self.take_idle(pool_index)
-            && let Some(server) = self.suited(chooses, (client_index, pool_index), server)
+            && let Some(server) =
+                if chooses { self.suited((client_index, pool_index), server) } else { Some(server) }
         {
             self.grant(client_index, server);
             return;

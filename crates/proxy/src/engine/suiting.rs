@@ -13,18 +13,13 @@ impl Worker {
         }
     }
 
-    /// The server that the client gets instead of this one, which was parked: mostly itself, and always if the pool has
-    /// nothing to choose by. None if it would see there what it must not: then the server is closed for a new one.
-    #[inline]
+    /// The server that the client gets instead of this one, which was parked, in a pool that has something to choose by:
+    /// mostly itself. None if it would see there what it must not: then the server is closed for a new one.
     pub(super) fn suited(
         &mut self,
-        chooses: bool,
         (client_index, pool_index): (usize, usize),
         server_index: usize,
     ) -> Option<usize> {
-        if !chooses {
-            return Some(server_index);
-        }
         match self.suits(client_index, server_index) {
             Suits::Well => Some(server_index),
             suits => self.better_suited((client_index, pool_index), server_index, suits),
