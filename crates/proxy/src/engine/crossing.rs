@@ -123,9 +123,12 @@ impl Worker {
         if !client.session.may_cross() {
             return Onward::There(server.session.horizon_in_block(data, HOLD_MAX, end));
         }
-        let judge = home
-            .and_then(|home| self.pools.get(home))
-            .and_then(|pool| self.router.judge((&pool.family, &client.session), path, self.now));
+        let pool = home.and_then(|home| self.pools.get(home));
+        let latest = pool.map(|pool| pool.family.catalog.latest());
+        let judge = pool.zip(latest.as_ref()).and_then(|(pool, latest)| {
+            let known = pool.family.catalog.of_now(latest)?;
+            self.router.judge((&pool.family, &client.session), known, path, self.now)
+        });
         let mut judge = judge.map(|judge| judge.trusting(asked.trust()));
         client.session.onward(&server.session, data, HOLD_MAX, end, |text| {
             judge.as_mut().is_some_and(|judge| judge.decide(asked, text).is_to_standby())

@@ -75,8 +75,10 @@ impl Worker {
         let home = client.pool;
         let pool = self.pools.get(home).ok_or(Plain::Session)?;
         let path = &mut client.rare.routed().path;
-        let judge = self.router.judge((&pool.family, &client.session), path, self.now);
-        let mut judge = judge.ok_or(Plain::UnknownCatalog)?.trusting(asked.trust());
+        let latest = pool.family.catalog.latest();
+        let known = pool.family.catalog.of_now(&latest).ok_or(Plain::UnknownCatalog)?;
+        let judge = self.router.judge((&pool.family, &client.session), known, path, self.now);
+        let mut judge = judge.ok_or(Plain::Off)?.trusting(asked.trust());
         let mut because = Because::Plain(Plain::NoQuery);
         let horizon = client.session.horizon(data, begin, |text| {
             let found = judge.decide(asked, text);

@@ -107,7 +107,7 @@ impl Worker {
         let positions = self.shared.positions();
         let client_since = client.rare.connected_at;
         let floor = &mut client.rare.routed().floor;
-        let level = pool.family.read_after_write();
+        let level = pool.level;
         if level == ReadAfterWrite::Off {
             return;
         }
@@ -216,7 +216,7 @@ impl Worker {
             return;
         }
         let pool = self.pools.get(client.pool);
-        if pool.is_some_and(|pool| pool.family.read_after_write() != ReadAfterWrite::Off) {
+        if pool.is_some_and(|pool| pool.level != ReadAfterWrite::Off) {
             // Whatever it has done or seen there, it finds again wherever it reads next.
             routed.floor.raise(self.shared.positions().want());
         }
@@ -253,7 +253,7 @@ impl Worker {
         let pool = self.pools.get(client.pool);
         if client.horizon == ANY
             && !reads
-            && pool.is_some_and(|it| it.family.read_after_write() == ReadAfterWrite::Cluster)
+            && pool.is_some_and(|it| it.level == ReadAfterWrite::Cluster)
         {
             self.shared.positions().acknowledge();
         }

@@ -159,6 +159,7 @@ impl Worker {
         self.router.follow(&settings, rand::random(), (self.shared.study(), self.index));
         self.floors = Floors::of(&settings, (self.shared.positions().want(), self.now));
         let mode = std::mem::replace(&mut self.settings, settings).routing.mode;
+        self.pools.iter_mut().for_each(|(_, pool)| pool.follow_policy());
         self.follow_standbys();
         if mode != self.settings.routing.mode {
             self.leave_shadow();

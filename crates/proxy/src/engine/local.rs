@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use trunkline_session::ReadBack;
+use trunkline_settings::ReadAfterWrite;
 
 use super::{
     attempt::Attempts, functions::Functions, report::PoolStats, routes::Routes, waiting::Waiting,
@@ -38,6 +39,8 @@ pub(super) struct LocalPool {
     pub(super) attempt: Attempts,
     /// When this loop first saw that it is paused; 0 while it is not.
     pub(super) paused_since: u64,
+    /// Which writes the reads of its clients are certain to find.
+    pub(super) level: ReadAfterWrite,
     pub(super) stats: PoolStats,
     pub(super) functions: Functions,
     /// Where what its clients sent went, and why; if it leads to the primary, and anything was decided.
@@ -49,6 +52,7 @@ impl LocalPool {
     pub(super) fn new(family: Arc<Family>) -> Self {
         Self {
             waiters: Waiting::new(Arc::clone(&family.caps)),
+            level: family.read_after_write(),
             family,
             lead: None,
             beside: Vec::new(),
@@ -70,6 +74,11 @@ impl LocalPool {
     /// The pools of the same clients on standbys: of those whose sessions are `whole` a standby's, or of the others.
     pub(super) const fn beside_of(&self, whole: bool) -> &Vec<(NodeId, usize)> {
         if whole { &self.beside_whole } else { &self.beside }
+    }
+
+    /// Takes over what the settings say of it.
+    pub(super) fn follow_policy(&mut self) {
+        self.level = self.family.read_after_write();
     }
 
     /// How many clients are served or wait here.

@@ -23,8 +23,12 @@ use crate::{
 impl Worker {
     /// The loop's own part of a family's pool.
     pub(super) fn pool_of(&mut self, family: &Arc<Family>) -> usize {
-        if let Some(index) = self.by_family.get(&family.id) {
-            return *index;
+        if let Some(index) = self.by_family.get(&family.id).copied() {
+            if let Some(pool) = self.pools.get_mut(index) {
+                // A family that was removed comes back with the settings of now.
+                pool.follow_policy();
+            }
+            return index;
         }
         let lead = family.lead().map(|lead| self.pool_of(lead));
         let index = self.pools.insert(LocalPool { lead, ..LocalPool::new(Arc::clone(family)) });

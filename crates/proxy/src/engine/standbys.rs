@@ -100,14 +100,18 @@ impl Worker {
         let pool = self.pools.get_mut(home.0).ok_or(Plain::Session)?;
         let floor = &mut client.rare.routed().floor;
         let stays = floor.reader();
-        let dice = if stays.is_some() {
-            // Where it goes instead does not matter yet.
-            Dice::default()
-        } else {
-            pool.turn = pool.turn.wrapping_add(1);
-            Dice { first: rand::random(), second: rand::random(), turn: pool.turn }
-        };
         let balance = balance_of(&self.settings);
+        let dice = match balance {
+            // Where it goes instead does not matter yet.
+            _ if stays.is_some() => Dice::default(),
+            Balance::RoundRobin => {
+                pool.turn = pool.turn.wrapping_add(1);
+                Dice { turn: pool.turn, ..Dice::default() }
+            }
+            Balance::LeastBusy | Balance::Random => {
+                Dice { first: rand::random(), second: rand::random(), ..Dice::default() }
+            }
+        };
         let node = choose(candidates, stays, balance, dice)?;
         if stays.is_some_and(|before| before != node) {
             // What it has seen there is not known; it is no more than what the primary has by now.

@@ -186,7 +186,9 @@ impl Worker {
         let Some(pool) = self.pools.get(self.home_of(pool)) else { return };
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let path = &mut client.rare.routed().path;
-        let judge = self.router.judge((&pool.family, &client.session), path, self.now);
+        let latest = pool.family.catalog.latest();
+        let Some(known) = pool.family.catalog.of_now(&latest) else { return };
+        let judge = self.router.judge((&pool.family, &client.session), known, path, self.now);
         let Some(mut judge) = judge else { return };
         client.session.horizon(burst, Begin::ReadOnly, |text| {
             judge.learn(text);

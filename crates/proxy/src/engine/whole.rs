@@ -72,10 +72,16 @@ impl Worker {
 
     /// What of a burst says more particularly than the listener that it belongs on the primary.
     fn recalled(&mut self, index: usize, data: &[u8]) -> Option<Because> {
+        if !self.router.judges() {
+            return None;
+        }
         let client = self.clients.get_mut(index)?;
         let pool = self.pools.get(client.pool)?;
         let path = &mut client.rare.routed().path;
-        let mut judge = self.router.judge((&pool.family, &client.session), path, self.now)?;
+        let latest = pool.family.catalog.latest();
+        let known = pool.family.catalog.of_now(&latest)?;
+        let whose = (&*pool.family, &client.session);
+        let mut judge = self.router.judge(whose, known, path, self.now)?;
         let mut found = None;
         client.session.horizon(data, Begin::ReadOnly, |text| {
             found = found.or_else(|| judge.recall(text));

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::Notify;
 use trunkline_route::Snapshot;
 use trunkline_session::SharedFacts;
@@ -40,6 +40,9 @@ pub(crate) struct Known {
     place: OnceLock<Sample>,
 }
 
+/// What is known at a moment. It is not counted who looks at it: all loops do, with each statement.
+pub(crate) type Latest = Guard<Option<Arc<Known>>>;
+
 impl Known {
     /// What was read once, and is not followed.
     pub(crate) fn alone(snapshot: Snapshot) -> Self {
@@ -55,13 +58,20 @@ impl Catalog {
         Self { database, facts, known, wanted, bell }
     }
 
-    /// What is known of it, if nothing has changed since as far as clients' texts have shown.
-    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+    /// What is known of it, to be looked at with [`of_now`](Self::of_now).
+    #[inline]
+    pub(crate) fn latest(&self) -> Latest {
         if !self.wanted.load(Ordering::Relaxed) {
             self.wanted.store(true, Ordering::Relaxed);
             self.bell.notify_one();
         }
-        self.known.load_full().filter(|known| known.changes == self.facts.changes())
+        self.known.load()
+    }
+
+    /// The same, if nothing has changed since as far as clients' texts have shown.
+    #[inline]
+    pub(crate) fn of_now<'a>(&self, latest: &'a Latest) -> Option<&'a Known> {
+        latest.as_deref().filter(|known| known.changes == self.facts.changes())
     }
 
     /// Whether somebody has asked for it.

@@ -1,14 +1,9 @@
 //! The judge of one client's texts at one moment, who keeps what he finds.
 
-use std::sync::Arc;
-
 use trunkline_route::{Asked, Because, Plain, Snapshot, Trust};
-use trunkline_sql::{
-    Rules,
-    access::{
-        self, Access, Hint,
-        cache::{Cache, Entry, Key},
-    },
+use trunkline_sql::access::{
+    self, Access, Hint,
+    cache::{Cache, Entry, Key},
 };
 
 use super::{
@@ -60,15 +55,12 @@ pub(crate) struct Judge<'a> {
     pub(super) cache: &'a mut Cache<Kept>,
     pub(super) asker: &'a mut Asker,
     pub(super) overrides: &'a Overrides,
-    pub(super) known: Arc<Known>,
+    pub(super) known: &'a Known,
     pub(super) path: &'a Whereabouts,
     /// The clock of the loop, in microseconds.
     pub(super) now: u64,
-    pub(super) rules: Rules,
     /// How far a wish for a standby is taken at its word.
     pub(super) trust: Trust,
-    /// Texts are in UTF-8; else only those are judged that are the same in it.
-    pub(super) utf8: bool,
 }
 impl Judge<'_> {
     /// The same for who is taken at his word so far.
@@ -115,11 +107,11 @@ impl Judge<'_> {
     #[inline]
     fn entry(&mut self, text: &[u8]) -> Result<&mut Entry<Kept>, Because> {
         if text.len() <= JUDGED_MAX {
-            return Ok(self.cache.entry(text, self.rules).0);
+            return Ok(self.cache.entry(text, self.path.rules()).0);
         }
-        match self.cache.known(text, self.rules) {
+        match self.cache.known(text, self.path.rules()) {
             Some(entry) => Ok(entry),
-            None => Err(self.asker.ask(text, self.rules)),
+            None => Err(self.asker.ask(text, self.path.rules())),
         }
     }
 
@@ -128,26 +120,21 @@ impl Judge<'_> {
         if self.is_out_of_reach(text) {
             return Plain::OutOfReach.into();
         }
-        let generation = self.known.snapshot.generation();
-        let entry = if text.len() <= JUDGED_MAX {
-            self.cache.entry(text, self.rules).0
-        } else {
-            match self.cache.known(text, self.rules) {
-                Some(entry) => entry,
-                None => return self.asker.ask(text, self.rules),
-            }
+        let (known, lists, path) = (self.known, self.overrides.lists(), self.path);
+        let (generation, trust, now) = (known.snapshot.generation(), self.trust, self.now);
+        let entry = match self.entry(text) {
+            Ok(entry) => entry,
+            Err(because) => return because,
         };
         // Most texts are the same under any path, and are kept once then.
-        let trust = self.trust;
-        let ground = Ground { known: &self.known, lists: self.overrides.lists(), schemas: None };
+        let ground = Ground { known, lists, schemas: None };
         let anywhere = key(generation, NO_PATH, trust);
-        let anywhere = kept(entry, anywhere, self.now, |access| judge(ground, access, trust));
-        let path = self.path.key();
-        if path == NO_PATH || !depends_on_path(anywhere) {
+        let anywhere = kept(entry, anywhere, now, |access| judge(ground, access, trust));
+        if path.key() == NO_PATH || !depends_on_path(anywhere) {
             return anywhere;
         }
-        kept(entry, key(generation, path, trust), self.now, |access| {
-            let schemas = self.path.schemas();
+        kept(entry, key(generation, path.key(), trust), now, |access| {
+            let schemas = path.schemas();
             judge(Ground { schemas: schemas.as_deref(), ..ground }, access, trust)
         })
     }
@@ -168,7 +155,7 @@ impl Judge<'_> {
         let schemas = self.path.schemas();
         let mut explained = Explained::of(because, access.as_ref(), schemas.as_deref());
         if let (Because::Cause(_), Some(access)) = (because, &access) {
-            let (known, lists) = (&self.known, self.overrides.lists());
+            let (known, lists) = (self.known, self.overrides.lists());
             let ground = Ground { known, lists, schemas: schemas.as_deref() };
             let trust = trust_in(access, self.trust);
             with_cause(ground, access, |cause| {
@@ -183,7 +170,7 @@ impl Judge<'_> {
     }
 
     fn is_out_of_reach(&self, text: &[u8]) -> bool {
-        text.len() > access::TEXT_READ || !self.utf8 && !text.is_ascii()
+        text.len() > access::TEXT_READ || !self.path.is_utf8() && !text.is_ascii()
     }
 
     /// The catalog.
@@ -193,15 +180,10 @@ impl Judge<'_> {
 
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
-        let generation = self.known.snapshot.generation();
-        let entry = if text.len() <= JUDGED_MAX {
-            Some(self.cache.entry(text, self.rules).0)
-        } else {
-            self.cache.known(text, self.rules)
-        };
-        if let Some(entry) = entry {
+        let (generation, now) = (self.known.snapshot.generation(), self.now);
+        if let Ok(entry) = self.entry(text) {
             for trust in Trust::ALL {
-                entry.keep(key(generation, NO_PATH, trust), Kept::learnt(self.now));
+                entry.keep(key(generation, NO_PATH, trust), Kept::learnt(now));
             }
         }
     }

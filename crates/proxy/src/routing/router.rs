@@ -5,12 +5,9 @@ use std::{fmt, hash::RandomState, sync::Arc};
 use trunkline_route::{Asked, Trust};
 use trunkline_session::ClientSession;
 use trunkline_settings::{RoutingMode, Settings};
-use trunkline_sql::{
-    Rules,
-    access::{
-        self, Secret,
-        cache::{Cache, Limits},
-    },
+use trunkline_sql::access::{
+    self, Secret,
+    cache::{Cache, Limits},
 };
 
 use super::{
@@ -103,20 +100,19 @@ impl Router {
         }
     }
 
-    /// A judge for a client of this family; none if nothing goes to standbys, or if the catalog of its database is not known.
-    /// `path` is what was known before of where its names are looked for, `now` the clock of the loop.
+    /// A judge for a client of this family; none if nothing goes to standbys. `known` is what is known of the catalog of its
+    /// database, `path` what was known before of how its texts are read, `now` the clock of the loop.
     pub(crate) fn judge<'a>(
         &'a mut self,
         (family, session): (&Family, &ClientSession),
+        known: &'a Known,
         path: &'a mut Whereabouts,
         now: u64,
     ) -> Option<Judge<'a>> {
         let Desk { cache, asker, chance } = self.desk.as_deref_mut()?;
-        let utf8 = is_utf8(session);
-        let known = family.catalog.known()?;
-        path.update((session, utf8), family, (&known.snapshot, chance));
-        let (overrides, rules, trust) = (&self.overrides, session.rules(), Trust::None);
-        Some(Judge { cache, asker, overrides, known, path, now, rules, trust, utf8 })
+        path.update(session, family, (&known.snapshot, chance));
+        let (overrides, trust) = (&self.overrides, Trust::None);
+        Some(Judge { cache, asker, overrides, known, path, now, trust })
     }
 
     /// What there is to say of a text, also if texts are not judged.
@@ -133,33 +129,29 @@ impl Router {
             // Only this text is put on it.
             None => spare.insert(Desk::new([0; 16], study)),
         };
-        let Some(known) = family.catalog.known() else {
+        let latest = family.catalog.latest();
+        let Some(known) = family.catalog.of_now(&latest) else {
             return Explained::without_catalog(text, session.rules());
         };
         let mut path = Whereabouts::default();
-        let (overrides, rules, utf8) = (&self.overrides, session.rules(), is_utf8(session));
-        path.update((session, utf8), family, (&known.snapshot, &desk.chance));
-        let Desk { cache, asker, .. } = desk;
+        path.update(session, family, (&known.snapshot, &desk.chance));
+        let (Desk { cache, asker, .. }, overrides) = (desk, &self.overrides);
         let (path, trust) = (&path, asked.trust());
-        let mut judge = Judge { cache, asker, overrides, known, path, now, rules, trust, utf8 };
-        judge.explain(asked, text)
+        Judge { cache, asker, overrides, known, path, now, trust }.explain(asked, text)
     }
 
     /// What there is to say of a text of a session of which nothing is known, by this catalog. It is judged here however
     /// long that takes.
-    pub(super) fn explain_alone(&mut self, known: &Arc<Known>, text: &[u8]) -> Explained {
+    pub(super) fn explain_alone(&mut self, known: &Known, text: &[u8]) -> Explained {
         let study = Arc::default();
         let mut desk = Desk::new([0; 16], (&study, 0));
-        let rules = Rules::default();
+        let path = &Whereabouts::nowhere();
         if text.len() <= access::TEXT_READ {
-            desk.cache.entry(text, rules);
+            desk.cache.entry(text, path.rules());
         }
-        let Desk { cache, asker, .. } = &mut desk;
-        let (overrides, path, known) =
-            (&self.overrides, &Whereabouts::default(), Arc::clone(known));
+        let (Desk { cache, asker, .. }, overrides) = (&mut desk, &self.overrides);
         let trust = Trust::None;
-        let mut judge =
-            Judge { cache, asker, overrides, known, path, now: 0, rules, trust, utf8: true };
+        let mut judge = Judge { cache, asker, overrides, known, path, now: 0, trust };
         judge.explain(Asked::default(), text)
     }
 
@@ -171,14 +163,10 @@ impl Router {
         }
     }
 }
-/// Whether a session's texts are in UTF-8.
-fn is_utf8(session: &ClientSession) -> bool {
-    matches!(session.encoding(), b"UTF8" | b"")
-}
-
 #[cfg(test)]
 mod tests {
     use trunkline_route::{Because, Plain, Row, Snapshot};
+    use trunkline_sql::Rules;
 
     use super::*;
     use crate::{
@@ -216,9 +204,10 @@ mod tests {
         catalog.learn(builder.finish(), 0, Positions::default().want());
         let Router { desk, overrides, .. } = router;
         let Desk { cache, asker, .. } = desk.as_deref_mut().unwrap();
-        let (known, path) = (catalog.known().unwrap(), &Whereabouts::default());
-        let (rules, trust) = (Rules::default(), Trust::None);
-        use_it(&mut Judge { cache, asker, overrides, known, path, now, rules, trust, utf8: true })
+        let latest = catalog.latest();
+        let (known, path) = (catalog.of_now(&latest).unwrap(), &Whereabouts::nowhere());
+        let trust = Trust::None;
+        use_it(&mut Judge { cache, asker, overrides, known, path, now, trust })
     }
 
     /// A query of so many bytes.

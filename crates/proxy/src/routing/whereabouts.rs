@@ -1,9 +1,14 @@
-//! In which schemas the names of a client's texts are looked for, kept from one decision to the next.
+//! How a client's texts are read, and in which schemas their names are looked for, kept from one decision to the next.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
 
 use trunkline_route::Snapshot;
 use trunkline_session::ClientSession;
+use trunkline_sql::Rules;
+use trunkline_wire::Reported;
 
 use crate::pool::Family;
 
@@ -13,10 +18,13 @@ pub(crate) const NO_PATH: u64 = 0;
 /// The setting.
 const SEARCH_PATH: &str = "search_path";
 
-/// In which schemas a client's names are looked for, and by what that was found out.
+/// How a client's texts are read, in which schemas their names are looked for, and by what that was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Whereabouts {
     by: Option<Found>,
+    rules: Rules,
+    /// Texts are in UTF-8.
+    utf8: bool,
     /// None: it is not known.
     schemas: Option<Vec<Box<str>>>,
     /// Told from those of other paths by it; [`NO_PATH`] if it is not known.
@@ -26,29 +34,30 @@ pub(crate) struct Whereabouts {
 /// All that the path depends on.
 #[derive(Debug)]
 struct Found {
+    /// What the client was told by its server; another one if any of it is another.
+    reported: Arc<Reported>,
     naming: Box<[u8]>,
-    utf8: bool,
     beginnings: u32,
     generation: u64,
 }
 
 impl Whereabouts {
-    /// Finds out where a client is now, whose texts are in UTF-8 or not. While nothing has changed that costs a few comparisons.
+    /// Finds out where a client is now. While nothing has changed that costs a few comparisons.
     #[inline]
     pub(crate) fn update(
         &mut self,
-        (session, utf8): (&ClientSession, bool),
+        session: &ClientSession,
         family: &Family,
         (snapshot, chance): (&Snapshot, &RandomState),
     ) {
         let same = self.by.as_ref().is_some_and(|by| {
-            *by.naming == *session.naming()
-                && by.utf8 == utf8
+            Arc::ptr_eq(&by.reported, session.reported())
+                && *by.naming == *session.naming()
                 && by.beginnings == family.scope.beginnings_changed()
                 && by.generation == snapshot.generation()
         });
         if !same {
-            self.find((session, utf8), family, snapshot);
+            self.find(session, family, snapshot);
             // By chance, so that nobody can make two paths that have one key.
             let schemas = self.schemas.as_deref();
             self.key = schemas.map_or(NO_PATH, |schemas| chance.hash_one(schemas) | 1);
@@ -56,24 +65,37 @@ impl Whereabouts {
     }
 
     #[cold]
-    fn find(
-        &mut self,
-        (session, utf8): (&ClientSession, bool),
-        family: &Family,
-        snapshot: &Snapshot,
-    ) {
+    fn find(&mut self, session: &ClientSession, family: &Family, snapshot: &Snapshot) {
         self.by = Some(Found {
+            reported: Arc::clone(session.reported()),
             naming: session.naming().into(),
-            utf8,
             // Before they are looked at, so that a change meanwhile is seen the next time.
             beginnings: family.scope.beginnings_changed(),
             generation: snapshot.generation(),
         });
+        (self.rules, self.utf8) = (session.rules(), matches!(session.encoding(), b"UTF8" | b""));
         let mut asked = family.startup.others.iter();
         let by_startup = asked.any(|(name, _)| name.eq_ignore_ascii_case(SEARCH_PATH));
         let policy = family.policy.load();
         let default = snapshot.default_of(SEARCH_PATH, &policy.server_user);
         self.schemas = session.schemas(default, by_startup);
+    }
+
+    /// Of a session of which nothing is known but that its texts are in UTF-8.
+    pub(crate) fn nowhere() -> Self {
+        Self { utf8: true, ..Self::default() }
+    }
+
+    /// How the texts are read.
+    #[inline]
+    pub(crate) const fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// Whether texts are in UTF-8.
+    #[inline]
+    pub(crate) const fn is_utf8(&self) -> bool {
+        self.utf8
     }
 
     /// The schemas; none if they are not known.
