@@ -3,42 +3,19 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use common::nodes::{mark, three, where_is};
 use common::{DATABASE, Scene, ensure, error_in, fails, one, refused, run, words};
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
-use trunkline_testkit::{Error, Node, Result};
+use trunkline_testkit::{Error, Result};
 
 const ON: &str = "[routing]\nmode = \"on\"\n[cluster]\nprobe_interval = \"100ms\"";
-
-/// A primary and two standbys.
-async fn cluster() -> Result<Cluster> {
-    let options = Cluster::builder().standbys(2).setting("max_connections", 100);
-    options.setting("log_statement", "all").start().await
-}
 
 async fn scene<'a>(cluster: &'a Cluster, user: &str, config: &str) -> Result<Scene<'a>> {
     let scene = Scene::operated_before(cluster, user, config).await?;
     cluster.caught_up().await?;
     Ok(scene)
-}
-
-/// A word that no other statement has.
-fn mark() -> String {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    format!("mark_{}", LAST.fetch_add(1, Ordering::Relaxed))
-}
-
-/// The node that has carried out a statement with this word last: all of them log what they are given.
-fn where_is<'a>(mark: &str, cluster: &'a Cluster) -> Result<&'a Node> {
-    let has = |node: &&Node| node.log().contains(&format!("{mark} "));
-    let nodes: Vec<&Node> = cluster.nodes().iter().filter(has).collect();
-    match nodes[..] {
-        [node] => Ok(node),
-        _ => Err(Error::msg(format!("{mark} is on {} nodes", nodes.len()))),
-    }
 }
 
 /// The name of the node that is given a statement.
@@ -96,7 +73,7 @@ async fn furnish(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
 
 #[tokio::test]
 async fn a_hint_sends_a_text_to_the_primary_or_takes_a_doubt_about_a_function() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "hints", ON).await?;
     furnish(&scene, &cluster).await?;
     let mut client = scene.raw().await?;
@@ -133,7 +110,7 @@ async fn a_hint_sends_a_text_to_the_primary_or_takes_a_doubt_about_a_function() 
 
 #[tokio::test]
 async fn a_session_says_where_its_statements_go() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "saying", ON).await?;
     furnish(&scene, &cluster).await?;
     let mut client = scene.raw().await?;
@@ -177,7 +154,7 @@ async fn a_session_says_where_its_statements_go() -> Result<()> {
 
 #[tokio::test]
 async fn a_word_that_means_nothing_is_refused() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "wrongly", ON).await?;
     let mut client = scene.raw().await?;
     let wrong = "SET trunkline.route = 'replica'";
@@ -205,7 +182,7 @@ async fn a_word_that_means_nothing_is_refused() -> Result<()> {
 
 #[tokio::test]
 async fn a_startup_packet_says_where_statements_go() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "starting", &format!("{ON}\n[pool]\nsize = 1")).await?;
     furnish(&scene, &cluster).await?;
     for parameters in [("options", "-c trunkline.route=primary"), ("trunkline.route", "Primary")] {
@@ -229,7 +206,7 @@ async fn a_startup_packet_says_where_statements_go() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_session_says_of_its_route_parts_nobody_from_a_server() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let config = format!("{ON}\n[pool]\nsize = 1\nplaceholders = \"strict\"");
     let scene = scene(&cluster, "sharing", &config).await?;
     let (mut one_client, mut other) = (scene.raw().await?, scene.raw().await?);
@@ -246,7 +223,7 @@ async fn what_a_session_says_of_its_route_parts_nobody_from_a_server() -> Result
 
 #[tokio::test]
 async fn lists_and_patterns_hold_for_what_they_name_and_can_be_changed() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let lists = "primary_functions = [\"steady\"]\nstandby_functions = [\"doubtful\"]\n\
         primary_relations = [\"listing.jobs\"]\nprimary_patterns = [\"(?i)tenant = 42\"]";
     let config = ON.replace("mode = \"on\"", &format!("mode = \"on\"\n{lists}"));
@@ -295,7 +272,7 @@ async fn lists_and_patterns_hold_for_what_they_name_and_can_be_changed() -> Resu
 
 #[tokio::test]
 async fn the_first_rule_that_is_for_a_client_counts() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let rules = "[[route]]\nname = \"batch\"\napplication_name = \"/^batch\"\nto = \"primary\"\n\
         [[route]]\nuser = \"ruled\"\ndatabase = \"postgres\"\nto = \"standby\"\n\
         [[route]]\nto = \"primary\"";
@@ -363,7 +340,7 @@ async fn settled(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
 
 #[tokio::test]
 async fn standbys_are_chosen_by_weight_zone_and_turn_and_warm_ones_never() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let turns = with_standbys(&cluster, "weight = 2", "", "balance = \"round_robin\"");
     let scene = scene(&cluster, "choosing", &turns).await?;
     settled(&scene, &cluster).await?;
@@ -410,7 +387,7 @@ async fn standbys_are_chosen_by_weight_zone_and_turn_and_warm_ones_never() -> Re
 #[tokio::test]
 async fn a_session_that_has_used_the_primary_reads_from_whichever_standby_has_caught_up()
 -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "moving", ON).await?;
     furnish(&scene, &cluster).await?;
     let mut client = scene.raw().await?;
@@ -429,7 +406,7 @@ async fn a_session_that_has_used_the_primary_reads_from_whichever_standby_has_ca
 #[tokio::test]
 async fn who_keeps_a_standby_while_routing_is_switched_off_goes_to_the_primary_behind_it()
 -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "switching", ON).await?;
     furnish(&scene, &cluster).await?;
     let mut client = scene.raw().await?;

@@ -4,10 +4,10 @@
 mod common;
 mod transactions;
 
+use common::nodes::{on_a_standby, three};
 use common::{Scene, ensure, fails, one, run};
 use transactions::{
-    ON, at_a_standby, at_the_primary, cluster, execution, on_a_standby, scene, scene_with, status,
-    synced,
+    ON, at_a_standby, at_the_primary, execution, scene, scene_with, status, synced,
 };
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{RawClient, say, tags};
@@ -16,7 +16,7 @@ use trunkline_testkit::{Error, Node, Result};
 
 #[tokio::test]
 async fn what_a_standby_refuses_goes_on_at_the_primary_unseen() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "refused").await?;
     let mut client = scene.raw().await?;
     run(&mut client, "CREATE SEQUENCE ticket").await?;
@@ -68,7 +68,7 @@ async fn what_a_standby_refuses_goes_on_at_the_primary_unseen() -> Result<()> {
 
 #[tokio::test]
 async fn who_has_a_transaction_open_at_a_standby_that_dies_goes_on_unseen() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "dies").await?;
     let mut idle = scene.raw().await?;
     let standby = at_a_standby(&mut idle, &cluster).await?;
@@ -112,7 +112,7 @@ async fn at_this_standby(scene: &Scene<'_>, cluster: &Cluster, at: &Node) -> Res
 
 #[tokio::test]
 async fn a_transaction_that_a_standby_ends_for_its_replay_goes_on_unseen() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     for standby in cluster.standbys() {
         standby.set("max_standby_streaming_delay", "10ms")?;
         standby.reload().await?;
@@ -141,7 +141,7 @@ async fn a_transaction_that_a_standby_ends_for_its_replay_goes_on_unseen() -> Re
 
 #[tokio::test]
 async fn who_gets_no_server_of_the_primary_has_a_failed_transaction() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let config = format!("{ON}\n[pool]\nsize = 2\nwait_timeout = \"2s\"");
     let scene = scene_with(&cluster, "crowded", &config).await?;
     let mut client = scene.raw().await?;
@@ -167,7 +167,7 @@ async fn who_gets_no_server_of_the_primary_has_a_failed_transaction() -> Result<
 
 #[tokio::test]
 async fn the_setting_may_change_while_transactions_are_open() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "changing").await?;
     let mut client = scene.raw().await?;
     at_a_standby(&mut client, &cluster).await?;
@@ -297,7 +297,7 @@ async fn of_many_sessions(
 
 #[tokio::test]
 async fn of_many_sessions_each_finds_what_its_transactions_have_done() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let late = cluster.standby(1)?;
     late.set("recovery_min_apply_delay", "100ms")?;
     late.reload().await?;
@@ -306,7 +306,7 @@ async fn of_many_sessions_each_finds_what_its_transactions_have_done() -> Result
 
 #[tokio::test]
 async fn many_sessions_go_on_when_a_standby_dies_and_replay_ends_their_reads() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     for standby in cluster.standbys() {
         standby.set("max_standby_streaming_delay", "0")?;
         standby.reload().await?;

@@ -3,10 +3,10 @@
 mod common;
 mod transactions;
 
+use common::nodes::{is_primary, mark, on_a_standby, where_is};
 use common::run;
 use transactions::{
-    at_a_standby, at_the_primary, begun_at_a_standby, execution, is_primary, mark, on_a_standby,
-    scene, shared, status, synced, where_is,
+    at_a_standby, at_the_primary, begun_at_a_standby, execution, scene, shared, status, synced,
 };
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{Frame, say, tags};

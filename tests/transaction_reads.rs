@@ -4,11 +4,9 @@
 mod common;
 mod transactions;
 
+use common::nodes::{is_primary, mark, place, three, where_is};
 use common::{ensure, error_in, fails, one, run};
-use transactions::{
-    at_a_standby, at_the_primary, begun_at_a_standby, cluster, is_primary, mark, place, scene,
-    shared, status, where_is,
-};
+use transactions::{at_a_standby, at_the_primary, begun_at_a_standby, scene, shared, status};
 use trunkline_testkit::Result;
 use trunkline_testkit::peer::{RawClient, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -238,7 +236,7 @@ async fn a_failed_transaction_stays_where_it_is_until_its_end() -> Result<()> {
 #[tokio::test]
 async fn a_transaction_finds_what_its_session_has_written_although_the_standbys_lag() -> Result<()>
 {
-    let cluster = cluster().await?;
+    let cluster = three().await?;
     let scene = scene(&cluster, "own").await?;
     let mut client = scene.raw().await?;
     at_a_standby(&mut client, &cluster).await?;

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod nodes;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::mem;
