@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::Cluster;
-use crate::peer::say;
+use crate::peer::{RawClient, say};
 use crate::trunkline::Trunkline;
-use crate::wait::{PATIENCE, wait_for};
 
 use super::pgbench::Protocol;
 
@@ -28,6 +28,13 @@ const CLOCK: [&str; 2] = ["clock_gettime", "clock_gettime@@GLIBC_2.17"];
 
 /// Transactions before those that count, so that buffers have their size.
 const WARM_UP: usize = 200;
+
+/// Until a standby is fit to be read from, each try is a transaction on the primary, and asks the nodes how far they are: how
+/// many there are must not count.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The most of them.
+const TRIES_MAX: usize = 60;
 
 /// The statement of every transaction.
 const STATEMENT: &str = "SELECT 1";
@@ -110,6 +117,26 @@ impl Profile<'_> {
 /// Names a directory where the files of callgrind are kept for a look with `callgrind_annotate`.
 pub const KEEP_VARIABLE: &str = "TRUNKLINE_CALLGRIND_DIR";
 
+/// Sends the message until the standby has been given it.
+async fn read_from_standby(
+    cluster: &Cluster,
+    client: &mut RawClient,
+    message: &[u8],
+) -> Result<()> {
+    let standby = cluster.standby(0)?;
+    let logged = || standby.log().matches(STATEMENT).count();
+    let before = logged();
+    let mut tries = tokio::time::interval(TRY_EVERY);
+    for _ in 0..TRIES_MAX {
+        tries.tick().await;
+        client.exchange(message, 1).await?;
+        if logged() > before {
+            return Ok(());
+        }
+    }
+    bail!("no standby was read from after {TRIES_MAX} tries: {}", standby.log())
+}
+
 async fn transact(
     trunkline: &Trunkline,
     who: &Profile<'_>,
@@ -133,15 +160,7 @@ async fn transact(
         }
     };
     if who.routing {
-        let standby = who.cluster.standby(0)?;
-        let logged = || standby.log().matches(STATEMENT).count();
-        let before = logged();
-        wait_for("reads go to the standby", PATIENCE, async || {
-            client.exchange(&message, 1).await?;
-            ensure!(logged() > before, "the standby has not logged it");
-            Ok(())
-        })
-        .await?;
+        read_from_standby(who.cluster, &mut client, &message).await?;
     }
     for _ in 0..WARM_UP + count {
         let frames = client.exchange(&message, 1).await?;
