@@ -4,7 +4,7 @@ use std::fmt;
 
 use trunkline_sql::access::Class;
 
-use crate::Reason;
+use crate::{Reason, worded::worded};
 
 /// Why what a client has sent goes to a standby, or to the primary. Each is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,29 +17,9 @@ pub enum Because {
     Plain(Plain),
 }
 
-macro_rules! plain {
-    ($($(#[doc = $doc:literal])+ $variant:ident $words:literal,)*) => {
-        /// Reasons that have nothing to do with what a text is, calls or names.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Plain {
-            $($(#[doc = $doc])+ $variant,)*
-        }
-
-        impl Plain {
-            /// Every one.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The words for it.
-            pub const fn words(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $words,)*
-                }
-            }
-        }
-    };
-}
-
-plain! {
+worded! {
+    /// Reasons that have nothing to do with what a text is, calls or names.
+    Plain:
     /// To a standby: it only reads.
     Read "read",
     /// To a standby: it begins a transaction that only reads by its own words.

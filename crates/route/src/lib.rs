@@ -28,6 +28,7 @@ mod layout;
 mod reason;
 mod resolve;
 mod snapshot;
+mod worded;
 
 pub use self::because::{Because, Plain};
 pub use self::builder::Builder;

@@ -2,29 +2,11 @@
 
 use std::fmt;
 
-macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident $words:literal,)*) => {
-        /// What is the matter with what a statement calls or names. The words are those of `EXPLAIN ROUTE`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Reason {
-            $($(#[doc = $doc])+ $variant,)*
-        }
+use crate::worded::worded;
 
-        impl Reason {
-            /// Every reason.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The words for it.
-            pub const fn words(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $words,)*
-                }
-            }
-        }
-    };
-}
-
-reasons! {
+worded! {
+    /// What is the matter with what a statement calls or names. The words are those of `EXPLAIN ROUTE`.
+    Reason:
     /// It counts a sequence, or tells what one is at.
     SequenceFunction "sequence function",
     /// A lock that only sessions of the same server meet.
