@@ -75,6 +75,10 @@ fn known_texts_cost_none() {
     for (one, other) in [
         ("SELECT 1", "select 2"),
         (
+            "SELECT a FROM t WHERE id IN (1, 2) AND b = 'x'",
+            "SELECT a FROM t WHERE id IN (3) AND b = 'yy'",
+        ),
+        (
             "SELECT \"a\", f('x') FROM t WHERE id IN (1, 2) /* why */",
             "SELECT \"a\", f('yy') FROM t WHERE id IN (1)",
         ),

@@ -1,14 +1,16 @@
 //! What is known of texts that have been judged, for one thread.
 //!
-//! Two levels. A text that is the same byte for byte is found at once. Any other is read for its shape, and found by
-//! that, unless a constant of it decides what it does. Neither costs an allocation; what is not found is judged, and
-//! takes the place of what has not been used for longest in its set.
+//! Three levels. A text that is the same byte for byte is found at once; then one that is the same but for its
+//! constants. Any other is read for its shape, and found by that. Texts in which a constant decides what they do are
+//! found by the first only. None of the three costs an allocation; what is not found is judged, and takes the place of
+//! what has not been used for longest in its set.
 //!
 //! Hashes decide only where to look: texts and shapes are compared. They are keyed all the same, so that nobody can
 //! choose texts that push one another out.
 
 mod pieces;
 mod table;
+mod template;
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -119,6 +121,8 @@ pub struct Cache<V> {
     shape_seeds: (u64, u64),
     /// Which entry a text has.
     texts: Table<[u8], usize>,
+    /// Which entry the texts have that fit a template.
+    templates: Table<[u8], usize>,
     entries: Table<[u64], Entry<V>>,
     /// Room for the shape of the text at hand.
     shape: Box<[u64]>,
@@ -135,6 +139,7 @@ impl<V> Cache<V> {
             seed: secret.seeds().1,
             shape_seeds: secret.seeds(),
             texts: Table::new(limits.texts),
+            templates: Table::new(limits.texts),
             entries: Table::new(limits.texts),
             shape: vec![0; SHAPE_KEPT].into(),
             single: Entry::new(access(b"", Rules::default())),
@@ -193,7 +198,7 @@ impl<V> Cache<V> {
 
     /// What is held, in bytes.
     pub fn bytes(&self) -> usize {
-        self.texts.bytes() + self.entries.bytes()
+        self.texts.bytes() + self.templates.bytes() + self.entries.bytes()
     }
 
     /// How many texts and how many entries are held.
@@ -206,21 +211,39 @@ impl<V> Cache<V> {
         self.len() == (0, 0)
     }
 
+    /// The place of the entry of the texts that are the same but for their constants.
+    #[inline]
+    fn by_template(&mut self, text: &[u8]) -> Option<usize> {
+        let hash = self.hash_of(template::head(text));
+        let place = self.templates.find_by(hash, |known| template::fits(known, text))?;
+        let ticket = *self.templates.at(place)?;
+        self.entries.place(ticket)
+    }
+
     /// A function of its own, so that no register is needed for anything else.
     #[inline(never)]
     fn by_shape(&mut self, text: &[u8], hash: u64, rules: Rules) -> (&mut Entry<V>, Found) {
+        let (place, found) = match self.by_template(text) {
+            Some(place) => (Some(place), Found::Shape),
+            None => self.by_pieces(text, hash, rules),
+        };
+        match place.and_then(|place| self.entries.at(place)) {
+            Some(entry) => (entry, found),
+            None => (&mut self.single, Found::Judged),
+        }
+    }
+
+    /// A function of its own for the same reason.
+    #[inline(never)]
+    fn by_pieces(&mut self, text: &[u8], hash: u64, rules: Rules) -> (Option<usize>, Found) {
         let length = pieces::read(text, &mut self.shape);
         let shape = length.and_then(|length| self.shape.get(..length));
         let shape_hash = shape.map(|shape| pieces::hash(shape, self.shape_seeds));
         let known = shape.zip(shape_hash).and_then(|(shape, hash)| self.entries.find(hash, shape));
         let shape = length.zip(shape_hash);
-        let (place, found) = match known {
+        match known {
             Some(place) => (Some(place), Found::Shape),
             None => (self.keep(text, hash, shape, access(text, rules)), Found::Judged),
-        };
-        match place.and_then(|place| self.entries.at(place)) {
-            Some(entry) => (entry, found),
-            None => (&mut self.single, Found::Judged),
         }
     }
 
@@ -238,8 +261,10 @@ impl<V> Cache<V> {
         let shape = shape.and_then(|(length, hash)| Some((self.shape.get(..length)?, hash)));
         let (key, key_hash) = shape.unwrap_or((UNSHARED, hash));
         let weight = weight(&judged);
-        let needed =
-            Table::<[u8], usize>::weight(text, 0) + Table::<[u64], Entry<V>>::weight(key, weight);
+        let template = shape.and_then(|_| template::of(text));
+        let texts = [Some(text), template.as_deref()].into_iter().flatten();
+        let needed = texts.map(|text| Table::<[u8], usize>::weight(text, 0)).sum::<usize>()
+            + Table::<[u64], Entry<V>>::weight(key, weight);
         if needed > self.bytes {
             self.single = Entry::new(judged);
             return None;
@@ -248,13 +273,17 @@ impl<V> Cache<V> {
         while self.bytes() > self.bytes - needed && self.drop_one() {}
         let ticket = self.entries.put(key_hash, key, Entry::new(judged), weight);
         self.texts.put(hash, text.into(), ticket, 0);
+        if let Some(template) = template {
+            self.templates.put(self.hash_of(template::head(text)), template, ticket, 0);
+        }
         self.entries.place(ticket)
     }
 
-    /// Drops one text and one entry that have not been used for a while.
+    /// Drops one text, one template and one entry that have not been used for a while.
     fn drop_one(&mut self) -> bool {
         let text = self.texts.drop_one();
-        self.entries.drop_one() || text
+        let template = self.templates.drop_one();
+        self.entries.drop_one() || text || template
     }
 
     #[inline]

@@ -13,6 +13,7 @@
 mod bytes;
 
 use std::hash::Hasher as _;
+use std::ops::Range;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
@@ -74,6 +75,12 @@ pub(crate) fn has_usual_rules(text: &[u8], rules: Rules) -> bool {
 pub(crate) trait Out {
     /// Takes the next piece.
     fn push(&mut self, piece: u64);
+
+    /// Where in the text the constant stands that the last piece is for.
+    fn constant(&mut self, _place: Range<usize>) {}
+
+    /// Where the constant, or parameter, stands that was left out, as it goes on with the list that the last one is of.
+    fn item(&mut self, _place: Range<usize>) {}
 }
 
 #[cfg(test)]
@@ -282,14 +289,19 @@ impl<O: Out> Reader<'_, O> {
         Some(())
     }
 
-    /// A constant, or a parameter in a list.
+    /// A constant, or a parameter in a list, that ends here.
     #[inline(always)]
-    fn constant(&mut self, piece: u64) {
+    fn constant(&mut self, piece: u64, start: usize) {
         self.operator = 0;
+        let place = start..self.at;
         self.list = match self.list {
-            List::Comma => List::Item,
+            List::Comma => {
+                self.out.item(place);
+                List::Item
+            }
             list => {
                 self.out.push(piece);
+                self.out.constant(place);
                 if list == List::Open { List::Item } else { List::None }
             }
         };
@@ -297,6 +309,7 @@ impl<O: Out> Reader<'_, O> {
 
     #[inline(always)]
     fn number(&mut self) {
+        let start = self.at;
         self.skip(|byte| matches!(byte, b'0'..=b'9' | b'.'));
         // An exponent, if it is nothing else.
         if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
@@ -311,7 +324,7 @@ impl<O: Out> Reader<'_, O> {
                 }
             }
         }
-        self.constant(NUMBER);
+        self.constant(NUMBER, start);
     }
 
     #[inline(always)]
@@ -325,7 +338,7 @@ impl<O: Out> Reader<'_, O> {
         }
         self.begun = true;
         if matches!(self.list, List::Open | List::Comma) {
-            self.constant(PARAMETER);
+            self.constant(PARAMETER, start);
         } else {
             self.flush();
             self.operator = 0;
@@ -338,6 +351,7 @@ impl<O: Out> Reader<'_, O> {
     #[inline(always)]
     fn string(&mut self) -> Option<()> {
         self.begun = true;
+        let start = self.at;
         loop {
             self.at += 1;
             self.skip_to(b'\'')?;
@@ -355,7 +369,7 @@ impl<O: Out> Reader<'_, O> {
             Some(b'-') => self.text.get(behind + 1) == Some(&b'-'),
             _ => false,
         };
-        self.constant(STRING);
+        self.constant(STRING, start);
         (!goes_on).then_some(())
     }
 

@@ -45,9 +45,15 @@ impl<K: ?Sized + PartialEq, T> Table<K, T> {
     /// The place of a key.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &K) -> Option<usize> {
+        self.find_by(hash, |known| *known == *key)
+    }
+
+    /// The place of a key of this hash that is wanted.
+    #[inline]
+    pub(super) fn find_by(&self, hash: u64, is_wanted: impl Fn(&K) -> bool) -> Option<usize> {
         let set = self.set(hash);
         let slots = self.slots.get(set..set + WAYS)?;
-        let is_key = |slot: &Slot<K, T>| slot.hash == hash && *slot.key == *key;
+        let is_key = |slot: &Slot<K, T>| slot.hash == hash && is_wanted(&slot.key);
         slots.iter().position(|slot| slot.as_ref().is_some_and(is_key)).map(|way| set + way)
     }
 
@@ -72,10 +78,10 @@ impl<K: ?Sized + PartialEq, T> Table<K, T> {
         size_of_val(key) + value + size_of::<Slot<K, T>>()
     }
 
-    /// Puts a key there that is not; gives the ticket for it.
+    /// Puts a key there, in its own place if it is there already; gives the ticket for it.
     pub(super) fn put(&mut self, hash: u64, key: Box<K>, value: T, weight: usize) -> usize {
         let set = self.set(hash);
-        let place = set + self.victim(set);
+        let place = self.find(hash, &key).unwrap_or_else(|| set + self.victim(set));
         self.puts += 1;
         let ticket = self.puts * self.slots.len() + place;
         let weight = Self::weight(&key, weight);
