@@ -29,6 +29,7 @@ use crate::{
     statement::{Statement, StatementLimits, StatementStore},
     taking::Taking,
     track::SettingsTrack,
+    unite::unite,
 };
 
 /// How long a client keeps a server connection.
@@ -330,8 +331,9 @@ impl ClientSession {
         let wanted = self.settings.current();
         if !Arc::ptr_eq(wanted, &server.applied) {
             if **wanted == *server.applied {
-                let shared = Arc::clone(&server.applied);
-                self.settings.unify(&shared);
+                let mut wanted = Arc::clone(wanted);
+                unite(&mut wanted, &mut server.applied);
+                self.settings.unify(&wanted);
             } else {
                 planted!(self, SkippedReplay, return LeaseStart::Ready);
                 let replay = Replay::between(&server.applied, wanted);
@@ -348,8 +350,12 @@ impl ClientSession {
 
     /// Tells the client the parameters in which this server differs from what it knows.
     #[inline]
-    pub(crate) fn tell_parameters(&mut self, server: &ServerSession, to_client: &mut BytesMut) {
+    pub(crate) fn tell_parameters(&mut self, server: &mut ServerSession, to_client: &mut BytesMut) {
         if Arc::ptr_eq(&self.seen, &server.reported) {
+            return;
+        }
+        if *self.seen == *server.reported {
+            unite(&mut self.seen, &mut server.reported);
             return;
         }
         for (name, value) in self.seen.diff(&server.reported) {

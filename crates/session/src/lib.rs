@@ -80,6 +80,7 @@ mod taking;
 mod token;
 mod track;
 mod undo;
+mod unite;
 
 pub use alone::{Unleased, unleased};
 pub use aside::{Aside, NotPrepared};
