@@ -104,6 +104,12 @@ impl<N> Candidate<N> {
         }
     }
 
+    /// Whether none can be preferred to it as long as it has no obstacle: a session that has read there stays there, whatever the
+    /// others are.
+    pub const fn is_of_first_rank(&self) -> bool {
+        matches!(self.rank(), Rank::Near)
+    }
+
     /// Those without a weight weigh the same among each other.
     fn weight(&self) -> u64 {
         u64::from(self.weight).max(1)
@@ -245,6 +251,13 @@ mod tests {
         let told: Vec<_> = lost(&[standby(1), busy], Some(2), Some(2)).collect();
         assert_eq!(told, [(1, Some(Lost::Elsewhere)), (2, None)]);
         assert_eq!(chosen(&[standby(1), busy], None), Ok(1));
+        // One of the first rank need not be compared with others for that.
+        let far = Candidate { elsewhere: true, ..standby(2) };
+        let light = Candidate { weight: 0, ..standby(2) };
+        for (read, is_first) in [(busy, true), (far, false), (light, false)] {
+            assert_eq!(read.is_of_first_rank(), is_first);
+            assert_eq!(chosen(&[standby(1), read], Some(2)) == Ok(2), is_first);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use trunkline_route::{Balance, Because, Candidate, Dice, Lost, Plain, choose};
 use trunkline_settings::{self as named, Node, Settings};
 
-use super::worker::Worker;
+use super::{local::LocalPool, worker::Worker};
 use crate::{
     cluster::{NodeId, Traffic},
     pool::Registry,
@@ -95,6 +95,9 @@ impl Worker {
         candidates: &mut Vec<Candidate<NodeId>>,
     ) -> Result<NodeId, Plain> {
         self.raise_floor(index, home.0);
+        if let Some(node) = self.stays_at(index, home) {
+            return Ok(node);
+        }
         self.weigh(index, home, candidates);
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         let pool = self.pools.get_mut(home.0).ok_or(Plain::Session)?;
@@ -126,6 +129,34 @@ impl Worker {
         Ok(node)
     }
 
+    /// The standby that the client has read from, if it would be chosen whatever is to be said of the others.
+    fn stays_at(&mut self, index: usize, (home, whole): (usize, bool)) -> Option<NodeId> {
+        let routed = self.clients.get(index)?.rare.routed.as_deref()?;
+        let (node, pool) = (routed.floor.reader()?, self.pools.get(home)?);
+        let standby = self.standbys.all.iter().find(|it| it.node == node)?;
+        if standby.obstacle.is_some() || !standby.is_of_first_rank() {
+            return None;
+        }
+        if self.pool_beside(pool, whole, node).is_some_and(|there| self.is_away(there)) {
+            return None;
+        }
+        let floor = &mut self.clients.get_mut(index)?.rare.routed().floor;
+        self.shared.positions().read(|picture| floor.is_reached(picture, node)).ok()?;
+        floor.reads_from(node, self.now);
+        Some(node)
+    }
+
+    /// The pool of a standby that belongs to a pool of the primary, if there is one yet.
+    fn pool_beside(&self, home: &LocalPool, whole: bool, node: NodeId) -> Option<&LocalPool> {
+        let (_, index) = home.beside_of(whole).iter().find(|(there, _)| *there == node)?;
+        self.pools.get(*index)
+    }
+
+    /// While no connection can be made there, nobody waits for one.
+    fn is_away(&self, there: &LocalPool) -> bool {
+        there.servers == 0 && self.now < there.attempt.not_before
+    }
+
     /// The standbys as they are for this client.
     pub(super) fn weigh(
         &mut self,
@@ -148,12 +179,10 @@ impl Worker {
             }
         });
         for it in candidates.iter_mut() {
-            let beside = pool.beside_of(whole).iter().find(|(node, _)| *node == it.node);
-            if let Some(there) = beside.and_then(|(_, index)| self.pools.get(*index)) {
+            if let Some(there) = self.pool_beside(pool, whole, it.node) {
                 it.busy = there.busy();
-                // While no connection can be made there, nobody waits for one.
-                let away = there.servers == 0 && self.now < there.attempt.not_before;
-                it.obstacle = it.obstacle.or_else(|| away.then_some(Lost::Unreachable));
+                it.obstacle =
+                    it.obstacle.or_else(|| self.is_away(there).then_some(Lost::Unreachable));
             }
         }
         if !whole && let Some(mut primary) = self.standbys.primary {
