@@ -13,7 +13,7 @@ use trunkline_testkit::bench::pgbouncer::{PgBouncer, PgBouncerOptions};
 use trunkline_testkit::bench::strace::Strace;
 use trunkline_testkit::certs::Authority;
 use trunkline_testkit::trunkline::BINARY_VARIABLE;
-use trunkline_testkit::{Cluster, Trunkline};
+use trunkline_testkit::{Cluster, Trunkline, TrunklineOptions};
 
 use crate::arguments::Arguments;
 
@@ -82,8 +82,8 @@ impl Field {
         let clients_max = clients.unwrap_or_default() + CLIENTS_SPARE;
         let mut trunklines = Vec::new();
         let mut contestants = Vec::new();
-        for (name, workers, routing) in line_up(arguments.routing) {
-            let setup = Setup { workers, routing, clients_max };
+        for (name, setup) in line_up(arguments.routing) {
+            let setup = Setup { clients_max, ..setup };
             let trunkline = trunkline(&cluster, &authority, directory.path(), setup).await?;
             contestants.push(Contestant {
                 name,
@@ -194,15 +194,21 @@ impl Field {
 struct Setup {
     workers: i64,
     routing: &'static str,
+    /// How many of the cluster's nodes it knows, the primary first.
+    nodes: usize,
     clients_max: usize,
 }
 
-/// Which ones are measured: name, loops, and `routing.mode`.
-fn line_up(routing: bool) -> [(&'static str, i64, &'static str); 2] {
+/// Which ones are measured.
+fn line_up(routing: bool) -> Vec<(&'static str, Setup)> {
+    let one = Setup { workers: 1, routing: "off", nodes: 1 + STANDBYS, clients_max: 0 };
     if routing {
-        [("routing on", 1, "on"), (ROUTING_OFF, 1, "off")]
+        let on = Setup { routing: "on", ..one };
+        // Reads go to one server, as they do without routing.
+        let to_one = Setup { nodes: 2, ..on };
+        vec![("routing on", on), ("routing on, 1 standby", to_one), (ROUTING_OFF, one)]
     } else {
-        [("Trunkline, 1 loop", 1, "off"), ("Trunkline", 0, "off")]
+        vec![("Trunkline, 1 loop", one), ("Trunkline", Setup { workers: 0, ..one })]
     }
 }
 
@@ -214,9 +220,11 @@ async fn trunkline(
 ) -> Result<Trunkline> {
     let files = authority.server(&["localhost"])?.write_to(directory, "server")?;
     let named = std::env::var_os(BINARY_VARIABLE);
-    Trunkline::builder()
-        .binary(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_trunkline").into()))
-        .cluster(cluster)
+    let builder = Trunkline::builder()
+        .binary(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_trunkline").into()));
+    let nodes = cluster.nodes().iter().take(setup.nodes);
+    nodes
+        .fold(builder, TrunklineOptions::postgres)
         .user(USER, PASSWORD)
         .set("general", "workers", setup.workers)
         .set("routing", "mode", setup.routing)
