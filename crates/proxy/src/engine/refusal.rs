@@ -9,8 +9,8 @@ use trunkline_wire::{SqlState, backend::Fields};
 pub(super) enum Refusal {
     /// It is more than a read, and will be on every standby.
     Write,
-    /// It has not replayed what the statement names, had to cancel it for what it has to replay, or ends; or it is not known
-    /// whether it is the statement's own fault.
+    /// It has not replayed what the statement names, had to cancel it for what it has to replay, or ends; or it is the
+    /// session's matter and not the statement's, or not known whose it is.
     Passing,
 }
 
@@ -18,10 +18,12 @@ pub(super) enum Refusal {
 const OF_A_PRIMARY: [&[u8]; 5] =
     [b"lock.c", b"xlogfuncs.c", b"slotfuncs.c", b"brin.c", b"ginfast.c"];
 
-/// The functions of PostgreSQL that refuse, with 0A000, what only a primary does: to read an unlogged table, and to be
-/// serializable. Others tell that something is not supported at all.
-const UNSUPPORTED: [(&[u8], &[u8]); 2] =
-    [(b"plancat.c", b"get_relation_info"), (b"predicate.c", b"GetSerializableTransactionSnapshot")];
+/// The function of PostgreSQL that refuses, with 0A000, to read an unlogged table, as only a primary does. Others tell that
+/// something is not supported at all.
+const UNLOGGED: (&[u8], &[u8]) = (b"plancat.c", b"get_relation_info");
+
+/// That which refuses to be serializable. Sessions at another level may send the same text.
+const SERIALIZABLE: (&[u8], &[u8]) = (b"predicate.c", b"GetSerializableTransactionSnapshot");
 
 /// The files of PostgreSQL in which it is an internal error (XX000) to write on a standby.
 const UNWRITABLE: [&[u8]; 3] = [b"varsup.c", b"multixact.c", b"xlog.c"];
@@ -54,9 +56,11 @@ pub(super) fn refusal(error: &[u8]) -> Option<Refusal> {
         }
         // A materialized view that has not been filled, for instance.
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Some(Refusal::Passing),
-        SqlState::FEATURE_NOT_SUPPORTED if UNSUPPORTED.contains(&(file, routine)) => {
-            Some(Refusal::Write)
-        }
+        SqlState::FEATURE_NOT_SUPPORTED => match (file, routine) {
+            UNLOGGED => Some(Refusal::Write),
+            SERIALIZABLE => Some(Refusal::Passing),
+            _ => None,
+        },
         SqlState::INTERNAL_ERROR if UNWRITABLE.contains(&file) => Some(Refusal::Write),
         code => PASSING.contains(&code).then_some(Refusal::Passing),
     }
@@ -80,7 +84,7 @@ mod tests {
             ("55000", "lock.c", "LockAcquireExtended", Some(Refusal::Write)),
             ("55000", "execUtils.c", "ExecOpenScanRelation", Some(Refusal::Passing)),
             ("0A000", "plancat.c", "get_relation_info", Some(Refusal::Write)),
-            ("0A000", "predicate.c", "GetSerializableTransactionSnapshot", Some(Refusal::Write)),
+            ("0A000", "predicate.c", "GetSerializableTransactionSnapshot", Some(Refusal::Passing)),
             ("XX000", "varsup.c", "GetNewTransactionId", Some(Refusal::Write)),
             // Conflicts with what is replayed, and the end of the server.
             ("40001", "postgres.c", "ProcessInterrupts", Some(Refusal::Passing)),
@@ -88,6 +92,9 @@ mod tests {
             ("57P04", "postgres.c", "ProcessInterrupts", Some(Refusal::Passing)),
             ("57P01", "postgres.c", "ProcessInterrupts", Some(Refusal::Passing)),
             ("42P01", "parse_relation.c", "parserOpenTable", Some(Refusal::Passing)),
+            ("42703", "parse_relation.c", "errorMissingColumn", Some(Refusal::Passing)),
+            ("42883", "parse_func.c", "ParseFuncOrColumn", Some(Refusal::Passing)),
+            ("3F000", "namespace.c", "LookupExplicitNamespace", Some(Refusal::Passing)),
             // The client's own.
             ("0A000", "parse_agg.c", "transformAggregateCall", None),
             ("0A000", "plancache.c", "RevalidateCachedQuery", None),
