@@ -174,6 +174,26 @@ async fn what_a_standby_refuses_is_carried_out_by_the_primary_unseen() -> Result
     Ok(())
 }
 
+#[tokio::test]
+async fn what_only_a_serializable_session_is_refused_is_not_remembered_of_its_text() -> Result<()> {
+    let cluster = three().await?;
+    let scene = scene(&cluster, "level", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "SET default_transaction_isolation = 'serializable'").await?;
+    let has = |node: &Node, mark: &str| node.log().contains(&format!("{mark} "));
+    wait_for("a standby refuses a read, and the primary carries it out", PATIENCE, async || {
+        let mark = mark();
+        let read = one(&mut client, &format!("SELECT '{mark} '")).await?;
+        assert_eq!(read, format!("{mark} "));
+        let refused = cluster.standbys().iter().any(|node| has(node, &mark));
+        ensure(refused && has(cluster.primary(), &mark), "it was not tried at a standby")
+    })
+    .await?;
+    // What another session sends here differs in a constant only.
+    on_a_standby(&mut scene.raw().await?, &cluster).await?;
+    Ok(())
+}
+
 /// The route and the reason that `EXPLAIN ROUTE` tells, and what is behind that.
 async fn explained(client: &mut RawClient, sql: &str) -> Result<Vec<String>> {
     let rows = client.rows(&format!("EXPLAIN ROUTE {sql}")).await?;
