@@ -508,8 +508,12 @@ async fn the_log_tells_of_statements_without_their_constants_if_it_is_to() -> Re
     assert!(!log.contains("hidden"), "{log}");
     assert!(!log.contains("unlogged"), "{log}");
     scene.reload(&ON.replace("mode", "log = \"standby\"\nmode"), "routing.log").await?;
-    goes(&mut client, "SELECT word FROM t", "standby: read").await?;
-    run(&mut client, "SELECT word AS seen FROM t").await?;
+    // The loops take over what was reloaded a little after it is told.
+    wait_for("a read at a standby is logged", PATIENCE, async || {
+        run(&mut client, "SELECT word AS seen FROM t").await?;
+        ensure(scene.trunkline.log().contains("SELECT word AS seen FROM t"), "it is not")
+    })
+    .await?;
     let line = scene.trunkline.logged("SELECT word AS seen FROM t").await?;
     assert!(line.contains("goes to the standby") && line.contains("standby1"), "{line}");
     Ok(())
