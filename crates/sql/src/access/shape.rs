@@ -76,11 +76,11 @@ pub(crate) trait Out {
     /// Takes the next piece.
     fn push(&mut self, piece: u64);
 
-    /// Where in the text the constant stands that the last piece is for.
-    fn constant(&mut self, _place: Range<usize>) {}
+    /// Where in the text the constant stands that the last piece is for, and whether it begins a list behind `IN`.
+    fn constant(&mut self, _place: Range<usize>, _begins_list: bool) {}
 
-    /// Where the constant, or parameter, stands that was left out, as it goes on with the list that the last one is of.
-    fn item(&mut self, _place: Range<usize>) {}
+    /// Where the list ends by now that has begun last: a constant, or parameter, of it was left out.
+    fn list_ends(&mut self, _at: usize) {}
 }
 
 #[cfg(test)]
@@ -293,16 +293,16 @@ impl<O: Out> Reader<'_, O> {
     #[inline(always)]
     fn constant(&mut self, piece: u64, start: usize) {
         self.operator = 0;
-        let place = start..self.at;
         self.list = match self.list {
             List::Comma => {
-                self.out.item(place);
+                self.out.list_ends(self.at);
                 List::Item
             }
             list => {
+                let begins_list = list == List::Open;
                 self.out.push(piece);
-                self.out.constant(place);
-                if list == List::Open { List::Item } else { List::None }
+                self.out.constant(start..self.at, begins_list);
+                if begins_list { List::Item } else { List::None }
             }
         };
     }

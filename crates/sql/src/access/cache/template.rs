@@ -57,14 +57,13 @@ struct Constants(Vec<(Range<usize>, bool)>);
 impl Out for Constants {
     fn push(&mut self, _: u64) {}
 
-    fn constant(&mut self, place: Range<usize>) {
-        self.0.push((place, false));
+    fn constant(&mut self, place: Range<usize>, begins_list: bool) {
+        self.0.push((place, begins_list));
     }
 
-    fn item(&mut self, place: Range<usize>) {
-        if let Some((list, is_list)) = self.0.last_mut() {
-            list.end = place.end;
-            *is_list = true;
+    fn list_ends(&mut self, at: usize) {
+        if let Some((list, _)) = self.0.last_mut() {
+            list.end = at;
         }
     }
 }
