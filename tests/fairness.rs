@@ -185,6 +185,17 @@ async fn servers_on_their_way_out_count_until_they_have_gone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_longer_to_begin_than_it_may_live_serves_once() -> Result<()> {
+    let config = "[pool]\nsize = 1\nmax_age = \"1ms\"";
+    let scene = Scene::calm("mayfly", config).await?;
+    let mut client = scene.raw().await?;
+    for _ in 0..5 {
+        run(&mut client, "SELECT 1").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_free_server_serves_a_client_on_whichever_loop_it_waits() -> Result<()> {
     let config = format!("[general]\nworkers = 4\n[pool]\nsize = 20\n{DEALT}");
     let scene = Scene::calm("spread", &config).await?;

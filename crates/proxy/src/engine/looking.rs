@@ -44,11 +44,15 @@ impl Worker {
         }
     }
 
-    /// Parks a new server. If sessions begin there as they do on no other one, what waits for a server of that pool was judged
-    /// without knowing that.
+    /// Parks a new server; its age counts from here, as nobody would be served where making one takes longer than `max_age`.
+    /// If sessions begin there as they do on no other one, what waits for a server of that pool was judged without knowing
+    /// that.
     fn park_begun(&mut self, index: usize, new: bool) {
-        if new && let Some(server) = self.servers.get(index) {
-            self.send_home(server.pool);
+        let Some(server) = self.servers.get_mut(index) else { return };
+        server.about.count_age_from(self.now);
+        let pool = server.pool;
+        if new {
+            self.send_home(pool);
         }
         self.park(index);
     }

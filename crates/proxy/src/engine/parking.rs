@@ -20,7 +20,7 @@ impl Worker {
             return;
         }
         let Some(pool) = self.pools.get_mut(server.pool) else { return };
-        let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
+        let aged = server.about.is_aged(self.now);
         if aged
             || !pool.wants(server.about.node, server.about.generation, &self.traffic)
             || self.now < self.pressed_until

@@ -234,6 +234,20 @@ pub(crate) struct ServerAbout {
     pub(crate) family: Arc<Family>,
 }
 
+impl ServerAbout {
+    /// It is ready only now; it may be as old as if it had been opened at this time.
+    pub(crate) fn count_age_from(&mut self, now: u64) {
+        if self.expires_at != 0 {
+            self.expires_at = self.expires_at.saturating_add(now.saturating_sub(self.opened_at));
+        }
+    }
+
+    /// Whether it is too old to be parked again.
+    pub(crate) fn is_aged(&self, now: u64) -> bool {
+        self.expires_at != 0 && now >= self.expires_at
+    }
+}
+
 /// A server connection on its way to another loop.
 #[derive(Debug)]
 pub(crate) struct Moving {

@@ -100,7 +100,7 @@ impl Worker {
             else {
                 continue;
             };
-            let aged = server.about.expires_at != 0 && self.now >= server.about.expires_at;
+            let aged = server.about.is_aged(self.now);
             let stale = !pool.wants(server.about.node, server.about.generation, &self.traffic)
                 || server.about.permit.is_surplus();
             let idle = limit != 0 && spare > 0 && self.now.saturating_sub(server.since) >= limit;
