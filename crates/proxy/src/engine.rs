@@ -27,6 +27,7 @@ mod floors;
 mod from_client;
 mod functions;
 mod inbox;
+mod last_words;
 mod lease;
 mod leaving;
 mod ledger;

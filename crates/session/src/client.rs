@@ -317,6 +317,11 @@ impl ClientSession {
         matches!(&self.unnamed, Unnamed::OnServer { key, .. } if *key == server.unnamed)
     }
 
+    /// Whether the client was told an error since its transaction, or its statement, has begun.
+    pub fn has_failed(&self) -> bool {
+        self.errored
+    }
+
     /// Begins a lease: writes to the server what makes its state the client's, and to the client what it has not been
     /// told yet.
     pub fn begin_lease(

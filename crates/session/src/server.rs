@@ -14,7 +14,7 @@ use crate::{
     naming::Naming,
     path::Kept,
     placeholder::Placeholders,
-    queue::Queue,
+    queue::{Kind, Queue},
     readback::{Findings, Told},
     salvage::Salvage,
     sequence::SequenceState,
@@ -229,6 +229,13 @@ impl ServerSession {
     /// Whether replies are owed.
     pub fn is_busy(&self) -> bool {
         !self.owed.is_empty() || self.intake != Intake::Messages
+    }
+
+    /// Whether nothing but the answer to a Sync is owed: what was sent before it is answered.
+    pub fn owes_ready_only(&self) -> bool {
+        self.owed.len() == 1
+            && self.owed.front_kind() == Some(Kind::Sync)
+            && self.intake == Intake::Messages
     }
 
     /// Whether the last that was sent was its client's, and is not answered.

@@ -181,6 +181,13 @@ impl Worker {
 
     /// The client's transaction is over: the server goes to whoever is next.
     pub(super) fn release(&mut self, client_index: usize, server_index: usize) {
+        self.give_up_lease(client_index, server_index);
+        self.hand_in(server_index);
+    }
+
+    /// The client's side of that.
+    #[inline]
+    pub(super) fn give_up_lease(&mut self, client_index: usize, server_index: usize) {
         let (Some(client), Some(server)) =
             (self.clients.get_mut(client_index), self.servers.get_mut(server_index))
         else {
@@ -213,7 +220,6 @@ impl Worker {
         if self.draining || removed {
             self.rest_client(client_index);
         }
-        self.hand_in(server_index);
     }
 
     /// What few clients call for when they give their server back.

@@ -10,6 +10,9 @@ use super::{
     worker::Worker,
 };
 
+/// Why a server is lost that says so.
+pub(super) const ENDED: &str = "the server ended the connection";
+
 impl Worker {
     /// The connection to a server is lost, or of no use any more; who it serves is told.
     pub(super) fn drop_server(&mut self, index: usize, why: &str) {

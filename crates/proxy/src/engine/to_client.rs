@@ -1,17 +1,18 @@
 //! From a server towards the client it serves.
 
 use trunkline_session::{
-    Alone, ClientSession, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, may_stream,
+    Alone, ClientSession, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, ServerSession, may_stream,
 };
 use trunkline_wire::frame::{HEADER, peek};
 
 use super::{
-    crossing::may_go_on,
+    last_words::{LastWords, last_words},
     link::Received,
+    loss::ENDED,
     refusal::Refusal,
     slot::{Client, ClientState, SHADOW, Server, ServerState, Stream},
     tally::count_answer,
-    trial::{Shown, ends_a_standby, shown},
+    trial::{Shown, shown},
     worker::{Again, READS_PER_TURN, Worker},
 };
 
@@ -32,7 +33,37 @@ struct Outcome {
     leaves: bool,
     /// The standby refuses what is for the primary to carry out.
     refusal: Option<Refusal>,
+    /// The server ends, and says something that is not for the client.
+    last_words: Option<LastWords>,
     desync: Option<&'static str>,
+}
+
+impl Outcome {
+    /// Takes note of what a message calls for. Says whether the next one may be looked at.
+    #[inline]
+    fn note(&mut self, reply: &Reply, session: &ServerSession) -> bool {
+        match reply {
+            Reply::Next => {}
+            Reply::Ready => self.ready = Ready::Yes,
+            Reply::ReadyUnsaid => {
+                self.ready = Ready::Unsaid;
+                if session.has_question() {
+                    self.also = Some(Also::Ask);
+                }
+            }
+            Reply::Prepared => self.also = Some(Also::Prepared),
+            Reply::Replayed => self.also = Some(Also::Replayed),
+            Reply::Ask => self.also = Some(Also::Ask),
+            Reply::ReadBack => self.also = Some(Also::ReadBack),
+            Reply::ReadyToAsk => {
+                self.ready = Ready::Yes;
+                self.also = Some(Also::Ask);
+            }
+            Reply::ReplayFailed => self.also = Some(Also::ReplayFailed),
+            Reply::Desync(what) => self.desync = Some(what),
+        }
+        !matches!(reply, Reply::ReplayFailed | Reply::Desync(_))
+    }
 }
 
 /// Whether the server has answered everything it was asked so far.
@@ -153,7 +184,7 @@ impl Worker {
     }
 
     /// Takes what it can of a burst, and says how many bytes that was.
-    fn server_burst(&mut self, index: usize, data: &[u8]) -> usize {
+    pub(super) fn server_burst(&mut self, index: usize, data: &[u8]) -> usize {
         let Some(server) = self.servers.get(index) else { return data.len() };
         let ServerState::Leased(client) = server.state else {
             return self.alone_burst(index, data);
@@ -166,6 +197,10 @@ impl Worker {
         if let Some(refusal) = outcome.refusal {
             self.refused_by_standby(client, index, refusal);
             return outcome.taken;
+        }
+        if let Some(words) = outcome.last_words {
+            let rest = data.get(outcome.taken..).unwrap_or_default();
+            return outcome.taken.saturating_add(self.heed(words, (client, index), rest));
         }
         if let Some(also) = outcome.also {
             self.follow_up(also, client, index);
@@ -314,7 +349,7 @@ impl Worker {
                 Alone::Answered(purpose) => self.answered(index, purpose),
                 Alone::Surveyed => self.surveyed(index),
                 Alone::Ended => {
-                    self.drop_server(index, "the server ended the connection");
+                    self.drop_server(index, ENDED);
                     return data.len();
                 }
             }
@@ -370,9 +405,7 @@ fn is_still_tried(
     if server.session.answers_us() {
         return false;
     }
-    let Some(routed) = client.rare.tried() else {
-        return !server.session.is_busy() && is_lost_at_rest(client, server, answer, outcome);
-    };
+    let Some(routed) = client.rare.tried() else { return false };
     match shown(answer) {
         Shown::Nothing if !server.session.is_full() => {}
         // Or the rest of the group waits for what is held.
@@ -380,13 +413,6 @@ fn is_still_tried(
         Shown::Refusal(refusal) => outcome.refusal = Some(refusal),
     }
     routed.trial.is_some()
-}
-
-/// Whether a standby that has nothing under way says that it ends the client's transaction, which goes on elsewhere.
-#[cold]
-fn is_lost_at_rest(client: &Client, server: &Server, said: &[u8], outcome: &mut Outcome) -> bool {
-    outcome.refusal = ends_a_standby(said).filter(|_| may_go_on(client, server));
-    outcome.refusal.is_some()
 }
 
 /// Judges the frames of a burst of a server that serves `client`.
@@ -406,7 +432,10 @@ fn judge_burst(
     }
     while outcome.taken < data.len() {
         let rest = data.get(outcome.taken..).unwrap_or_default();
-        if client.horizon < SHADOW && is_still_tried(client, server, rest, &mut outcome) {
+        outcome.last_words = last_words(client, server, rest);
+        if outcome.last_words.is_some()
+            || client.horizon < SHADOW && is_still_tried(client, server, rest, &mut outcome)
+        {
             return outcome;
         }
         let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);
@@ -438,31 +467,8 @@ fn judge_burst(
         let remaining = header.len.saturating_sub(here);
         server.stream = Stream { remaining, forward: out.ends_at(end) };
         outcome.taken = end;
-        match reply {
-            Reply::Next => {}
-            Reply::Ready => outcome.ready = Ready::Yes,
-            Reply::ReadyUnsaid => {
-                outcome.ready = Ready::Unsaid;
-                if server.session.has_question() {
-                    outcome.also = Some(Also::Ask);
-                }
-            }
-            Reply::Prepared => outcome.also = Some(Also::Prepared),
-            Reply::Replayed => outcome.also = Some(Also::Replayed),
-            Reply::Ask => outcome.also = Some(Also::Ask),
-            Reply::ReadBack => outcome.also = Some(Also::ReadBack),
-            Reply::ReadyToAsk => {
-                outcome.ready = Ready::Yes;
-                outcome.also = Some(Also::Ask);
-            }
-            Reply::ReplayFailed => {
-                outcome.also = Some(Also::ReplayFailed);
-                return outcome;
-            }
-            Reply::Desync(what) => {
-                outcome.desync = Some(what);
-                return outcome;
-            }
+        if !outcome.note(&reply, &server.session) {
+            return outcome;
         }
     }
     outcome

@@ -86,12 +86,6 @@ fn begins(tag: &[u8]) -> bool {
     matches!(tag, b"BEGIN\0" | b"START TRANSACTION\0")
 }
 
-/// If the first of these messages, which nobody has asked for, is whole and says that a standby ends the session: why.
-pub(super) fn ends_a_standby(said: &[u8]) -> Option<Refusal> {
-    let header = peek(said).ok().flatten().filter(|header| matches!(header.tag, b'E' | b'N'))?;
-    refusal(said.get(HEADER..header.len)?)
-}
-
 impl Worker {
     /// What the client has sent goes to the standby: it is kept until something is answered.
     pub(super) fn try_at_standby(client: &mut Client, burst: &[u8], begins: bool) {
@@ -241,17 +235,5 @@ mod tests {
         assert_eq!(shown(&[&begun[..], b"Z\0\0\0\x05T"].concat()), Shown::Answer);
         let notices = b"N\0\0\0\x04".repeat(HELD_MAX / 5 + 1);
         assert_eq!(shown(&notices), Shown::Answer, "so much is not held");
-    }
-
-    #[test]
-    fn a_standby_that_has_nothing_under_way_says_that_it_ends_by_what_the_primary_would_not() {
-        let ends = error(SqlState::ADMIN_SHUTDOWN);
-        assert_eq!(ends_a_standby(&ends), Some(Refusal::Passing));
-        for end in 0..ends.len() {
-            assert_eq!(ends_a_standby(&ends[..end]), None, "{end}");
-        }
-        let own = error(SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT);
-        assert_eq!(ends_a_standby(&own), None, "a limit of the client's own");
-        assert_eq!(ends_a_standby(b"A\0\0\0\x04"), None);
     }
 }

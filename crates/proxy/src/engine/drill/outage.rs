@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use trunkline_settings::{PoolMode, Settings};
+use trunkline_wire::SqlState;
 
 use super::{Drill, pass};
 use crate::{
@@ -85,6 +86,36 @@ async fn a_session_is_closed_at_rest_when_the_primary_changes() {
         drill.servers[0].receive();
         assert!(drill.clients[0].closed && drill.servers[0].closed);
         assert_eq!(drill.error_count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_words_that_come_with_the_answer_are_for_a_client_that_needs_the_server_still() {
+    let last_words = {
+        let mut out = bytes::BytesMut::new();
+        let report = trunkline_wire::backend::Report::fatal(SqlState::ADMIN_SHUTDOWN, "over");
+        trunkline_wire::backend::error_response(&mut out, &report);
+        out
+    };
+    for (settings, status, told) in [
+        (Settings::default(), b'I', "CZ"),
+        (Settings::default(), b'T', "CZE"),
+        (sessions(), b'I', "CZE"),
+    ] {
+        let mut drill = drill(settings, 1);
+        drill.ask(0, "SELECT 1");
+        drill.settle();
+        let done = [b"C\0\0\0\x09DONE\0Z\0\0\0\x05", &[status][..], &last_words].concat();
+        drill.servers[0].send(&done);
+        drill.settle();
+        assert_eq!(drill.told(0), told);
+        drill.servers[0].stream.shutdown(std::net::Shutdown::Both).expect("it is open");
+        drill.settle();
+        drill.clients[0].receive();
+        assert_eq!(drill.clients[0].closed, told != "CZ");
+        if told == "CZ" {
+            drill.converse(0, 1, "SELECT 2", b'I');
+        }
     }
 }
 
@@ -270,7 +301,7 @@ async fn each_client_that_is_refused_or_failed_is_counted_once() {
     drill.settle();
     // In the words of the server.
     let body = bytes::Bytes::from_static(b"SFATAL\0C3D000\0Mno such database\0\0");
-    let code = trunkline_wire::SqlState::INVALID_CATALOG_NAME;
+    let code = SqlState::INVALID_CATALOG_NAME;
     drill.turn_away(1, &ErrorReport { code, message: "no such database".to_owned(), body });
     assert_eq!((drill.errors(0), drill.error_count()), (vec!["3D000".to_owned()], 3));
     // By a timeout of ours, at the login, in a transaction and in the queue.
