@@ -15,25 +15,20 @@ use super::{
     worker::Worker,
 };
 
-/// What is to be done about last words, which the client does not hear.
+/// What of a server's words the client does not hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LastWords {
-    /// A standby says them, and the client's transaction goes on elsewhere.
-    GoesOn(Refusal),
-    /// The client needs nothing more of the server.
+pub(super) enum Unheard {
+    /// That a standby refuses what the primary carries out, or ends while the client's transaction may go on there.
+    Refusal(Refusal),
+    /// That a server ends of which the client needs nothing more.
     Unneeded,
-    /// A standby has answered all but the Sync, at which there is nothing left to do for what only reads.
+    /// That a standby ends which owes nothing but the answer to a Sync, at which there is nothing to do for what only reads.
     Unready,
 }
 
-/// What is to be done if the first of these messages is a server's last, and not an answer to what the client has asked.
-#[inline]
-pub(super) fn last_words(client: &Client, server: &Server, said: &[u8]) -> Option<LastWords> {
-    if matches!(said.first(), Some(b'E' | b'N')) { judge(client, server, said) } else { None }
-}
-
+/// Whether the first of these messages, an error or a notice, is a server's last, and no answer to what the client has asked.
 #[cold]
-fn judge(client: &Client, server: &Server, said: &[u8]) -> Option<LastWords> {
+pub(super) fn last_words(client: &Client, server: &Server, said: &[u8]) -> Option<Unheard> {
     let session = &server.session;
     let is_tried = client.rare.routed.as_ref().is_some_and(|routed| routed.trial.is_some());
     if session.answers_us() || session.is_ending() || is_tried {
@@ -47,17 +42,17 @@ fn judge(client: &Client, server: &Server, said: &[u8]) -> Option<LastWords> {
             TxStatus::Failed => false,
         };
         let unready = at_standby && session.owes_ready_only() && may_end && is_end(said);
-        return unready.then_some(LastWords::Unready);
+        return unready.then_some(Unheard::Unready);
     }
     let ends = ends_a_standby(said);
     if let Some(refusal) = ends.filter(|_| at_standby && may_go_on(client, server)) {
-        return Some(LastWords::GoesOn(refusal));
+        return Some(Unheard::Refusal(refusal));
     }
     // Nothing is owed: every error is the last.
     let unneeded = (ends.is_some() || said.first() == Some(&b'E'))
         && client.session.may_release(session)
         && client.stream.remaining == 0;
-    unneeded.then_some(LastWords::Unneeded)
+    unneeded.then_some(Unheard::Unneeded)
 }
 
 /// If the first of these messages, which nobody has asked for, is whole and says that a standby ends the session: why.
@@ -78,24 +73,24 @@ fn first_report(said: &[u8]) -> Option<&[u8]> {
 }
 
 impl Worker {
-    /// Does so. `rest` begins with the last words; what of it is not taken is returned.
+    /// Does what is to be done behind what the client does not hear, with which `rest` begins. Says how much of it is taken.
     #[cold]
     pub(super) fn heed(
         &mut self,
-        words: LastWords,
+        unheard: Unheard,
         (client_index, index): (usize, usize),
         rest: &[u8],
     ) -> usize {
-        match words {
-            LastWords::GoesOn(refusal) => {
+        match unheard {
+            Unheard::Refusal(refusal) => {
                 self.refused_by_standby(client_index, index, refusal);
                 0
             }
-            LastWords::Unneeded => {
+            Unheard::Unneeded => {
                 self.gives_back_the_ending(client_index, index);
                 rest.len()
             }
-            LastWords::Unready => {
+            Unheard::Unready => {
                 let Some(server) = self.servers.get(index) else { return rest.len() };
                 let ready = [b'Z', 0, 0, 0, 5, server.session.status().as_byte()];
                 let both = [&ready, rest].concat();

@@ -3,13 +3,12 @@
 use trunkline_session::{
     Alone, ClientSession, JUDGE_PREFIX, Outgoing, Parcel, Purpose, Reply, ServerSession, may_stream,
 };
-use trunkline_wire::frame::{HEADER, peek};
+use trunkline_wire::frame::{HEADER, Header, peek};
 
 use super::{
-    last_words::{LastWords, last_words},
+    last_words::{Unheard, last_words},
     link::Received,
     loss::ENDED,
-    refusal::Refusal,
     slot::{Client, ClientState, SHADOW, Server, ServerState, Stream},
     tally::count_answer,
     trial::{Shown, shown},
@@ -31,10 +30,8 @@ struct Outcome {
     unblocked: bool,
     /// The client goes when all is answered.
     leaves: bool,
-    /// The standby refuses what is for the primary to carry out.
-    refusal: Option<Refusal>,
-    /// The server ends, and says something that is not for the client.
-    last_words: Option<LastWords>,
+    /// What comes next is not for the client.
+    unheard: Option<Unheard>,
     desync: Option<&'static str>,
 }
 
@@ -194,13 +191,9 @@ impl Worker {
             self.drop_server_that(false, index, what);
             return data.len();
         }
-        if let Some(refusal) = outcome.refusal {
-            self.refused_by_standby(client, index, refusal);
-            return outcome.taken;
-        }
-        if let Some(words) = outcome.last_words {
+        if let Some(unheard) = outcome.unheard {
             let rest = data.get(outcome.taken..).unwrap_or_default();
-            return outcome.taken.saturating_add(self.heed(words, (client, index), rest));
+            return outcome.taken.saturating_add(self.heed(unheard, (client, index), rest));
         }
         if let Some(also) = outcome.also {
             self.follow_up(also, client, index);
@@ -410,9 +403,27 @@ fn is_still_tried(
         Shown::Nothing if !server.session.is_full() => {}
         // Or the rest of the group waits for what is held.
         Shown::Nothing | Shown::Answer => routed.settle(),
-        Shown::Refusal(refusal) => outcome.refusal = Some(refusal),
+        Shown::Refusal(refusal) => outcome.unheard = Some(Unheard::Refusal(refusal)),
     }
     routed.trial.is_some()
+}
+
+/// Whether a message may be judged of which no more is here. Else there is an error in it, or more is to come.
+#[cold]
+fn may_be_judged(
+    header: &Header,
+    here: usize,
+    session: &ServerSession,
+    outcome: &mut Outcome,
+) -> bool {
+    let streams = may_stream(header.tag, header.len);
+    if streams && here >= HEADER.saturating_add(JUDGE_PREFIX) && !session.is_asked() {
+        return true;
+    }
+    if header.len > WHOLE_MAX && !streams {
+        outcome.desync = Some("the server sent a message that is too long for its kind");
+    }
+    false
 }
 
 /// Judges the frames of a burst of a server that serves `client`.
@@ -432,10 +443,7 @@ fn judge_burst(
     }
     while outcome.taken < data.len() {
         let rest = data.get(outcome.taken..).unwrap_or_default();
-        outcome.last_words = last_words(client, server, rest);
-        if outcome.last_words.is_some()
-            || client.horizon < SHADOW && is_still_tried(client, server, rest, &mut outcome)
-        {
+        if client.horizon < SHADOW && is_still_tried(client, server, rest, &mut outcome) {
             return outcome;
         }
         let run = ClientSession::pass_run(&mut server.session, rest, outcome.taken, out);
@@ -449,15 +457,14 @@ fn judge_burst(
                 return outcome;
             }
         };
-        let here = header.len.min(rest.len());
-        let streams = may_stream(header.tag, header.len);
-        if here < header.len
-            && (!(streams && here >= HEADER.saturating_add(JUDGE_PREFIX))
-                || server.session.is_asked())
-        {
-            if header.len > WHOLE_MAX && !streams {
-                outcome.desync = Some("the server sent a message that is too long for its kind");
+        if matches!(header.tag, b'E' | b'N') {
+            outcome.unheard = last_words(client, server, rest);
+            if outcome.unheard.is_some() {
+                return outcome;
             }
+        }
+        let here = header.len.min(rest.len());
+        if here < header.len && !may_be_judged(&header, here, &server.session, &mut outcome) {
             return outcome;
         }
         let body = rest.get(HEADER..here).unwrap_or_default();
