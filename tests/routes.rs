@@ -17,7 +17,7 @@ use corpus::{Case, cases, directory};
 use tokio::sync::OnceCell;
 use trunkline_route::{Path, Reason};
 use trunkline_sql::access::Class;
-use trunkline_testkit::cluster::Cluster;
+use trunkline_testkit::cluster::{Cluster, SUPERUSER, SUPERUSER_PASSWORD};
 use trunkline_testkit::peer::{Frame, RawClient, say};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Error, Result};
@@ -275,5 +275,104 @@ async fn what_may_go_to_a_standby_does_there_what_it_does_on_the_primary() -> Re
     for sql in MORE_THAN_READS {
         assert!(pair.compare(&Case::of(sql)).await?.is_some(), "{sql}");
     }
+    Ok(())
+}
+
+/// What the running program says of a text that a standby has refused.
+const LEARNT: &str = "refused by a standby before";
+
+/// So many cases do what no text shows.
+const UNSEEN: usize = 5;
+
+/// Waits until `EXPLAIN ROUTE` says so of a case: what the client has written may have to be replayed first.
+async fn explained(client: &mut RawClient, case: &Case, what: &str, expected: &str) -> Result<()> {
+    let question = say::query(&format!("EXPLAIN ROUTE\n{}", case.sql));
+    wait_for(&case.place(), PATIENCE, async || {
+        let said = told(&client.exchange(&question, 1).await?, what)?;
+        ensure(said == expected, said)
+    })
+    .await
+}
+
+/// What would end the standby's being one.
+const PROMOTES: &str = "pg_promote";
+
+/// Which cases stand under which heading of `tests/routes/kept.md`.
+fn kept() -> Result<BTreeSet<String>> {
+    let text = fs::read_to_string(directory().join("kept.md"))?;
+    let (mut kept, mut route) = (BTreeSet::new(), "");
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            route = heading;
+        } else if let Some(case) = line.strip_prefix("    ") {
+            kept.insert(format!("{route}: {case}"));
+        }
+    }
+    Ok(kept)
+}
+
+/// How a case stands there.
+fn as_kept(case: &Case) -> String {
+    /// No more of a text is shown.
+    const SHOWN: usize = 80;
+    let words: Vec<&str> = case.sql.split_whitespace().collect();
+    let text: String = words.join(" ").chars().take(SHOWN).collect();
+    format!("{}: {}: {}", case.route(), case.file, text.trim_end())
+}
+
+#[tokio::test]
+async fn what_a_standby_carries_out_and_stays_on_the_primary_is_listed_with_the_reason()
+-> Result<()> {
+    // Some of it acts on the whole server.
+    let cluster = cluster().await?;
+    let standby = cluster.standby(0)?;
+    let of_primary = |it: &&Case| it.route().starts_with("primary: ") && !it.sql.contains(PROMOTES);
+    let (mut asked, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for case in known_cases().await?.iter().filter(of_primary) {
+        asked.insert(as_kept(case));
+        if truth::is_carried_out(standby, DATABASE, case).await? {
+            seen.insert(as_kept(case));
+        }
+    }
+    let mut kept = kept()?;
+    let all: BTreeSet<String> = cases()?.iter().map(as_kept).collect();
+    let strange: Vec<_> = kept.difference(&all).cloned().collect();
+    assert!(strange.is_empty(), "in the list, and no case:\n{}", strange.join("\n"));
+    kept.retain(|it| asked.contains(it));
+    let missing: Vec<_> = seen.difference(&kept).cloned().collect();
+    assert!(missing.is_empty(), "carried out, and not in the list:\n{}", missing.join("\n"));
+    let refused: Vec<_> = kept.difference(&seen).cloned().collect();
+    assert!(refused.is_empty(), "in the list, and not carried out:\n{}", refused.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_no_text_shows_is_refused_by_a_standby_and_carried_out_all_the_same() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = Scene::before(&cluster, "unseen", ON).await?;
+    cluster.primary().execute(DATABASE, "ALTER ROLE unseen SUPERUSER").await?;
+    let mut client = scene.trunkline.raw("unseen", PASSWORD, DATABASE).await?;
+    wait_for("the catalog is known", PATIENCE, async || {
+        let (route, _) = asked(&mut client, &say::query("EXPLAIN ROUTE SELECT 1")).await?;
+        ensure(route == "standby: read", route)
+    })
+    .await?;
+    let cases = known_cases().await?;
+    let mut standby = RawClient::tcp(cluster.standby(0)?.address()).await?;
+    standby.login(SUPERUSER, SUPERUSER_PASSWORD, DATABASE).await?;
+    let mut found = 0;
+    for case in cases.iter().filter(|case| case.known_limit) {
+        let path = format!("SELECT set_config('search_path', '{}', false)", case.path);
+        standby.rows(&path).await?;
+        let refused = standby.query(&case.sql).await?;
+        let refused = refused.iter().find(|it| it.tag == b'E').map(Frame::sqlstate);
+        assert_eq!(refused.as_deref(), Some("25006"), "{}", case.place());
+        client.rows(&path).await?;
+        explained(&mut client, case, "route", "standby").await?;
+        client.rows(&case.sql).await?;
+        explained(&mut client, case, "reason", LEARNT).await?;
+        found += 1;
+    }
+    assert_eq!(found, UNSEEN);
     Ok(())
 }

@@ -145,12 +145,18 @@ async fn what_a_standby_refuses_is_carried_out_by_the_primary_unseen() -> Result
     let count = |node: &Node| node.log().matches("statement: SELECT <+> 1").count();
     let tried: usize = cluster.standbys().iter().map(count).sum();
     assert_eq!(tried, 1, "a standby was asked once, and then it was known");
+    // A server that gets the settings of its client just before is no other one.
+    let mut other = scene.raw().await?;
+    run(&mut other, "SET work_mem = '5MB'").await?;
+    on_a_standby(&mut other, &cluster).await?;
+    run(&mut client, "SELECT 1").await?;
+    assert_eq!(one(&mut other, "SELECT <+> 1 AS again").await?, "4");
     let parse = say::parse("s", "SELECT <+> $1", &[]);
     let parts = [parse, say::bind("", "s", &[Some("1")]), say::execute("", 0), say::sync()];
     on_a_standby(&mut client, &cluster).await?;
     let frames = client.exchange(&parts.concat(), 1).await?;
     assert_eq!(tags(&frames), "12DCZ");
-    assert_eq!(frames[2].row()?, [Some("4".to_owned())]);
+    assert_eq!(frames[2].row()?, [Some("5".to_owned())]);
     // What its own mistakes are, it is told.
     on_a_standby(&mut client, &cluster).await?;
     fails(&mut client, "SELECT 1 / (i - i) FROM (VALUES (1)) AS v (i)", "22012").await?;

@@ -60,8 +60,7 @@ impl Pair {
 
     /// Runs a case on both; what is wrong with it is the answer.
     pub(crate) async fn compare(&mut self, case: &Case) -> Result<Option<String>> {
-        let path = if case.path == "*" { "\"$user\", public" } else { &case.path };
-        let path = format!("SELECT pg_catalog.set_config('search_path', '{path}', false)");
+        let path = set_path(case);
         self.primary.rows(&path).await?;
         self.standby.rows(&path).await?;
         let (mut here, mut traces) = traced(&mut self.primary, &case.sql).await?;
@@ -85,6 +84,12 @@ impl Pair {
         let alike = here.failed == there.failed && (varies || here == there);
         Ok((!alike).then(|| difference(&here, &there)))
     }
+}
+
+/// What gives a session the path of a case.
+fn set_path(case: &Case) -> String {
+    let path = if case.path == "*" { "\"$user\", public" } else { &case.path };
+    format!("SELECT pg_catalog.set_config('search_path', '{path}', false)")
 }
 
 /// The first thing in which two outcomes differ.
@@ -159,4 +164,38 @@ async fn parameters(client: &mut RawClient, sql: &str) -> Result<usize> {
     let told = frames.iter().find(|frame| frame.tag == b't').and_then(|it| it.body.get(..2));
     let told = told.and_then(|count| <[u8; 2]>::try_from(count).ok());
     Ok(told.map_or(0, |count| usize::from(u16::from_be_bytes(count))))
+}
+
+/// Whether a node carries a text out, alone or in a transaction.
+pub(crate) async fn is_carried_out(node: &Node, database: &str, case: &Case) -> Result<bool> {
+    for begin in ["", "BEGIN"] {
+        let mut client = session(node, database).await?;
+        client.rows(&set_path(case)).await?;
+        client.query(begin).await?;
+        if is_answered(&mut client, &case.sql).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the answer to a text is no error, and not the end of the session; data to copy are not given.
+async fn is_answered(client: &mut RawClient, sql: &str) -> Result<bool> {
+    let parameters = if sql.contains('$') { parameters(client, sql).await } else { Ok(0) };
+    let Ok(parameters) = parameters else { return Ok(false) };
+    if parameters == 0 {
+        client.send(&say::query(sql)).await?;
+    } else {
+        client.send(&say::extended(sql, &vec![None; parameters])).await?;
+    }
+    let mut answered = true;
+    loop {
+        let frame = client.read().await?;
+        match frame.tag {
+            b'E' => answered = false,
+            b'G' => client.send(&say::copy_fail("there is nothing")).await?,
+            b'Z' => return Ok(answered),
+            _ => {}
+        }
+    }
 }

@@ -125,6 +125,11 @@ impl Queue {
         self.kinds.len()
     }
 
+    /// Whether nothing is owed to a client.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.heavy.len() == self.len() && self.heavy.iter().all(Owed::is_ours)
+    }
+
     /// What all entries are, in order.
     #[inline]
     pub(crate) fn kinds(&self) -> &[Kind] {

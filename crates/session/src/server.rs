@@ -238,6 +238,12 @@ impl ServerSession {
             && self.intake == Intake::Messages
     }
 
+    /// Whether it has nothing under way for its client: it may be busy with something of ours that had to come before.
+    #[inline]
+    pub fn has_begun_nothing(&self) -> bool {
+        self.intake == Intake::Messages && (self.owed.is_empty() || self.owed.is_ours())
+    }
+
     /// Whether the last that was sent was its client's, and is not answered.
     pub fn owes_client(&self) -> bool {
         self.owed.back().is_some_and(|last| !last.is_ours())

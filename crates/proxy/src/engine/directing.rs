@@ -132,7 +132,7 @@ impl Worker {
         }
         let begun = client.stream.remaining.min(data.len());
         let within = crossing::may_go_on(client, server);
-        let begins = (client.horizon > 0 || within) && !server.session.is_busy();
+        let begins = (client.horizon > 0 || within) && server.session.has_begun_nothing();
         let may = if client.horizon > 0 || begun > 0 {
             client.horizon.max(begun).min(data.len())
         } else if client.rare.routed().crossing.is_begun() {
