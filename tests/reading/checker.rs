@@ -3,13 +3,14 @@
 #![allow(unreachable_pub, reason = "as with everything that tests share")]
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use trunkline_testkit::peer::{Frame, RawClient, say};
 use trunkline_testkit::wait::PATIENCE;
-use trunkline_testkit::{Cluster, Error, Result};
+use trunkline_testkit::{Cluster, Error, Node, Result};
 
 use crate::common::{Scene, ensure, run};
 use crate::reading::{self, PLACE, delay, on_a_standby};
@@ -32,7 +33,7 @@ pub struct Plan {
 pub struct Counts {
     /// Writes with a read behind each.
     pub pairs: usize,
-    /// Reads behind a write of the session: one at once, and one when a standby has served it.
+    /// Reads behind a write of the session: one at once, those until a standby serves it, and one more.
     pub after_write: usize,
     /// Those of them that standbys have served.
     pub after_write_at_standbys: usize,
@@ -42,8 +43,6 @@ pub struct Counts {
     pub others_at_standbys: usize,
     /// How often a standby has shown a session a commit before the primary has.
     pub ahead: usize,
-    /// Reads of a session that waits for a standby; how many that are is a matter of time.
-    pub on_the_way: usize,
 }
 
 impl Counts {
@@ -55,7 +54,6 @@ impl Counts {
             others: self.others + other.others,
             others_at_standbys: self.others_at_standbys + other.others_at_standbys,
             ahead: self.ahead + other.ahead,
-            on_the_way: self.on_the_way + other.on_the_way,
         }
     }
 }
@@ -214,55 +212,87 @@ impl Part {
         Ok(self.counts)
     }
 
-    /// Writes, reads at once, and, while standbys replay, once more as soon as one serves the session.
+    /// Writes and reads at once; and, while standbys replay, goes on to read, and thinks longer each time, until one has
+    /// served the session, and once more.
     async fn pair(&mut self, cluster: &Cluster, run: &Run) -> Result<()> {
-        let counts = &mut self.counts;
+        const THINKS: Duration = Duration::from_millis(2);
         let session = one_of(&mut self.writers, &mut self.dice)?;
         session.write().await?;
-        let at_standby = session.reads_at_standby(cluster, &mut self.dice).await?;
-        counts.pairs += 1;
-        counts.after_write += 1;
-        counts.after_write_at_standbys += usize::from(at_standby);
-        let begun = Instant::now();
-        while *run.weather.borrow() == Weather::Calm {
-            counts.on_the_way += 1;
-            if session.reads_at_standby(cluster, &mut self.dice).await? {
-                let at_standby = session.reads_at_standby(cluster, &mut self.dice).await?;
-                counts.after_write += 1;
-                counts.after_write_at_standbys += usize::from(at_standby);
-                break;
+        self.counts.pairs += 1;
+        let (begun, mut thinks, mut reads) = (Instant::now(), THINKS, 0);
+        loop {
+            let at_standby = session.reads_at_standby(cluster, &mut self.dice).await?;
+            self.counts.after_write += 1;
+            self.counts.after_write_at_standbys += usize::from(at_standby);
+            reads += 1;
+            if *run.weather.borrow() == Weather::Rough || at_standby && reads > 1 {
+                return Ok(());
             }
             ensure(begun.elapsed() < PATIENCE, format!("session {} stays away", session.row))?;
+            if !at_standby {
+                sleep(thinks).await;
+                thinks *= 2;
+            }
         }
-        Ok(())
     }
 }
 
-/// A quarter of the time one standby or the other does not replay what it gets, or does so late.
-async fn storms(cluster: &Cluster, run: &Run) -> Result<()> {
-    const STEPS: usize = 16;
-    let mut pairs = run.pairs.subscribe();
-    for step in 0..STEPS {
-        let until = run.plan.pairs * (step + 1) / STEPS;
-        if step % 4 == 1 {
-            run.weather.send_replace(Weather::Rough);
-            let standby = cluster.standby(step / 4 % 2)?;
-            let paused = step / 8 == 0;
-            if paused {
-                standby.pause_replay().await?;
-            } else {
-                delay(standby, "100ms").await?;
-            }
-            pairs.wait_for(|pairs| *pairs >= until).await?;
-            if paused {
-                standby.resume_replay().await?;
-            } else {
-                delay(standby, "0").await?;
-            }
-            run.weather.send_replace(Weather::Calm);
-        } else {
-            pairs.wait_for(|pairs| *pairs >= until).await?;
+/// What happens to a standby.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// It does not replay what it gets.
+    Paused,
+    /// It replays it late.
+    Delayed,
+}
+
+impl Trouble {
+    async fn begin(self, standby: &Node) -> Result<()> {
+        match self {
+            Self::Paused => standby.pause_replay().await,
+            Self::Delayed => delay(standby, "100ms").await,
         }
+    }
+
+    async fn end(self, standby: &Node) -> Result<()> {
+        match self {
+            Self::Paused => standby.resume_replay().await,
+            Self::Delayed => delay(standby, "0").await,
+        }
+    }
+}
+
+/// What happens to the standbys, one after the other: to one of them, or to both at once.
+const STORMS: [[Option<Trouble>; 2]; 4] = [
+    [Some(Trouble::Paused), None],
+    [Some(Trouble::Delayed), Some(Trouble::Paused)],
+    [Some(Trouble::Paused), Some(Trouble::Delayed)],
+    [None, Some(Trouble::Delayed)],
+];
+
+/// A quarter of the time there is a storm.
+async fn storms(cluster: &Cluster, run: &Run) -> Result<()> {
+    const CALMS: usize = 3;
+    let mut pairs = run.pairs.subscribe();
+    let steps = STORMS.len() * (1 + CALMS);
+    let until = |step: usize| run.plan.pairs * (step + 1) / steps;
+    for (number, storm) in STORMS.iter().enumerate() {
+        let step = number * (1 + CALMS);
+        pairs.wait_for(|pairs| *pairs >= until(step)).await?;
+        run.weather.send_replace(Weather::Rough);
+        for (standby, trouble) in cluster.standbys().iter().zip(storm) {
+            if let Some(trouble) = trouble {
+                trouble.begin(standby).await?;
+            }
+        }
+        pairs.wait_for(|pairs| *pairs >= until(step + 1)).await?;
+        for (standby, trouble) in cluster.standbys().iter().zip(storm) {
+            if let Some(trouble) = trouble {
+                trouble.end(standby).await?;
+            }
+        }
+        run.weather.send_replace(Weather::Calm);
+        pairs.wait_for(|pairs| *pairs >= until(step + CALMS)).await?;
     }
     Ok(())
 }

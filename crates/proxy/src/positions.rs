@@ -62,6 +62,15 @@ impl Sample {
     }
 }
 
+/// Where the primary's log ends, as it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// No commit that was answered, or could be seen, is behind this place.
+    pub(crate) place: Lsn,
+    /// Where the next record goes.
+    pub(crate) next: Lsn,
+}
+
 /// The headers of a page of the log: that of every page, and that of the first one of a file.
 const PAGE_HEADERS: [u64; 2] = [24, 40];
 
@@ -211,6 +220,8 @@ pub struct Positions {
     /// Loops wait until one says it again.
     awaited: AtomicBool,
     caught_up: Notify,
+    /// Somebody has committed what may have been seen before it was on disk.
+    asynchronous: AtomicBool,
 }
 
 impl Default for Positions {
@@ -228,6 +239,7 @@ impl Default for Positions {
             heard: watch::Sender::default(),
             awaited: AtomicBool::new(false),
             caught_up: Notify::new(),
+            asynchronous: AtomicBool::new(false),
         }
     }
 }
@@ -242,6 +254,22 @@ impl Positions {
             self.bell.notify_one();
         }
         Ticket(begun)
+    }
+
+    /// A session commits what may be seen before it is on disk, or has. To be called before a sample is wanted that is to
+    /// cover that.
+    pub(crate) fn note_asynchronous(&self) {
+        if !self.is_asynchronous() {
+            self.asynchronous.store(true, Ordering::Release);
+            tracing::info!(
+                "a session has synchronous_commit off: reads wait on the primary for all that was written there"
+            );
+        }
+    }
+
+    /// Whether one does.
+    pub(crate) fn is_asynchronous(&self) -> bool {
+        self.asynchronous.load(Ordering::Acquire)
     }
 
     /// A client is about to be told how a transaction on the primary has ended. To be called before it is.
@@ -377,17 +405,17 @@ impl Positions {
         Question { number: self.wishes.begin(), epoch, asked_at_us: now_us }
     }
 
-    /// The answer to it. If the primary has changed meanwhile, it counts no more. If the place is before the last one, or
-    /// in another history, the primary has another history than it had: a new epoch begins.
-    pub(crate) fn answered(&self, question: Question, lsn: Lsn, history: History) {
+    /// The answer to it. If the primary has changed meanwhile, it counts no more. If the log ends before the last place, or
+    /// is another history's, the primary has another history than it had: a new epoch begins.
+    pub(crate) fn answered(&self, question: Question, end: End, history: History) {
         let Question { number, epoch, asked_at_us } = question;
-        let sample = Sample { number, asked_at_us, epoch, lsn, history };
+        let sample = Sample { number, asked_at_us, epoch, lsn: end.place, history };
         let mut told = None;
         self.paint(|picture, _| {
             if picture.epoch != epoch || picture.latest.is_some_and(|last| last.number > number) {
                 return;
             }
-            let goes_on = |last: Sample| last.history == history && last.lsn <= lsn;
+            let goes_on = |last: Sample| last.history == history && last.lsn <= end.next;
             let mut sample = sample;
             if !picture.latest.is_none_or(goes_on) {
                 *picture = Picture::of_epoch(epoch.wrapping_add(1));

@@ -11,7 +11,7 @@ use trunkline_cluster::{
     Event, Health, LagPolicy, NodeId, NodeView, Policy, Reader, Readers, Standing, State, Traffic,
     Unfit, View,
 };
-use trunkline_settings::RoutingMode;
+use trunkline_settings::{AsynchronousCommits, RoutingMode};
 
 use crate::{
     backend::KeyRing,
@@ -308,7 +308,9 @@ fn start_sampler(
     let shared = Arc::clone(&observer.shared);
     let clock: Clock = Arc::new(move || shared.now_us());
     let limit = in_force.settings.cluster.probe_timeout;
-    let pace = Pace { interval: in_force.settings.routing.sample_interval, limit };
+    let routing = &in_force.settings.routing;
+    let asynchronous = routing.asynchronous_commits == AsynchronousCommits::Assumed;
+    let pace = Pace { interval: routing.sample_interval, limit, asynchronous };
     *running = Some(sample(targets(in_force, &observer.ring), pace, &observer.positions, &clock));
 }
 

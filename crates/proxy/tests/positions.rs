@@ -49,7 +49,7 @@ impl<C> Scene<C> {
         let begun = Instant::now();
         let clock: Clock =
             Arc::new(move || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-        let pace = Pace { interval, limit: PATIENCE };
+        let pace = Pace { interval, limit: PATIENCE, asynchronous: true };
         let sampler = sample(targets, pace, &positions, &clock);
         positions.led_by(Some(PRIMARY));
         Self { cluster, positions, _sampler: sampler }
@@ -215,10 +215,12 @@ async fn a_standby_that_goes_on_with_the_old_timeline_is_not_known_however_far_i
 /// A server that says this of itself and of its log.
 async fn played(system: &str, log: [&str; 3]) -> Result<Peer> {
     let about = [Some("8192"), Some(system)];
+    let [recovery, place, timeline] = log;
+    let next = (recovery == "f").then_some(place);
     let answers = Answers::new().on("wal_block_size", &["page", "system"], &[&about]).on(
         "EXECUTE",
-        &["in_recovery", "place", "timeline"],
-        &[&log.map(Some)],
+        &["in_recovery", "place", "timeline", "next", "asynchronous"],
+        &[&[Some(recovery), Some(place), Some(timeline), next, Some("f")]],
     );
     Peer::start_with(|_| true, answers).await
 }

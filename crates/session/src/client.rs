@@ -317,6 +317,12 @@ impl ClientSession {
         matches!(&self.unnamed, Unnamed::OnServer { key, .. } if *key == server.unnamed)
     }
 
+    /// Whether a commit of its may have been answered, and seen, before it was on disk (`synchronous_commit` off).
+    #[inline]
+    pub fn commits_asynchronously(&self) -> bool {
+        self.settings.is_asynchronous()
+    }
+
     /// Whether the client was told an error since its transaction, or its statement, has begun.
     pub fn has_failed(&self) -> bool {
         self.errored

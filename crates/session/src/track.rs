@@ -28,6 +28,8 @@ pub(crate) struct SettingsTrack {
     /// The transaction has something for itself that its text does not show.
     unknown: bool,
     savepoints: Vec<Saved>,
+    /// It has had `synchronous_commit` off, for a transaction or longer.
+    asynchronous: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -44,10 +46,17 @@ impl SettingsTrack {
             committed: Arc::clone(&base),
             current: Arc::clone(&base),
             seen: Arc::clone(&base),
+            asynchronous: has_asynchronous(&base),
             base,
             unknown: false,
             savepoints: Vec::new(),
         }
+    }
+
+    /// Whether it has ever had `synchronous_commit` off, as far as that was seen.
+    #[inline]
+    pub(crate) fn is_asynchronous(&self) -> bool {
+        self.asynchronous
     }
 
     /// What the session has when the transaction commits.
@@ -87,6 +96,7 @@ impl SettingsTrack {
             return false;
         }
         let value = self.whole(name, value);
+        self.asynchronous |= is_asynchronous(name, &value);
         self.change(|set| set.set(name, Value::clone(&value)));
         true
     }
@@ -104,6 +114,7 @@ impl SettingsTrack {
             Some(value) => Some(self.whole(name, value).into_owned()),
             None => self.base.get(name).cloned(),
         };
+        self.asynchronous |= value.as_ref().is_some_and(|value| is_asynchronous(name, value));
         let set = Arc::make_mut(&mut self.seen);
         match value {
             Some(value) => set.set(name, value),
@@ -226,6 +237,7 @@ impl SettingsTrack {
 
     /// The session turns out to have these, between two transactions.
     pub(crate) fn adopt(&mut self, set: Arc<SettingSet>) {
+        self.asynchronous |= has_asynchronous(&set);
         self.current = Arc::clone(&set);
         self.seen = Arc::clone(&set);
         self.committed = set;
@@ -237,6 +249,25 @@ impl SettingsTrack {
         self.current = Arc::clone(other);
         self.seen = Arc::clone(other);
     }
+}
+
+/// Decides whether a commit is on disk when it can be seen (PostgreSQL documentation, 20.5.1).
+const SYNCHRONOUS_COMMIT: &[u8] = b"synchronous_commit";
+
+/// Its values with which one is.
+const SYNCHRONOUS: [&[u8]; 7] =
+    [b"on", b"local", b"remote_write", b"remote_apply", b"true", b"yes", b"1"];
+
+fn has_asynchronous(set: &SettingSet) -> bool {
+    let value = set.get(SYNCHRONOUS_COMMIT);
+    value.is_some_and(|value| is_asynchronous(SYNCHRONOUS_COMMIT, value))
+}
+
+/// Whether this value of this setting makes commits asynchronous, or may.
+fn is_asynchronous(name: &[u8], value: &Value) -> bool {
+    let word = value.as_bytes();
+    let word = word.strip_prefix(b"'").and_then(|word| word.strip_suffix(b"'")).unwrap_or(word);
+    name == SYNCHRONOUS_COMMIT && !SYNCHRONOUS.iter().any(|it| word.eq_ignore_ascii_case(it))
 }
 
 #[cfg(test)]
@@ -338,6 +369,19 @@ mod tests {
         track.reset(b"datestyle");
         assert!(track.set(b"datestyle", &token("'SQL'")));
         assert_eq!(track.current().get(b"datestyle"), Some(&token("'SQL'")));
+    }
+
+    #[test]
+    fn who_has_committed_asynchronously_is_remembered() {
+        for (value, asynchronous) in
+            [("off", true), ("'Off'", true), ("no", true), ("on", false), ("'remote_write'", false)]
+        {
+            let mut track = track();
+            assert!(track.set(b"work_mem", &token("'off'")));
+            track.set_local(SYNCHRONOUS_COMMIT, Some(&token(value)));
+            track.commit();
+            assert_eq!(track.is_asynchronous(), asynchronous, "{value}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use trunkline_cluster::{Lsn, NodeId};
 use super::connection::Row;
 use super::kept::Kept;
 use super::probe::{ProbeTarget, lsn};
-use crate::positions::{History, Leader, Positions, Replayed, Sample, without_header};
+use crate::positions::{End, History, Leader, Positions, Replayed, Sample, without_header};
 
 /// Prepares the question, and asks for what does not change while a connection lasts: the size of a page of the log, and
 /// the system identifier.
@@ -24,23 +24,26 @@ use crate::positions::{History, Leader, Positions, Replayed, Sample, without_hea
 /// last restart point while it receives none. A standby begins to receive a timeline only if that branches off at or
 /// behind what it has replayed: if it receives the primary's, then all that it has replayed is in the primary's history.
 ///
-/// The place of the primary is where the next record will be inserted, not where the log has been flushed. It is to be at
-/// or behind every commit that was answered, or could be seen, before the question came. With `synchronous_commit` `on`,
-/// `local`, `remote_write` and `remote_apply` a commit is flushed before it can be seen, and the place up to which the log
-/// is flushed would do. With `off` it is answered and seen before that. The setting belongs to each transaction: a role, a
-/// database, a function or a client may change it, and clients that do not come through us do so unseen, so it is never
-/// known to be on. Nothing that was answered is behind the place of the next record, whatever the setting. What is between
-/// the two places reaches the standbys when it is flushed: with the next commit, or by the WAL writer.
+/// The place of a primary is to be at or behind every commit that was answered, or could be seen, before the question came.
+/// With `synchronous_commit` `on`, `local`, `remote_write` and `remote_apply` a commit is flushed before it can be seen, so
+/// that the place up to which the log is flushed will do. With `off` it is answered and seen before that, and only where the
+/// next record goes is behind it. But behind the flushed place is also what no commit needs: a read that tidies up a page
+/// writes a record that is flushed, and reaches the standbys, with somebody's next commit or by the WAL writer, which may
+/// sleep for seconds. So the flushed place is taken as long as `synchronous_commit` is not off, and is nobody's own matter.
 const GREETING: &str = "\
 PREPARE trunkline_log AS
 SELECT in_recovery,
        CASE WHEN in_recovery THEN pg_catalog.pg_last_wal_replay_lsn()
-         ELSE pg_catalog.pg_current_wal_insert_lsn() END,
+         ELSE pg_catalog.pg_current_wal_flush_lsn() END,
        CASE WHEN in_recovery
          THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),
                        (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))
          ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int4
-       END
+       END,
+       CASE WHEN NOT in_recovery THEN pg_catalog.pg_current_wal_insert_lsn() END,
+       pg_catalog.current_setting('synchronous_commit') = 'off'
+         OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS own
+                     WHERE own ILIKE 'synchronous_commit=%')
   FROM (SELECT pg_catalog.pg_is_in_recovery() AS in_recovery OFFSET 0) AS now;
 SELECT pg_catalog.current_setting('wal_block_size'),
        (SELECT system_identifier FROM pg_catalog.pg_control_system())";
@@ -69,6 +72,8 @@ pub struct Pace {
     pub interval: Duration,
     /// How long an answer may take.
     pub limit: Duration,
+    /// Commits may be seen before they are on disk, whatever the server says.
+    pub asynchronous: bool,
 }
 
 /// The running sampler. Dropped, it ends.
@@ -128,7 +133,12 @@ struct Asker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
     in_recovery: bool,
+    /// Up to where a standby has replayed, and a primary has flushed.
     lsn: Lsn,
+    /// Where a primary's next record goes.
+    next: Option<Lsn>,
+    /// A commit may be seen that is not flushed.
+    asynchronous: bool,
     history: History,
 }
 
@@ -169,8 +179,18 @@ impl Asker {
             }
             let question = positions.begin(epoch, (self.clock)());
             match self.ask().await {
-                Some(Answer { in_recovery: false, lsn, history }) => {
-                    positions.answered(question, lsn, history);
+                Some(Answer {
+                    in_recovery: false,
+                    lsn,
+                    next: Some(next),
+                    asynchronous,
+                    history,
+                }) => {
+                    // Whoever was noticed before the question is known by now.
+                    let unflushed =
+                        asynchronous || self.pace.asynchronous || positions.is_asynchronous();
+                    let place = if unflushed { next } else { lsn };
+                    positions.answered(question, End { place, next }, history);
                 }
                 Some(_) => {
                     // It is wanted still, but not of this node, which is no primary any more.
@@ -243,7 +263,7 @@ impl Asker {
             self.alive = (self.kept.number(), asked_at_us);
         }
         match self.ask().await {
-            Some(Answer { in_recovery: true, lsn, history }) if history == sample.history => {
+            Some(Answer { in_recovery: true, lsn, history, .. }) if history == sample.history => {
                 let replayed = Replayed { lsn, asked_at_us, alive_since_us: self.alive.1 };
                 self.positions.has_replayed(sample.epoch, self.node, replayed);
                 lsn >= sample.lsn
@@ -276,14 +296,30 @@ fn about(greeted: &[Row]) -> Option<About> {
 /// None if the node does not know: a standby that has not replayed anything yet, or one that knows no timeline.
 fn read(rows: &[Row], about: About) -> Option<Answer> {
     let [row] = rows else { return None };
-    let [Some(in_recovery), Some(place), Some(timeline)] = row.as_slice() else { return None };
-    let in_recovery = match &in_recovery[..] {
-        b"t" => true,
-        b"f" => false,
-        _ => return None,
+    let [Some(in_recovery), Some(place), Some(timeline), next, Some(asynchronous)] = row.as_slice()
+    else {
+        return None;
+    };
+    let next = match next {
+        Some(next) => Some(without_header(lsn(next)?, about.page)),
+        None => None,
     };
     let history = History { system: about.system, timeline: number(timeline)?, page: about.page };
-    Some(Answer { in_recovery, lsn: without_header(lsn(place)?, about.page), history })
+    Some(Answer {
+        in_recovery: truth(in_recovery)?,
+        lsn: without_header(lsn(place)?, about.page),
+        next,
+        asynchronous: truth(asynchronous)?,
+        history,
+    })
+}
+
+fn truth(text: &[u8]) -> Option<bool> {
+    match text {
+        b"t" => Some(true),
+        b"f" => Some(false),
+        _ => None,
+    }
 }
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
@@ -305,18 +341,27 @@ mod tests {
     #[test]
     fn an_answer_is_read_and_an_odd_one_is_not() {
         let history = History { system: 7, timeline: 2, page: 8192 };
-        let standby = read(&[row(&[Some("t"), Some("0/7"), Some("2")])], ABOUT);
-        assert_eq!(standby, Some(Answer { in_recovery: true, lsn: Lsn(7), history }));
-        let primary = read(&[row(&[Some("f"), Some("0/2018"), Some("2")])], ABOUT);
-        assert_eq!(primary, Some(Answer { in_recovery: false, lsn: Lsn(0x2000), history }));
-        for odd in [
-            [Some("x"), Some("0/7"), Some("2")],
-            [Some("t"), None, Some("2")],
-            [Some("t"), Some("7"), Some("2")],
-            [Some("t"), Some("0/7"), None],
-            [Some("t"), Some("0/7"), Some("two")],
+        let told = [Some("t"), Some("0/7"), Some("2"), None, Some("f")];
+        let known =
+            Answer { in_recovery: true, lsn: Lsn(7), next: None, asynchronous: false, history };
+        assert_eq!(read(&[row(&told)], ABOUT), Some(known));
+        let primary = [Some("f"), Some("0/2018"), Some("2"), Some("0/4028"), Some("t")];
+        let (lsn, next) = (Lsn(0x2000), Some(Lsn(0x4000)));
+        let known = Answer { in_recovery: false, lsn, next, asynchronous: true, history };
+        assert_eq!(read(&[row(&primary)], ABOUT), Some(known));
+        for (place, odd) in [
+            (0, Some("x")),
+            (1, None),
+            (1, Some("7")),
+            (2, None),
+            (2, Some("two")),
+            (3, Some("7")),
+            (4, None),
+            (4, Some("x")),
         ] {
-            assert_eq!(read(&[row(&odd)], ABOUT), None);
+            let mut said = told;
+            said[place] = odd;
+            assert_eq!(read(&[row(&said)], ABOUT), None, "{place} {odd:?}");
         }
         assert_eq!(read(&[], ABOUT), None);
     }

@@ -217,6 +217,9 @@ impl Worker {
         }
         let pool = self.pools.get(client.pool);
         if pool.is_some_and(|pool| pool.level != ReadAfterWrite::Off) {
+            if client.session.commits_asynchronously() {
+                self.shared.positions().note_asynchronous();
+            }
             // Whatever it has done or seen there, it finds again wherever it reads next.
             routed.floor.raise(self.shared.positions().want());
         }

@@ -15,7 +15,11 @@ fn led() -> Positions {
 /// The answer to a question that is asked and answered at once.
 fn sample(positions: &Positions, lsn: u64, timeline: u32) -> Sample {
     let question = positions.begin(positions.read(|picture| picture.epoch), 5);
-    positions.answered(question, Lsn(lsn), History { timeline, ..HISTORY });
+    positions.answered(
+        question,
+        End { place: Lsn(lsn), next: Lsn(lsn) },
+        History { timeline, ..HISTORY },
+    );
     positions.latest().unwrap()
 }
 
@@ -29,7 +33,7 @@ fn a_sample_covers_what_was_wanted_before_it_was_asked_for_and_nothing_later() {
     let early = positions.want();
     let question = positions.begin(1, 5);
     let late = positions.want();
-    positions.answered(question, Lsn(100), HISTORY);
+    positions.answered(question, End { place: Lsn(100), next: Lsn(100) }, HISTORY);
     let first = positions.latest().unwrap();
     assert!(first.covers(early) && !first.covers(late));
     assert_eq!((first.asked_at_us, first.epoch, first.lsn), (5, 1, Lsn(100)));
@@ -46,7 +50,7 @@ fn a_new_primary_begins_an_epoch_in_which_nothing_is_known() {
     let late = positions.begin(before.epoch, 7);
     positions.led_by(Some(STANDBY));
     // What was asked of the old one is not what the new one says.
-    positions.answered(late, Lsn(110), HISTORY);
+    positions.answered(late, End { place: Lsn(110), next: Lsn(110) }, HISTORY);
     positions.has_replayed(before.epoch, PRIMARY, replayed(110));
     positions.read(|picture| assert_eq!(*picture, Picture::of_epoch(2)));
     // Who goes by samples needs one of the new epoch.
@@ -129,7 +133,7 @@ fn a_sample_covers_what_clients_were_told_before_it_was_asked_for() {
     assert!(!positions.wishes.is_wanted());
     positions.acknowledge();
     let late = positions.acknowledged().unwrap();
-    positions.answered(question, Lsn(100), HISTORY);
+    positions.answered(question, End { place: Lsn(100), next: Lsn(100) }, HISTORY);
     let first = positions.latest().unwrap();
     assert!(first.covers(early) && !first.covers(late));
     assert!(sample(&positions, 100, 1).covers(late), "a sample was wanted for it");

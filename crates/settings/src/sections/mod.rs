@@ -25,7 +25,8 @@ pub use self::node::{Cluster, Host, Node};
 pub use self::pool::{HiddenState, Placeholders, PoolDefaults, PoolMode};
 pub use self::route::{RouteRule, RouteTo};
 pub use self::routing::{
-    Balance, Fallback, ReadAfterWrite, RouteLog, Routing, RoutingMode, TransactionReads,
+    AsynchronousCommits, Balance, Fallback, ReadAfterWrite, RouteLog, Routing, RoutingMode,
+    TransactionReads,
 };
 pub use self::tcp::Tcp;
 pub use self::timeouts::Timeouts;

@@ -74,6 +74,16 @@ choice! {
 }
 
 choice! {
+    /// Which commits may be seen before they are on disk.
+    pub enum AsynchronousCommits {
+        /// None, unless it is noticed that `synchronous_commit` is off for somebody.
+        Noticed = "noticed",
+        /// All.
+        Assumed = "assumed",
+    }
+}
+
+choice! {
     /// Where reads go in transactions that may write.
     pub enum TransactionReads {
         /// To the primary.
@@ -96,6 +106,13 @@ group! {
         /// somebody writes all the time, reads stay on the primary. `off`: none; a session may see less than before.
         pub read_after_write: ReadAfterWrite = ReadAfterWrite::Session
             => Kind::Word(ReadAfterWrite::WORDS), Live, "\"cluster\"";
+        /// Whether commits may be seen on the primary before they are on disk, as with `synchronous_commit = off`. `noticed`:
+        /// once that is off in the server's configuration, or has been for a session of this Trunkline, or if any role or
+        /// database has a value of its own. Reads then wait on the primary for whatever anybody has written there, be it
+        /// committed or not, and that can take until the next commit. `assumed`: always; for when others than clients of this
+        /// Trunkline commit so.
+        pub asynchronous_commits: AsynchronousCommits = AsynchronousCommits::Noticed
+            => Kind::Word(AsynchronousCommits::WORDS), Live, "\"assumed\"";
         /// Of which statements a line of the log tells where they go and why, while `mode` is not `off`: those that go to the
         /// `primary`, to a `standby`, `all`, or none (`off`). Constants are left out, as they may be secrets.
         pub log: RouteLog = RouteLog::Off => Kind::Word(RouteLog::WORDS), Live, "\"all\"";

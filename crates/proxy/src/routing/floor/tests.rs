@@ -1,5 +1,5 @@
 use super::*;
-use crate::positions::{History, Positions, Replayed};
+use crate::positions::{End, History, Positions, Replayed};
 
 const PRIMARY: NodeId = NodeId(0);
 const FIRST: NodeId = NodeId(1);
@@ -16,7 +16,7 @@ fn led() -> Positions {
 fn sample(positions: &Positions, lsn: u64, timeline: u32) {
     let question = positions.begin(positions.read(|picture| picture.epoch), 5);
     let history = History { system: SYSTEM, timeline, page: 8192 };
-    positions.answered(question, Lsn(lsn), history);
+    positions.answered(question, End { place: Lsn(lsn), next: Lsn(lsn) }, history);
 }
 
 fn replay(positions: &Positions, node: NodeId, lsn: u64) {
