@@ -270,13 +270,20 @@ async fn lists_and_patterns_hold_for_what_they_name_and_can_be_changed() -> Resu
     .await
 }
 
+/// Whether it is told so of where the session asks its statements to go.
+async fn asks(client: &mut RawClient, expected: &str) -> Result<()> {
+    let rows = client.rows(&format!("EXPLAIN ROUTE {READ}")).await?;
+    let line = ["asked", expected].map(|word| Some(word.to_owned()));
+    ensure(rows.iter().any(|row| **row == line), format!("{rows:?}"))
+}
+
 #[tokio::test]
 async fn the_first_rule_that_is_for_a_client_counts() -> Result<()> {
     let cluster = three().await?;
     let rules = "[[route]]\nname = \"batch\"\napplication_name = \"/^batch\"\nto = \"primary\"\n\
         [[route]]\nuser = \"ruled\"\ndatabase = \"postgres\"\nto = \"standby\"\n\
         [[route]]\nto = \"primary\"";
-    let config = format!("{ON}\n{rules}");
+    let config = format!("{}\n{rules}", ON.replace("mode =", "log = \"primary\"\nmode ="));
     let scene = scene(&cluster, "ruled", &config).await?;
     furnish(&scene, &cluster).await?;
     let mut client = scene.raw().await?;
@@ -287,12 +294,15 @@ async fn the_first_rule_that_is_for_a_client_counts() -> Result<()> {
         cluster.caught_up().await?;
     }
     assert_eq!(explained(&mut client, READ).await?, ["primary", "rule"]);
+    asks(&mut client, "primary, by rule batch").await?;
+    scene.trunkline.logged("reason=\"rule batch\"").await?;
     // What the session says, and a hint, are more particular.
     on_a_standby(&mut client, "/* trunkline:standby */ SELECT doubtful()", &cluster).await?;
     run(&mut client, "SET trunkline.route = 'any'").await?;
     on_a_standby(&mut client, READ, &cluster).await?;
     run(&mut client, "RESET trunkline.route; RESET application_name").await?;
     on_a_standby(&mut client, "SELECT doubtful()", &cluster).await?;
+    asks(&mut client, "standby, by rule 2").await?;
     let changed = format!("{ON}\n[[route]]\nname = \"2\"\nto = \"primary\"");
     scene.reload(&changed, "route.2.to").await?;
     wait_for("the new rule holds", PATIENCE, async || {

@@ -14,7 +14,7 @@ use crate::routing::Caller;
 pub(super) struct Ruled {
     /// What it had been told by its server, its application name among it, and what the settings were.
     by: (Arc<Reported>, u64),
-    wish: Option<Wish>,
+    rule: Option<(usize, Wish)>,
 }
 
 impl Worker {
@@ -29,12 +29,18 @@ impl Worker {
         let listener = client.rare.role;
         let ruled =
             setting.is_none() && self.router.judges() && self.router.overrides().has_rules();
-        let rule = if ruled { self.rule_for(index) } else { None };
+        let rule = if ruled { self.rule_for(index).map(|(_, wish)| wish) } else { None };
         Asked::of(setting, rule, listener)
     }
 
-    /// What the first rule says that is for the client.
-    fn rule_for(&mut self, index: usize) -> Option<Wish> {
+    /// What the rule is called by which it does; none if there is none for the client.
+    pub(super) fn rule_name(&mut self, index: usize) -> Option<String> {
+        let (place, _) = self.rule_for(index)?;
+        Some(self.router.overrides().rule_name(place))
+    }
+
+    /// The first rule that is for the client, and what it says.
+    fn rule_for(&mut self, index: usize) -> Option<(usize, Wish)> {
         let overrides = self.router.overrides();
         let client = self.clients.get_mut(index)?;
         let reported = client.session.reported();
@@ -43,7 +49,7 @@ impl Worker {
             && Arc::ptr_eq(&known.by.0, reported)
             && known.by.1 == overrides.epoch()
         {
-            return known.wish;
+            return known.rule;
         }
         let by = (Arc::clone(reported), overrides.epoch());
         let name = reported.get(b"application_name").unwrap_or_default();
@@ -53,8 +59,8 @@ impl Worker {
             user: &family.user,
             application_name: std::str::from_utf8(name).unwrap_or_default(),
         };
-        let wish = overrides.rule_for(caller);
-        client.rare.routed().ruled = Some(Ruled { by, wish });
-        wish
+        let rule = overrides.rule_for(caller);
+        client.rare.routed().ruled = Some(Ruled { by, rule });
+        rule
     }
 }

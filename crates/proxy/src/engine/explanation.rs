@@ -34,6 +34,7 @@ impl Worker {
     /// What there is to tell of a text.
     pub(super) fn explanation(&mut self, index: usize, text: &[u8]) -> Vec<Line> {
         let asked = self.asked(index);
+        let rule = if asked.by == By::Rule { self.rule_name(index) } else { None };
         let Some(client) = self.clients.get(index) else { return Vec::new() };
         let home = self.home_of(client.pool);
         let Some(pool) = self.pools.get(home) else { return Vec::new() };
@@ -58,7 +59,7 @@ impl Worker {
         line("reason", way.reason);
         line("node", node.as_deref().unwrap_or("none").to_owned());
         line("mode", self.mode().into());
-        line("asked", words_of(asked));
+        line("asked", words_of(asked, rule.as_deref()));
         let by_itself = explained.because.is_to_standby();
         line("by itself", format!("{}: {}", word(by_itself), explained.reason));
         explained.steps.into_iter().for_each(|step| line("because of", step));
@@ -185,7 +186,7 @@ impl Worker {
 }
 
 /// Where a session asks its statements to go, and by whose word.
-fn words_of(asked: Asked) -> String {
+fn words_of(asked: Asked, rule: Option<&str>) -> String {
     let wish = match asked.wish {
         Wish::Any => "any",
         Wish::Primary => "primary",
@@ -194,7 +195,7 @@ fn words_of(asked: Asked) -> String {
     match asked.by {
         By::Nobody => wish.to_owned(),
         By::Listener => format!("{wish}, by its listener"),
-        By::Rule => format!("{wish}, by a rule"),
+        By::Rule => format!("{wish}, by rule {}", rule.unwrap_or_default()),
         By::Setting => format!("{wish}, by trunkline.route"),
     }
 }

@@ -1,6 +1,6 @@
 //! Takes note of where what clients send goes: counts it, and logs it if that is wanted.
 
-use trunkline_route::Because;
+use trunkline_route::{Because, Plain};
 use trunkline_session::Begin;
 use trunkline_settings::{RouteLog, RoutingMode};
 
@@ -56,6 +56,9 @@ impl Worker {
     /// Constants may be secrets, so a statement is logged without them.
     #[cold]
     fn log_route(&mut self, index: usize, data: &[u8], because: Because) {
+        let by_rule = because == Plain::Rule.into();
+        let rule = if by_rule { self.rule_name(index) } else { None };
+        let reason = rule.map_or_else(|| because.words().into(), |rule| format!("rule {rule}"));
         let Some(client) = self.clients.get_mut(index) else { return };
         let standby = because.is_to_standby();
         let node = match client.rare.routed().floor.reader() {
@@ -73,7 +76,7 @@ impl Worker {
         tracing::info!(
             client = %client.rare.peer, user = %pool.family.user,
             database = %pool.family.database, node = node.as_deref().unwrap_or("none"),
-            reason = because.words(), statement,
+            reason, statement,
             "{} the {}",
             if would { "a statement would go to" } else { "a statement goes to" },
             if standby { "standby" } else { "primary" },

@@ -72,9 +72,9 @@ impl Overrides {
         self.epoch
     }
 
-    /// The first rule that is for a caller.
-    pub(crate) fn rule_for(&self, caller: Caller<'_>) -> Option<Wish> {
-        let is_for = |rule: &&RouteRule| {
+    /// The first rule that is for a caller: where it stands, and what it says.
+    pub(crate) fn rule_for(&self, caller: Caller<'_>) -> Option<(usize, Wish)> {
+        let is_for = |(_, rule): &(usize, &RouteRule)| {
             rule.database.as_ref().is_none_or(|it| it.matches(caller.database))
                 && rule.user.as_ref().is_none_or(|it| it.matches(caller.user))
                 && rule
@@ -82,11 +82,21 @@ impl Overrides {
                     .as_ref()
                     .is_none_or(|it| it.matches(caller.application_name))
         };
-        self.rules.iter().find(is_for).map(|rule| match rule.to {
+        let (place, rule) = self.rules.iter().enumerate().find(is_for)?;
+        let wish = match rule.to {
             RouteTo::Any => Wish::Any,
             RouteTo::Primary => Wish::Primary,
             RouteTo::Standby => Wish::Standby,
-        })
+        };
+        Some((place, wish))
+    }
+
+    /// What the rule is called that stands there: its name, or its number.
+    pub(crate) fn rule_name(&self, place: usize) -> String {
+        match self.rules.get(place).map(|rule| rule.name.as_str()) {
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ => place.saturating_add(1).to_string(),
+        }
     }
 }
 
@@ -191,7 +201,7 @@ mod tests {
     fn the_first_rule_that_is_for_a_client_counts() {
         let text = "[[node]]\n[auth]\nmethod = \"trust\"\n[routing]\nmode = \"on\"\n\
             [[route]]\ndatabase = \"shop\"\nuser = \"/^report\"\nto = \"standby\"\n\
-            [[route]]\napplication_name = \"/batch\"\nto = \"primary\"\n\
+            [[route]]\nname = \"batches\"\napplication_name = \"/batch\"\nto = \"primary\"\n\
             [[route]]\nuser = \"alice\"\nto = \"any\"";
         let files = trunkline_settings::MemoryFiles::default();
         let path = std::path::Path::new("t.toml");
@@ -199,14 +209,15 @@ mod tests {
         let mut overrides = Overrides::default();
         overrides.follow(&loaded.settings);
         for (database, user, application_name, expected) in [
-            ("shop", "report_1", "batch", Some(Wish::Standby)),
-            ("wiki", "report_1", "a batch job", Some(Wish::Primary)),
-            ("shop", "alice", "psql", Some(Wish::Any)),
-            ("shop", "alice", "batch", Some(Wish::Primary)),
+            ("shop", "report_1", "batch", Some((0, Wish::Standby))),
+            ("wiki", "report_1", "a batch job", Some((1, Wish::Primary))),
+            ("shop", "alice", "psql", Some((2, Wish::Any))),
+            ("shop", "alice", "batch", Some((1, Wish::Primary))),
             ("shop", "bob", "psql", None),
         ] {
             let caller = Caller { database, user, application_name };
             assert_eq!(overrides.rule_for(caller), expected, "{caller:?}");
         }
+        assert_eq!([0, 1, 2].map(|place| overrides.rule_name(place)), ["1", "batches", "3"]);
     }
 }
