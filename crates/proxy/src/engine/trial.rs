@@ -178,6 +178,8 @@ impl Worker {
     fn learn(&mut self, client_index: usize, burst: &[u8]) {
         let Some(pool) = self.clients.get(client_index).map(|client| client.pool) else { return };
         let Some(pool) = self.pools.get(self.home_of(pool)) else { return };
+        // Its text does not show that, or the catalog does not tell it any more.
+        pool.family.catalog.doubt();
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let path = &mut client.rare.routed().path;
         let latest = pool.family.catalog.latest();

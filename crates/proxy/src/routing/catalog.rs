@@ -23,6 +23,8 @@ pub(crate) struct Catalog {
     known: ArcSwapOption<Known>,
     /// Somebody has asked for it.
     wanted: AtomicBool,
+    /// Something has turned out to be otherwise than it tells.
+    doubted: AtomicBool,
     /// Rung when somebody asks for the first time.
     bell: Arc<Notify>,
 }
@@ -55,7 +57,7 @@ impl Catalog {
     /// That of a database, of which nothing is known yet.
     pub(crate) fn new(database: String, facts: Arc<SharedFacts>, bell: Arc<Notify>) -> Self {
         let (known, wanted) = (ArcSwapOption::empty(), AtomicBool::new(false));
-        Self { database, facts, known, wanted, bell }
+        Self { database, facts, known, wanted, doubted: AtomicBool::new(false), bell }
     }
 
     /// What is known of it, to be looked at with [`of_now`](Self::of_now).
@@ -77,6 +79,21 @@ impl Catalog {
     /// Whether somebody has asked for it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Something has turned out to be otherwise than it tells: somebody may have changed it unseen. It is compared at once.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
+    /// It is compared now.
+    pub(crate) fn is_compared(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
     }
 
     /// Whether it has to be read anew, whatever its mark.

@@ -85,7 +85,7 @@ impl States {
             failure: String::new(),
         });
         let failed = !state.failure.is_empty();
-        let waits = now < state.due && (failed || !catalog.is_outdated());
+        let waits = now < state.due && (failed || !(catalog.is_outdated() || catalog.is_doubted()));
         (state.reader.is_none() && !waits).then_some(state)
     }
 
@@ -160,6 +160,7 @@ impl Library {
             Ok(connection) => connection,
             Err(failure) => return (None, Err(failure)),
         };
+        catalog.is_compared();
         let changes = catalog.changes();
         let outdated = catalog.is_outdated();
         let positions = &self.positions;
@@ -248,4 +249,28 @@ fn snapshot(rows: &[crate::control::Row], generation: u64) -> Snapshot {
         });
     }
     builder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_that_is_doubted_is_compared_at_once_but_not_behind_a_failure() {
+        let catalog = Catalog::new("shop".into(), Arc::default(), Arc::default());
+        let mut states = States::default();
+        assert!(states.due(&catalog).is_some(), "nothing is known of it");
+        catalog.learn(
+            Snapshot::builder(1).finish(),
+            catalog.changes(),
+            Positions::default().want(),
+        );
+        let state = states.0.get_mut("shop").expect("it was asked for");
+        state.due = Instant::now() + COMPARE;
+        assert!(states.due(&catalog).is_none(), "it has just been read");
+        catalog.doubt();
+        assert!(states.due(&catalog).is_some(), "it is not what it was");
+        states.0.get_mut("shop").expect("it was asked for").failure = "no".into();
+        assert!(states.due(&catalog).is_none(), "it is asked again later");
+    }
 }
