@@ -384,6 +384,40 @@ async fn every_decision_is_counted_under_its_reason() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_transaction_that_reads_until_its_first_write_is_told_where_it_is_and_goes_on()
+-> Result<()> {
+    let config = ON.replace("mode =", "transaction_reads = \"until_first_write\"\nmode =");
+    let scene = Scene::before(calm().await?, "until", &config).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE until.t (i int)").await?;
+    let begin = "standby: transaction until its first write";
+    goes(&mut client, "BEGIN", begin).await?;
+    goes(&mut client, "BEGIN READ ONLY", "standby: read-only transaction").await?;
+    goes(&mut client, "/* trunkline:primary */ BEGIN READ ONLY", "primary: hint").await?;
+    goes(&mut client, "BEGIN ISOLATION LEVEL SERIALIZABLE", "primary: transaction").await?;
+    goes(&mut client, "BEGIN", begin).await?;
+    run(&mut client, "BEGIN").await?;
+    run(&mut client, "SELECT i FROM until.t").await?;
+    for (sql, route) in [
+        ("SELECT 1", "standby: in a transaction"),
+        ("INSERT INTO until.t VALUES (1)", "primary: first write of a transaction"),
+        ("SAVEPOINT s", "primary: first write of a transaction"),
+        // It was only asked.
+        ("SELECT 1", "standby: in a transaction"),
+    ] {
+        let told = explained(&mut client, sql).await?;
+        let now = format!("{}: {}", value(&told, "route")?, value(&told, "reason")?);
+        assert_eq!(now, route, "{sql}: {told:#?}");
+    }
+    let frames = client.exchange(&say::extended("EXPLAIN ROUTE SELECT 1", &[]), 1).await?;
+    assert_eq!(lines(&frames)?[..2], ["route: standby", "reason: in a transaction"]);
+    run(&mut client, "INSERT INTO until.t VALUES (1)").await?;
+    let told = explained(&mut client, "SELECT 1").await?;
+    assert_eq!(told[..2], ["route: primary", "reason: in a transaction"]);
+    run(&mut client, "COMMIT").await
+}
+
+#[tokio::test]
 async fn what_a_standby_refuses_is_counted_as_run_again_and_as_learnt() -> Result<()> {
     let scene = scene(calm().await?, "healed", ON).await?;
     let mut client = scene.raw().await?;

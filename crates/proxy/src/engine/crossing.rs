@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use trunkline_route::{Asked, Because, Plain};
 use trunkline_session::{Again, Begin, Block, LeaseStart, Onward, Purpose, TxStatus};
 use trunkline_settings::TransactionReads;
+use trunkline_sql::asked_route;
 
 use super::{
     slot::{ANY, Client, ClientState, SHADOW, Server},
@@ -130,8 +131,11 @@ impl Worker {
             self.router.judge((&pool.family, &client.session), known, path, self.now)
         });
         let mut judge = judge.map(|judge| judge.trusting(asked.trust()));
+        let rules = client.session.rules();
         client.session.onward(&server.session, data, HOLD_MAX, end, |text| {
             judge.as_mut().is_some_and(|judge| judge.decide(asked, text).is_to_standby())
+                // That is answered here, and asked of no server.
+                || asked_route(text, rules).is_some()
         })
     }
 

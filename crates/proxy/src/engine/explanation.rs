@@ -2,11 +2,16 @@
 
 use bytes::BytesMut;
 use trunkline_route::{Asked, Because, By, Dice, Lost, Plain, Wish, choose, lost};
-use trunkline_session::{Begin, TxStatus};
+use trunkline_session::TxStatus;
 use trunkline_settings::RoutingMode;
 use trunkline_wire::frontend;
 
-use super::{slot::Client, standbys::balance_of, worker::Worker};
+use super::{
+    crossing::{begins_here, may_go_on},
+    slot::Client,
+    standbys::balance_of,
+    worker::Worker,
+};
 use crate::{
     cluster::NodeId,
     handle::NodeReport,
@@ -41,13 +46,11 @@ impl Worker {
         let study = (self.shared.study(), self.index);
         let whose = (&*pool.family, &client.session);
         let mut explained = self.router.explain(whose, (asked, text), self.now, study);
-        if !asked.is_whole() && begins_block(client, text) {
-            explained.because = match &*explained.hint {
-                "primary" => Plain::Hint.into(),
-                "standby" => Plain::StandbyHint.into(),
-                _ => asked.decide(Plain::ReadOnlyTransaction.into(), || false),
-            };
-            explained.reason = explained.because.to_string();
+        if !asked.is_whole()
+            && let Some(because) = self.begins(index, asked, text)
+        {
+            explained.because = because;
+            explained.reason = because.to_string();
         }
         let choice = self.choice(index, (home, asked.is_whole()));
         let Some(client) = self.clients.get(index) else { return Vec::new() };
@@ -75,6 +78,29 @@ impl Worker {
         lines
     }
 
+    /// Why a text begins a transaction on a standby, or why it does not; none if it begins none that may.
+    fn begins(&mut self, index: usize, asked: Asked, text: &[u8]) -> Option<Because> {
+        let begin = self.begin();
+        let home = self.home_of(self.clients.get(index)?.pool);
+        let client = self.clients.get_mut(index)?;
+        let mut message = BytesMut::new();
+        frontend::query(&mut message, text);
+        let block = client.session.horizon(&message, begin, |_| false).block?;
+        let pool = self.pools.get(home)?;
+        let latest = pool.family.catalog.latest();
+        let known = pool.family.catalog.of_now(&latest)?;
+        let path = &mut client.rare.routed().path;
+        let whose = (&*pool.family, &client.session);
+        match self.router.judge(whose, known, path, self.now) {
+            Some(judge) => {
+                let mut judge = judge.trusting(asked.trust());
+                Some(begins_here(&block, &mut judge, (asked, &pool.family)))
+            }
+            // Statements are not routed: this is what its own words come to.
+            None => block.reads_only.then_some(Plain::ReadOnlyTransaction.into()),
+        }
+    }
+
     /// What the mode of routing makes of it.
     fn mode(&self) -> &'static str {
         match self.settings.routing.mode {
@@ -86,7 +112,7 @@ impl Worker {
 
     /// Where a text goes if the client sends it now.
     fn way(&self, client: &Client, explained: &Explained, taken: Result<NodeId, Plain>) -> Way {
-        if let Some(way) = self.kept_way(client) {
+        if let Some(way) = self.kept_way(client, explained) {
             return way;
         }
         let primary = |because: Because, reason: String| {
@@ -103,8 +129,12 @@ impl Worker {
     }
 
     /// Where a client goes on that holds a server which it does not give back now.
-    fn kept_way(&self, client: &Client) -> Option<Way> {
+    fn kept_way(&self, client: &Client, explained: &Explained) -> Option<Way> {
         let server = self.servers.get(client.state.server()?)?;
+        if may_go_on(client, server) && !explained.because.is_to_standby() {
+            let reason = Plain::FirstWrite.words().into();
+            return Some(Way { standby: false, node: self.traffic.primary, reason });
+        }
         let reason = if server.session.status() != TxStatus::Idle {
             "in a transaction"
         } else if !client.session.shares_servers() {
@@ -198,13 +228,6 @@ fn words_of(asked: Asked, rule: Option<&str>) -> String {
         By::Rule => format!("{wish}, by rule {}", rule.unwrap_or_default()),
         By::Setting => format!("{wish}, by trunkline.route"),
     }
-}
-
-/// Whether a text begins a transaction that only reads by its own words.
-fn begins_block(client: &Client, text: &[u8]) -> bool {
-    let mut message = BytesMut::new();
-    frontend::query(&mut message, text);
-    client.session.horizon(&message, Begin::ReadOnly, |_| false).block.is_some()
 }
 
 fn floor_of(client: &Client) -> Floor {
