@@ -161,7 +161,14 @@ async fn only_a_transaction_that_is_read_committed_goes_from_node_to_node() -> R
         run(&mut other, "COMMIT").await?;
         ensure(primary, "it is at a standby")
     })
-    .await
+    .await?;
+    // A standby would refuse it.
+    run(&mut client, "BEGIN READ ONLY").await?;
+    assert!(at_the_primary(&mut client, cluster).await?);
+    run(&mut client, "COMMIT").await?;
+    begun_at_a_standby(&mut client, cluster, "BEGIN READ ONLY, ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    run(&mut client, "COMMIT").await
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(crate) use catalog::Catalog;
 pub(crate) use explained::Explained;
 pub(crate) use floor::{Below, Floor};
 pub(crate) use judge::Judge;
-pub(crate) use level::sees_commits;
+pub(crate) use level::{sees_commits, serializes};
 pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;
 pub(crate) use router::Router;

@@ -45,7 +45,8 @@ impl ClientSession {
         if read_only == Some(true) {
             let level = isolation != Some(Isolation::Serializable)
                 && (isolation.is_some() || !self.is_serializable());
-            return level.then_some(Block { reads_only: true, ..block });
+            let by_default = isolation.is_none() && self.own_default().is_none();
+            return level.then_some(Block { reads_only: true, by_default, ..block });
         }
         // In recovery a transaction cannot be told that it may write.
         let may = begin == Begin::Any
@@ -90,7 +91,7 @@ impl ClientSession {
     /// Whether transactions are serializable unless they say otherwise, as far as this session has said.
     pub fn is_serializable(&self) -> bool {
         let level = self.own_default();
-        level.is_some_and(|level| unquoted(level.as_bytes()).eq_ignore_ascii_case(b"serializable"))
+        level.is_some_and(|level| is_serializable(level.as_bytes()))
     }
 }
 
@@ -98,6 +99,11 @@ impl ClientSession {
 pub fn is_read_committed(value: &[u8]) -> bool {
     let value = unquoted(value);
     value.eq_ignore_ascii_case(b"read committed") || value.eq_ignore_ascii_case(b"read uncommitted")
+}
+
+/// Whether this value means transactions that a standby refuses.
+pub fn is_serializable(value: &[u8]) -> bool {
+    unquoted(value).eq_ignore_ascii_case(b"serializable")
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

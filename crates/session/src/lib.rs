@@ -84,7 +84,7 @@ mod unite;
 
 pub use alone::{Unleased, unleased};
 pub use aside::{Aside, NotPrepared};
-pub use block::{Begin, Block, is_read_committed};
+pub use block::{Begin, Block, is_read_committed, is_serializable};
 pub use change::{Change, Hidden, Look};
 pub use channels::{Channel, Hearing};
 pub use client::{ClientSession, LeaseStart, PoolMode, SessionLimits, Surroundings};

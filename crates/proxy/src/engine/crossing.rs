@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     pool::Family,
-    routing::{Judge, sees_commits},
+    routing::{Judge, sees_commits, serializes},
 };
 
 /// A transaction that its client has begun on a standby, and that may cross to the primary.
@@ -60,7 +60,13 @@ pub(super) fn begins_here(
     (asked, family): (Asked, &Family),
 ) -> Because {
     if block.reads_only {
-        return judge.decide_block(asked, block.begin, Plain::ReadOnlyTransaction);
+        let decided = judge.decide_block(asked, block.begin, Plain::ReadOnlyTransaction);
+        let refused = block.by_default && serializes(family, judge.snapshot());
+        return if refused && decided.is_to_standby() {
+            Plain::UnknownLevel.into()
+        } else {
+            decided
+        };
     }
     let decided = judge.decide_block(asked, block.begin, Plain::OpenTransaction);
     let unknown = block.by_default && !sees_commits(family, judge.snapshot());
