@@ -4,7 +4,7 @@ mod common;
 
 use common::{Scene, by_itself, ensure, fails, one, run};
 use trunkline_testkit::cluster::Cluster;
-use trunkline_testkit::peer::{RawClient, say, tags};
+use trunkline_testkit::peer::{Frame, RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
 use trunkline_testkit::{Node, Result};
 
@@ -97,5 +97,37 @@ async fn a_long_text_goes_to_a_standby_once_it_has_been_judged() -> Result<()> {
     assert!(has(primary, "endlessly") && !has(standby, "endlessly"));
     fails(&mut client, &query("wrongly", 6 << 10).replace(" FROM t", " FROM nowhere"), "42P01")
         .await?;
+    Ok(())
+}
+
+/// Texts that are sent at once, none of which is known.
+const AT_ONCE: usize = 200;
+
+#[tokio::test]
+async fn many_texts_that_nobody_knows_come_to_their_turn_in_order() -> Result<()> {
+    let cluster = cluster().await?;
+    let scene = Scene::before(&cluster, "many", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t AS SELECT 7 AS i").await?;
+    goes_to(&mut client, "SELECT i FROM t", ["standby", "read"]).await?;
+    for extended in [false, true] {
+        let text = |number: usize| {
+            let word = format!("w{extended}{number}");
+            query(&word, 900).replace(" FROM t", &format!(", {number} FROM t"))
+        };
+        let message = |number| {
+            if extended { say::extended(&text(number), &[]) } else { say::query(&text(number)) }
+        };
+        let all: Vec<_> = (0..AT_ONCE).map(message).collect();
+        client.send(&all.concat()).await?;
+        for number in 0..AT_ONCE {
+            let frames = client.read_until(b'Z').await?;
+            let row = frames.iter().find(|frame| frame.tag == b'D').map(Frame::row).transpose()?;
+            let last = row.and_then(|row| row.last().cloned().flatten());
+            ensure(last == Some(number.to_string()), format!("{number}: {frames:?}"))?;
+        }
+        let last = format!("wtrue{}", AT_ONCE - 1);
+        ensure(!extended || has(cluster.standby(0)?, &last), "the last was no read")?;
+    }
     Ok(())
 }

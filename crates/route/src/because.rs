@@ -50,7 +50,8 @@ worded! {
     Learnt "refused by a standby before",
     /// To the primary: it is so long that it is not judged at all, or its encoding is not read.
     OutOfReach "too long, or in another encoding than UTF-8",
-    /// To the primary: it is so long that it is judged elsewhere, which has not come to its end.
+    /// To the primary: it is so long that it is judged elsewhere, which has not come to its end; or it stands in one group
+    /// with more that is not known than is judged at once.
     BeingJudged "being judged",
     /// To the primary: so many others are being judged elsewhere that it cannot be.
     NotJudged "too many are being judged",

@@ -3,7 +3,7 @@
 use trunkline_route::{Asked, Because, Plain, Snapshot, Trust};
 use trunkline_sql::access::{
     self, Access, Hint,
-    cache::{Cache, Entry, Key},
+    cache::{Cache, Entry, Found, Key},
 };
 
 use super::{
@@ -23,6 +23,10 @@ const LISTS: u64 = 1 << 63;
 
 /// Longer texts are not judged here: it would hold up the other clients of the loop.
 pub(super) const JUDGED_MAX: usize = access::QUICK;
+
+/// No more bytes of texts that are not known are judged for one client at a time. What it sends behind them waits for its turn.
+pub(super) const JUDGED_AT_ONCE: usize = JUDGED_MAX;
+
 /// How long a text that a standby has refused belongs on the primary, in microseconds: its catalog may not show why it is no
 /// read any more.
 pub(super) const LEARNT_FOR: u64 = 600_000_000;
@@ -61,6 +65,8 @@ pub(crate) struct Judge<'a> {
     pub(super) now: u64,
     /// How far a wish for a standby is taken at its word.
     pub(super) trust: Trust,
+    /// So many bytes may still be judged.
+    pub(super) budget: usize,
 }
 impl Judge<'_> {
     /// The same for who is taken at his word so far.
@@ -103,15 +109,21 @@ impl Judge<'_> {
         is_listed.then_some(Plain::List.into())
     }
 
-    /// What is kept of a text; or that it takes long to judge, and is judged elsewhere.
+    /// What is kept of a text; or that it takes long to judge, and is judged elsewhere, or later.
     #[inline]
     fn entry(&mut self, text: &[u8]) -> Result<&mut Entry<Kept>, Because> {
-        if text.len() <= JUDGED_MAX {
-            return Ok(self.cache.entry(text, self.path.rules()).0);
+        if text.len() <= self.budget {
+            let (entry, found) = self.cache.entry(text, self.path.rules());
+            if found == Found::Judged {
+                self.budget = self.budget.saturating_sub(text.len());
+            }
+            return Ok(entry);
         }
+        let is_long = text.len() > JUDGED_MAX;
         match self.cache.known(text, self.path.rules()) {
             Some(entry) => Ok(entry),
-            None => Err(self.asker.ask(text, self.path.rules())),
+            None if is_long => Err(self.asker.ask(text, self.path.rules())),
+            None => Err(Plain::BeingJudged.into()),
         }
     }
 
@@ -149,6 +161,7 @@ impl Judge<'_> {
         let access = if self.is_out_of_reach(text) {
             None
         } else {
+            self.budget = JUDGED_AT_ONCE;
             // Of one that is not known nothing is told but that.
             self.entry(text).ok().map(|entry| entry.access().clone())
         };

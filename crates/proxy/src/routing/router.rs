@@ -13,7 +13,7 @@ use trunkline_sql::access::{
 use super::{
     catalog::Known,
     explained::Explained,
-    judge::{Judge, Kept},
+    judge::{JUDGED_AT_ONCE, Judge, Kept},
     overrides::Overrides,
     study::{Asker, Studied, Study},
     whereabouts::Whereabouts,
@@ -111,8 +111,8 @@ impl Router {
     ) -> Option<Judge<'a>> {
         let Desk { cache, asker, chance } = self.desk.as_deref_mut()?;
         path.update(session, family, (&known.snapshot, chance));
-        let (overrides, trust) = (&self.overrides, Trust::None);
-        Some(Judge { cache, asker, overrides, known, path, now, trust })
+        let (overrides, trust, budget) = (&self.overrides, Trust::None, JUDGED_AT_ONCE);
+        Some(Judge { cache, asker, overrides, known, path, now, trust, budget })
     }
 
     /// What there is to say of a text, also if texts are not judged.
@@ -136,8 +136,8 @@ impl Router {
         let mut path = Whereabouts::default();
         path.update(session, family, (&known.snapshot, &desk.chance));
         let (Desk { cache, asker, .. }, overrides) = (desk, &self.overrides);
-        let (path, trust) = (&path, asked.trust());
-        Judge { cache, asker, overrides, known, path, now, trust }.explain(asked, text)
+        let (path, trust, budget) = (&path, asked.trust(), JUDGED_AT_ONCE);
+        Judge { cache, asker, overrides, known, path, now, trust, budget }.explain(asked, text)
     }
 
     /// What there is to say of a text of a session of which nothing is known, by this catalog. It is judged here however
@@ -150,8 +150,8 @@ impl Router {
             desk.cache.entry(text, path.rules());
         }
         let (Desk { cache, asker, .. }, overrides) = (&mut desk, &self.overrides);
-        let trust = Trust::None;
-        let mut judge = Judge { cache, asker, overrides, known, path, now: 0, trust };
+        let (trust, budget) = (Trust::None, JUDGED_AT_ONCE);
+        let mut judge = Judge { cache, asker, overrides, known, path, now: 0, trust, budget };
         judge.explain(Asked::default(), text)
     }
 
@@ -206,8 +206,8 @@ mod tests {
         let Desk { cache, asker, .. } = desk.as_deref_mut().unwrap();
         let latest = catalog.latest();
         let (known, path) = (catalog.of_now(&latest).unwrap(), &Whereabouts::nowhere());
-        let trust = Trust::None;
-        use_it(&mut Judge { cache, asker, overrides, known, path, now, trust })
+        let (trust, budget) = (Trust::None, JUDGED_AT_ONCE);
+        use_it(&mut Judge { cache, asker, overrides, known, path, now, trust, budget })
     }
 
     /// A query of so many bytes.
@@ -240,6 +240,30 @@ mod tests {
             judge.learn(&long);
             assert_eq!(judge.judge(&long), Plain::Learnt.into());
         });
+    }
+
+    #[test]
+    fn no_more_is_judged_at_once_than_the_limit() {
+        let mut router = router();
+        let text = |number: usize| {
+            format!("SELECT 1 AS a{number}, 2 AS b{number}, 3 AS c{number}, 4").into_bytes()
+        };
+        let (mut judged, mut turns, mut last) = (0, 0, 0);
+        while judged < 200 {
+            turns += 1;
+            let before = judged;
+            with_judge(&mut router, (1, 0), |judge| {
+                // What is known costs nothing.
+                assert!((0..judged).all(|number| judge.judge(&text(number)) == Because::READ));
+                while judge.judge(&text(judged)) == Because::READ {
+                    judged += 1;
+                }
+                assert_eq!(judge.judge(&text(judged)), Plain::BeingJudged.into());
+            });
+            last = (before..judged).map(|number| text(number).len()).sum();
+            assert!(last <= JUDGED_AT_ONCE && judged > before, "{last} bytes");
+        }
+        assert!(turns > 1 && last > JUDGED_AT_ONCE / 2, "{turns} turns, {last} bytes");
     }
 
     #[test]
