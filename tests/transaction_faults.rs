@@ -89,8 +89,12 @@ async fn who_has_a_transaction_open_at_a_standby_that_dies_goes_on_unseen() -> R
     assert_eq!((tags(&frames).as_str(), status(&frames)), ("CZ", 'I'));
     assert!(frames[0].body.starts_with(b"COMMIT"));
     assert_eq!(one(&mut ends, "SELECT count(*) FROM t").await?, "2");
-    // One that has failed there cannot be had again.
-    failed.expect_closed().await?;
+    // One that has failed there has failed still.
+    fails(&mut failed, "SELECT 1", "25P02").await?;
+    let frames = failed.query("COMMIT").await?;
+    assert_eq!((tags(&frames).as_str(), status(&frames)), ("CZ", 'I'));
+    assert!(frames[0].body.starts_with(b"ROLLBACK"));
+    assert_eq!(one(&mut failed, "SELECT count(*) FROM t").await?, "2");
     Ok(())
 }
 

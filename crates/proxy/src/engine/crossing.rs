@@ -75,10 +75,15 @@ pub(super) fn begins_here(
 
 /// Whether the client has a transaction open at this standby that may go on elsewhere now.
 pub(super) fn may_go_on(client: &Client, server: &Server) -> bool {
+    server.session.status() == TxStatus::Open && outlives(client, server)
+}
+
+/// Whether the client's transaction at this standby, be it one that has failed, may go on elsewhere if the standby is lost.
+pub(super) fn outlives(client: &Client, server: &Server) -> bool {
     let crossing = client.rare.routed.as_ref().map(|routed| &routed.crossing);
     client.horizon < SHADOW
         && crossing.is_some_and(Crossing::is_begun)
-        && server.session.status() == TxStatus::Open
+        && server.session.status() != TxStatus::Idle
         && client.session.may_cross()
 }
 
@@ -175,9 +180,11 @@ impl Worker {
         let rests = client.state == ClientState::Leased(server_index)
             && !server.session.is_busy()
             && client.stream.remaining == 0;
-        if !rests || !may_go_on(client, server) {
+        if !rests || !outlives(client, server) {
             return false;
         }
+        let has_failed = server.session.status() == TxStatus::Failed;
+        client.rare.routed().crossing.has_failed |= has_failed;
         client.session.lose_server();
         self.set_out(index);
         self.again.push_back(worker::Again::Client(index));

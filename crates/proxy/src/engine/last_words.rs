@@ -7,7 +7,7 @@ use trunkline_wire::{
 };
 
 use super::{
-    crossing::may_go_on,
+    crossing::{may_go_on, outlives},
     loss::ENDED,
     refusal::{Refusal, refusal},
     slot::{Client, ClientState, SHADOW, Server},
@@ -45,7 +45,7 @@ pub(super) fn last_words(client: &Client, server: &Server, said: &[u8]) -> Optio
         return unready.then_some(Unheard::Unready);
     }
     let ends = ends_a_standby(said);
-    if let Some(refusal) = ends.filter(|_| at_standby && may_go_on(client, server)) {
+    if let Some(refusal) = ends.filter(|_| at_standby && outlives(client, server)) {
         return Some(Unheard::Refusal(refusal));
     }
     // Nothing is owed: every error is the last.
