@@ -48,8 +48,10 @@ pub(super) fn last_words(client: &Client, server: &Server, said: &[u8]) -> Optio
     if let Some(refusal) = ends.filter(|_| at_standby && outlives(client, server)) {
         return Some(Unheard::Refusal(refusal));
     }
-    // Nothing is owed: every error is the last.
-    let unneeded = (ends.is_some() || said.first() == Some(&b'E'))
+    // Nothing is owed, neither by the server nor by us: every error is the last.
+    let unneeded = !session.will_answer()
+        && !session.has_question()
+        && (ends.is_some() || said.first() == Some(&b'E'))
         && client.session.may_release(session)
         && client.stream.remaining == 0;
     unneeded.then_some(Unheard::Unneeded)

@@ -457,7 +457,7 @@ fn judge_burst(
                 return outcome;
             }
         };
-        if matches!(header.tag, b'E' | b'N') {
+        if matches!(header.tag, b'E' | b'N') && outcome.ready != Ready::Unsaid {
             outcome.unheard = last_words(client, server, rest);
             if outcome.unheard.is_some() {
                 return outcome;
