@@ -15,7 +15,7 @@ const PAIRS: usize = 30;
 
 /// A cluster whose primary writes to disk what nobody commits, or what is committed asynchronously, some time later.
 async fn lazy() -> Result<Cluster> {
-    Cluster::builder().standbys(2).setting("wal_writer_delay", "10s").start().await
+    Cluster::builder().standbys(2).setting("wal_writer_delay", "1s").start().await
 }
 
 /// Bytes of the primary's log that are not on disk.
@@ -80,6 +80,17 @@ async fn who_commits_asynchronously_finds_it() -> Result<()> {
         pairs(&mut client).await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn who_logs_in_to_commit_asynchronously_finds_it() -> Result<()> {
+    let cluster = lazy().await?;
+    let scene = scene(&cluster, "options", ON).await?;
+    run(&mut scene.raw().await?, "CREATE TABLE t AS SELECT 0 AS n").await?;
+    let mut client = scene.raw_with(&[("options", "-c synchronous_commit=off")]).await?;
+    on_a_standby(&mut client, &cluster).await?;
+    assert_eq!(one(&mut client, "SHOW synchronous_commit").await?, "off");
+    pairs(&mut client).await
 }
 
 #[tokio::test]

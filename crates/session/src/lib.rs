@@ -115,3 +115,4 @@ pub use server::{Alone, Intake, ServerSession, TxStatus};
 pub use setting::{Setting, SettingSet};
 pub use statement::{RESERVED_PREFIX, Statement, StatementLimits, StatementStore};
 pub use token::{Asked, NoToken, Refusal, Token, asked};
+pub use track::is_asynchronous;

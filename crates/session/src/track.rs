@@ -96,7 +96,7 @@ impl SettingsTrack {
             return false;
         }
         let value = self.whole(name, value);
-        self.asynchronous |= is_asynchronous(name, &value);
+        self.asynchronous |= is_asynchronous(name, value.as_bytes());
         self.change(|set| set.set(name, Value::clone(&value)));
         true
     }
@@ -114,7 +114,7 @@ impl SettingsTrack {
             Some(value) => Some(self.whole(name, value).into_owned()),
             None => self.base.get(name).cloned(),
         };
-        self.asynchronous |= value.as_ref().is_some_and(|value| is_asynchronous(name, value));
+        self.asynchronous |= value.as_ref().is_some_and(|it| is_asynchronous(name, it.as_bytes()));
         let set = Arc::make_mut(&mut self.seen);
         match value {
             Some(value) => set.set(name, value),
@@ -260,14 +260,14 @@ const SYNCHRONOUS: [&[u8]; 7] =
 
 fn has_asynchronous(set: &SettingSet) -> bool {
     let value = set.get(SYNCHRONOUS_COMMIT);
-    value.is_some_and(|value| is_asynchronous(SYNCHRONOUS_COMMIT, value))
+    value.is_some_and(|value| is_asynchronous(SYNCHRONOUS_COMMIT, value.as_bytes()))
 }
 
 /// Whether this value of this setting makes commits asynchronous, or may.
-fn is_asynchronous(name: &[u8], value: &Value) -> bool {
-    let word = value.as_bytes();
-    let word = word.strip_prefix(b"'").and_then(|word| word.strip_suffix(b"'")).unwrap_or(word);
-    name == SYNCHRONOUS_COMMIT && !SYNCHRONOUS.iter().any(|it| word.eq_ignore_ascii_case(it))
+pub fn is_asynchronous(name: &[u8], value: &[u8]) -> bool {
+    let word = value.strip_prefix(b"'").and_then(|word| word.strip_suffix(b"'")).unwrap_or(value);
+    name.eq_ignore_ascii_case(SYNCHRONOUS_COMMIT)
+        && !SYNCHRONOUS.iter().any(|it| word.eq_ignore_ascii_case(it))
 }
 
 #[cfg(test)]

@@ -217,7 +217,9 @@ impl Worker {
         }
         let pool = self.pools.get(client.pool);
         if pool.is_some_and(|pool| pool.level != ReadAfterWrite::Off) {
-            if client.session.commits_asynchronously() {
+            if client.session.commits_asynchronously()
+                || pool.is_some_and(|pool| pool.family.asynchronous)
+            {
                 self.shared.positions().note_asynchronous();
             }
             // Whatever it has done or seen there, it finds again wherever it reads next.

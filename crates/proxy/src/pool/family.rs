@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use trunkline_session::{Scope, SharedFacts};
+use trunkline_session::{Scope, SharedFacts, is_asynchronous};
 use trunkline_settings::{PoolPolicy, ReadAfterWrite};
 use trunkline_wire::Reported;
 
@@ -153,6 +153,8 @@ pub(crate) struct Family {
     pub(crate) named: bool,
     /// Startup parameters its servers are opened with.
     pub(crate) startup: StartupParams,
+    /// They have `synchronous_commit` off from the begin, because of their clients' startup packets.
+    pub(crate) asynchronous: bool,
     pub(crate) policy: ArcSwap<PoolPolicy>,
     pub(crate) caps: Arc<PoolCaps>,
     pub(crate) home: Home,
@@ -251,6 +253,10 @@ impl Family {
             database,
             user,
             named,
+            asynchronous: startup
+                .others
+                .iter()
+                .any(|(name, value)| is_asynchronous(name.as_bytes(), value.as_bytes())),
             startup,
             policy: ArcSwap::from_pointee(policy),
             caps,
@@ -279,6 +285,7 @@ impl Family {
             user: Arc::clone(&lead.user),
             named: lead.named,
             startup: lead.startup.clone(),
+            asynchronous: lead.asynchronous,
             policy: ArcSwap::new(lead.policy.load_full()),
             caps: Arc::clone(&lead.caps),
             home: lead.home,
