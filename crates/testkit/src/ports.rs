@@ -18,9 +18,14 @@ const DRAWS_MAX: usize = 200;
 /// Somebody else may take it before the caller binds; who starts a program on it must be ready to
 /// draw again.
 pub fn free_port() -> Result<u16> {
+    free_port_beside(0)
+}
+
+/// The same for a program that will bind to this one as well.
+pub fn free_port_beside(other: u16) -> Result<u16> {
     for _ in 0..DRAWS_MAX {
         let port = rand::random_range(RANGE);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if port != other && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
     }

@@ -39,7 +39,7 @@ pub use self::options::{BINARY_VARIABLE, TrunklineOptions};
 use crate::cluster::connect_tcp;
 use crate::guard::Guard;
 use crate::peer::{RawClient, say};
-use crate::ports::free_port;
+use crate::ports::{free_port, free_port_beside};
 use crate::process::{self, Account, Usage};
 use crate::wait::{PATIENCE, wait_for};
 
@@ -91,7 +91,7 @@ impl Trunkline {
         let port = options.port.map_or_else(free_port, Ok)?;
         let trunkline = Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            http: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port_beside(port)?)),
             binary: options.find_binary()?,
             guard: Guard::new("trunkline", Account::OURS)?,
             state: Mutex::new(State {
