@@ -47,9 +47,10 @@ static ADVISORY: [&str; 11] = [
 
 /// They write, or take a transaction number, or tell of that of a session that has written. Large objects are opened in one transaction and used by its number there.
 #[rustfmt::skip]
-static WRITING: [&str; 51] = [
+static WRITING: [&str; 52] = [
     "binary_upgrade_add_sub_rel_state", "binary_upgrade_create_empty_extension", "binary_upgrade_replorigin_advance",
     "binary_upgrade_set_missing_value", "binary_upgrade_set_next_array_pg_type_oid",
+    "binary_upgrade_set_next_attribute_versions",
     "binary_upgrade_set_next_heap_pg_class_oid", "binary_upgrade_set_next_heap_relfilenode",
     "binary_upgrade_set_next_index_pg_class_oid", "binary_upgrade_set_next_index_relfilenode",
     "binary_upgrade_set_next_multirange_array_pg_type_oid", "binary_upgrade_set_next_multirange_pg_type_oid",

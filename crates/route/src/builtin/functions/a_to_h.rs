@@ -4,7 +4,7 @@ use super::{ANY, Row};
 
 /// By name, then by how many arguments a call may have.
 #[rustfmt::skip]
-pub(super) static A_TO_H: [Row; 924] = [
+pub(super) static A_TO_H: [Row; 925] = [
     ("RI_FKey_cascade_del", 0, 0, &[1646]), ("RI_FKey_cascade_upd", 0, 0, &[1647]),
     ("RI_FKey_check_ins", 0, 0, &[1644]), ("RI_FKey_check_upd", 0, 0, &[1645]),
     ("RI_FKey_noaction_del", 0, 0, &[1654]), ("RI_FKey_noaction_upd", 0, 0, &[1655]),
@@ -58,6 +58,7 @@ pub(super) static A_TO_H: [Row; 924] = [
     ("binary_upgrade_create_empty_extension", 7, 7, &[3591]),
     ("binary_upgrade_logical_slot_has_caught_up", 1, 1, &[6312]), ("binary_upgrade_replorigin_advance", 2, 2, &[6320]),
     ("binary_upgrade_set_missing_value", 3, 3, &[4101]), ("binary_upgrade_set_next_array_pg_type_oid", 1, 1, &[3584]),
+    ("binary_upgrade_set_next_attribute_versions", 1, 1, &[4551]),
     ("binary_upgrade_set_next_heap_pg_class_oid", 1, 1, &[3586]),
     ("binary_upgrade_set_next_heap_relfilenode", 1, 1, &[4545]),
     ("binary_upgrade_set_next_index_pg_class_oid", 1, 1, &[3587]),
