@@ -106,6 +106,34 @@ async fn a_role_that_commits_asynchronously_by_itself_finds_it() -> Result<()> {
     pairs(&mut client).await
 }
 
+/// Whatever pool it is of, and whatever it finds itself: others see its commits.
+#[tokio::test]
+async fn what_a_session_of_ours_commits_asynchronously_does_not_go_away_for_others() -> Result<()> {
+    let cluster = lazy().await?;
+    for (pool, more) in
+        [("whole", "pool_mode = \"session\""), ("loose", "read_after_write = \"off\"")]
+    {
+        let config =
+            format!("{ON}[databases.postgres]\n[databases.{pool}]\ndbname = \"postgres\"\n{more}");
+        let scene = scene(&cluster, pool, &config).await?;
+        let mut client = scene.raw().await?;
+        run(&mut client, "CREATE TABLE t AS SELECT 0 AS n").await?;
+        on_a_standby(&mut client, &cluster).await?;
+        let mut other = scene.trunkline.raw(pool, common::PASSWORD, pool).await?;
+        run(&mut other, "SET synchronous_commit = off").await?;
+        for written in 1..=PAIRS {
+            run(&mut other, &format!("UPDATE t SET n = {written}")).await?;
+            let seen = one(&mut client, "/* trunkline:primary */ SELECT n FROM t").await?;
+            assert_eq!(seen, written.to_string());
+            for _ in 0..20 {
+                let now = one(&mut client, "SELECT n FROM t").await?;
+                assert_eq!(now, seen, "{pool}: it is not seen any more");
+            }
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_others_commit_asynchronously_is_found_if_it_is_assumed_that_they_do() -> Result<()> {
     let cluster = lazy().await?;

@@ -304,6 +304,8 @@ async fn with_routing_off_it_says_where_a_statement_would_go() -> Result<()> {
     let told = goes(&mut client, "SELECT 1", "standby: read").await?;
     assert_eq!(value(&told, "mode")?, "off: with \"on\" this is where it would go");
     assert_eq!(explained(&mut client, "DELETE FROM pg_class").await?[1], "reason: write");
+    goes(&mut client, "BEGIN READ ONLY", "standby: read-only transaction").await?;
+    goes(&mut client, "/* trunkline:primary */ BEGIN READ ONLY", "primary: hint").await?;
     // The client has given its server back.
     let mut others = scene.crowd(2).await?;
     common::run_each(&mut others, "SELECT 1").await?;

@@ -262,7 +262,7 @@ impl Positions {
         if !self.is_asynchronous() {
             self.asynchronous.store(true, Ordering::Release);
             tracing::info!(
-                "a session has synchronous_commit off: reads wait on the primary for all that was written there"
+                "a session has synchronous_commit off, or may have in session mode: reads wait on the primary for all that was written there"
             );
         }
     }

@@ -9,6 +9,7 @@ use trunkline_wire::{
 };
 
 use super::{
+    floors::note_commits,
     rest::Rest,
     slot::{ALL, ANY, ClientState, SHADOW, ServerState},
     worker::Worker,
@@ -256,6 +257,9 @@ impl Worker {
             client.horizon = ALL;
         }
         let Some(pool) = self.pools.get(client.pool) else { return };
+        if self.router.is_on() {
+            note_commits(&client.session, &pool.family, self.shared.positions());
+        }
         if client.kept || client.session.mode() == trunkline_session::PoolMode::Session {
             return;
         }

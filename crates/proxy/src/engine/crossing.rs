@@ -2,7 +2,7 @@
 //! go on on the primary, where their client's own words begin them once more. The client sees nothing of it.
 
 use bytes::BytesMut;
-use trunkline_route::{Asked, Because, Plain};
+use trunkline_route::Plain;
 use trunkline_session::{Again, Begin, Block, LeaseStart, Onward, Purpose, TxStatus};
 use trunkline_settings::TransactionReads;
 use trunkline_sql::asked_route;
@@ -11,10 +11,6 @@ use super::{
     slot::{ANY, Client, ClientState, SHADOW, Server},
     to_server::HOLD_MAX,
     worker::{self, Worker},
-};
-use crate::{
-    pool::Family,
-    routing::{Judge, sees_commits, serializes},
 };
 
 /// A transaction that its client has begun on a standby, and that may cross to the primary.
@@ -51,26 +47,6 @@ impl Crossing {
     pub(super) fn reads(&mut self) {
         self.has_read = true;
     }
-}
-
-/// Why a transaction begins on a standby, or why it does not.
-pub(super) fn begins_here(
-    block: &Block<'_>,
-    judge: &mut Judge<'_>,
-    (asked, family): (Asked, &Family),
-) -> Because {
-    if block.reads_only {
-        let decided = judge.decide_block(asked, block.begin, Plain::ReadOnlyTransaction);
-        let refused = block.by_default && serializes(family, judge.snapshot());
-        return if refused && decided.is_to_standby() {
-            Plain::UnknownLevel.into()
-        } else {
-            decided
-        };
-    }
-    let decided = judge.decide_block(asked, block.begin, Plain::OpenTransaction);
-    let unknown = block.by_default && !sees_commits(family, judge.snapshot());
-    if unknown && decided.is_to_standby() { Plain::UnknownLevel.into() } else { decided }
 }
 
 /// Whether the client has a transaction open at this standby that may go on elsewhere now.

@@ -10,6 +10,7 @@ use super::{
     to_server::HOLD_MAX,
     worker::Worker,
 };
+use crate::routing::begins_here;
 
 /// What of a burst goes to the server that serves the client.
 pub(super) struct Share<'a> {
@@ -89,7 +90,7 @@ impl Worker {
             found.is_to_standby()
         });
         if let Some(block) = &horizon.block {
-            because = crossing::begins_here(block, &mut judge, (asked, &pool.family));
+            because = begins_here(block, &mut judge, (asked, &pool.family));
         }
         if horizon.bytes == 0 || !because.is_to_standby() {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });

@@ -6,12 +6,7 @@ use trunkline_session::TxStatus;
 use trunkline_settings::RoutingMode;
 use trunkline_wire::frontend;
 
-use super::{
-    crossing::{begins_here, may_go_on},
-    slot::Client,
-    standbys::balance_of,
-    worker::Worker,
-};
+use super::{crossing::may_go_on, slot::Client, standbys::balance_of, worker::Worker};
 use crate::{
     cluster::NodeId,
     handle::NodeReport,
@@ -39,19 +34,18 @@ impl Worker {
     /// What there is to tell of a text.
     pub(super) fn explanation(&mut self, index: usize, text: &[u8]) -> Vec<Line> {
         let asked = self.asked(index);
+        let begin = self.begin();
         let rule = if asked.by == By::Rule { self.rule_name(index) } else { None };
         let Some(client) = self.clients.get(index) else { return Vec::new() };
         let home = self.home_of(client.pool);
         let Some(pool) = self.pools.get(home) else { return Vec::new() };
         let study = (self.shared.study(), self.index);
         let whose = (&*pool.family, &client.session);
-        let mut explained = self.router.explain(whose, (asked, text), self.now, study);
-        if !asked.is_whole()
-            && let Some(because) = self.begins(index, asked, text)
-        {
-            explained.because = because;
-            explained.reason = because.to_string();
-        }
+        let mut message = BytesMut::new();
+        frontend::query(&mut message, text);
+        let block = client.session.horizon(&message, begin, |_| false).block;
+        let block = block.as_ref().filter(|_| !asked.is_whole());
+        let explained = self.router.explain(whose, (asked, text, block), self.now, study);
         let choice = self.choice(index, (home, asked.is_whole()));
         let Some(client) = self.clients.get(index) else { return Vec::new() };
         let way = self.way(client, &explained, choice.taken);
@@ -76,29 +70,6 @@ impl Worker {
             line(&format!("{} {}", report.role, report.name), value);
         }
         lines
-    }
-
-    /// Why a text begins a transaction on a standby, or why it does not; none if it begins none that may.
-    fn begins(&mut self, index: usize, asked: Asked, text: &[u8]) -> Option<Because> {
-        let begin = self.begin();
-        let home = self.home_of(self.clients.get(index)?.pool);
-        let client = self.clients.get_mut(index)?;
-        let mut message = BytesMut::new();
-        frontend::query(&mut message, text);
-        let block = client.session.horizon(&message, begin, |_| false).block?;
-        let pool = self.pools.get(home)?;
-        let latest = pool.family.catalog.latest();
-        let known = pool.family.catalog.of_now(&latest)?;
-        let path = &mut client.rare.routed().path;
-        let whose = (&*pool.family, &client.session);
-        match self.router.judge(whose, known, path, self.now) {
-            Some(judge) => {
-                let mut judge = judge.trusting(asked.trust());
-                Some(begins_here(&block, &mut judge, (asked, &pool.family)))
-            }
-            // Statements are not routed: this is what its own words come to.
-            None => block.reads_only.then_some(Plain::ReadOnlyTransaction.into()),
-        }
     }
 
     /// What the mode of routing makes of it.

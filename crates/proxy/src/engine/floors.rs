@@ -6,14 +6,17 @@
 //! has been turned away several times in a row, until a standby is known to be far enough, or for a few milliseconds.
 
 use trunkline_route::{Because, Plain};
-use trunkline_session::BlockEnd;
+use trunkline_session::{BlockEnd, ClientSession, PoolMode};
 use trunkline_settings::{ReadAfterWrite, RoutingMode, Settings};
 
 use super::{
     slot::{ANY, ClientState, SHADOW},
     worker::{Again, Worker},
 };
-use crate::positions::Ticket;
+use crate::{
+    pool::Family,
+    positions::{Positions, Ticket},
+};
 
 /// A session that reads from the primary so many times in a row because of its floor pauses before the next read.
 const TURNS_MIN: u32 = 8;
@@ -33,6 +36,15 @@ pub(super) struct Floors {
     since_us: u64,
     /// Somebody goes by what all clients are told.
     pub(super) follows_all: bool,
+}
+
+/// A session has ended a transaction on the primary. If its commits may be seen before they are on disk, that counts for all.
+pub(super) fn note_commits(session: &ClientSession, family: &Family, positions: &Positions) {
+    // What is set in session mode is not followed.
+    let unseen = session.mode() == PoolMode::Session;
+    if unseen || session.commits_asynchronously() || family.asynchronous {
+        positions.note_asynchronous();
+    }
 }
 
 impl Floors {
@@ -216,12 +228,10 @@ impl Worker {
             return;
         }
         let pool = self.pools.get(client.pool);
+        if let Some(pool) = pool {
+            note_commits(&client.session, &pool.family, self.shared.positions());
+        }
         if pool.is_some_and(|pool| pool.level != ReadAfterWrite::Off) {
-            if client.session.commits_asynchronously()
-                || pool.is_some_and(|pool| pool.family.asynchronous)
-            {
-                self.shared.positions().note_asynchronous();
-            }
             // Whatever it has done or seen there, it finds again wherever it reads next.
             routed.floor.raise(self.shared.positions().want());
         }

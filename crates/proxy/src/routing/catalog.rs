@@ -92,7 +92,7 @@ impl Catalog {
     }
 
     /// It is compared now.
-    pub(crate) fn is_compared(&self) {
+    pub(crate) fn begin_comparison(&self) {
         self.doubted.store(false, Ordering::Relaxed);
     }
 

@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often a catalog is compared by its mark, for changes that clients of ours have not made.
 const COMPARE: Duration = Duration::from_secs(5);
 
+/// The same if it is doubted, as by each refusal of a standby.
+const DOUBTED: Duration = Duration::from_millis(500);
+
 /// After a failure, a catalog is not asked for again for so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -85,7 +88,8 @@ impl States {
             failure: String::new(),
         });
         let failed = !state.failure.is_empty();
-        let waits = now < state.due && (failed || !(catalog.is_outdated() || catalog.is_doubted()));
+        let doubted = catalog.is_doubted() && now + COMPARE >= state.due + DOUBTED;
+        let waits = now < state.due && (failed || !(catalog.is_outdated() || doubted));
         (state.reader.is_none() && !waits).then_some(state)
     }
 
@@ -160,7 +164,7 @@ impl Library {
             Ok(connection) => connection,
             Err(failure) => return (None, Err(failure)),
         };
-        catalog.is_compared();
+        catalog.begin_comparison();
         let changes = catalog.changes();
         let outdated = catalog.is_outdated();
         let positions = &self.positions;
@@ -269,6 +273,8 @@ mod tests {
         state.due = Instant::now() + COMPARE;
         assert!(states.due(&catalog).is_none(), "it has just been read");
         catalog.doubt();
+        assert!(states.due(&catalog).is_none(), "it is not asked all the time");
+        states.0.get_mut("shop").expect("it was asked for").due -= DOUBTED;
         assert!(states.due(&catalog).is_some(), "it is not what it was");
         states.0.get_mut("shop").expect("it was asked for").failure = "no".into();
         assert!(states.due(&catalog).is_none(), "it is asked again later");

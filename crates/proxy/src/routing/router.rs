@@ -3,7 +3,7 @@
 use std::{fmt, hash::RandomState, sync::Arc};
 
 use trunkline_route::{Asked, Trust};
-use trunkline_session::ClientSession;
+use trunkline_session::{Block, ClientSession};
 use trunkline_settings::{RoutingMode, Settings};
 use trunkline_sql::access::{
     self, Secret,
@@ -14,6 +14,7 @@ use super::{
     catalog::Known,
     explained::Explained,
     judge::{JUDGED_AT_ONCE, Judge, Kept},
+    level::begins_here,
     overrides::Overrides,
     study::{Asker, Studied, Study},
     whereabouts::Whereabouts,
@@ -119,7 +120,7 @@ impl Router {
     pub(crate) fn explain(
         &mut self,
         (family, session): (&Family, &ClientSession),
-        (asked, text): (Asked, &[u8]),
+        (asked, text, block): (Asked, &[u8], Option<&Block<'_>>),
         now: u64,
         study: (&Arc<Study>, usize),
     ) -> Explained {
@@ -137,7 +138,13 @@ impl Router {
         path.update(session, family, (&known.snapshot, &desk.chance));
         let (Desk { cache, asker, .. }, overrides) = (desk, &self.overrides);
         let (path, trust, budget) = (&path, asked.trust(), JUDGED_AT_ONCE);
-        Judge { cache, asker, overrides, known, path, now, trust, budget }.explain(asked, text)
+        let mut judge = Judge { cache, asker, overrides, known, path, now, trust, budget };
+        let mut explained = judge.explain(asked, text);
+        if let Some(block) = block {
+            explained.because = begins_here(block, &mut judge, (asked, family));
+            explained.reason = explained.because.to_string();
+        }
+        explained
     }
 
     /// What there is to say of a text of a session of which nothing is known, by this catalog. It is judged here however

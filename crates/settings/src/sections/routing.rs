@@ -107,7 +107,8 @@ group! {
         pub read_after_write: ReadAfterWrite = ReadAfterWrite::Session
             => Kind::Word(ReadAfterWrite::WORDS), Live, "\"cluster\"";
         /// Whether commits may be seen on the primary before they are on disk, as with `synchronous_commit = off`. `noticed`:
-        /// once that is off in the server's configuration, or has been for a session of this Trunkline, or if any role or
+        /// once that is off in the server's configuration, or has been for a session of this Trunkline, or once one in session mode has been
+        /// there, whose settings are not followed; or if any role or
         /// database has a value of its own. Reads then wait on the primary for whatever anybody has written there, be it
         /// committed or not, and that can take until the next commit. `assumed`: always; for when others than clients of this
         /// Trunkline commit so.
