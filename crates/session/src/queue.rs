@@ -294,8 +294,8 @@ impl Queue {
         BehindCopy::Ignored(some)
     }
 
-    /// Whether in the last group of messages that a Sync ends a statement is executed that may be a COPY, or a statement is
-    /// closed that lives on the server.
+    /// Whether in the last group of messages that a Sync ends a statement is executed that may be a COPY, by a simple query
+    /// too, or a statement is closed that lives on the server.
     pub(crate) fn is_last_group_undecided(&self) -> bool {
         let (mut last, mut undecided) = (false, false);
         for owed in self.iter() {
@@ -305,7 +305,7 @@ impl Queue {
             undecided |= match owed {
                 // A COPY cannot be prepared by SQL.
                 Owed::Execute(effects) => !effects.names_statements(),
-                Owed::CloseThere(_) => true,
+                Owed::Query(..) | Owed::CloseThere(_) => true,
                 _ => false,
             };
         }

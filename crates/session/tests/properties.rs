@@ -561,3 +561,26 @@ proptest! {
         play(mode, &ops);
     }
 }
+
+/// What is lent to a statement that is parsed is not taken back inside a COPY that a simple query begins before the Sync.
+#[test]
+fn a_copy_by_a_simple_query_is_not_disturbed_by_what_was_lent_before_it() {
+    let send = |burst| Op::Send { client: 0, burst, waits: false, cut: 0 };
+    let parse = |name, sql| Say::Parse { name, sql, padding: 0 };
+    let copy = Say::Query { all: vec![Sql::CopyIn], padding: 0 };
+    let t = STATEMENTS[2].to_owned();
+    play(
+        PoolMode::Transaction,
+        &[
+            send(vec![parse(2, Sql::Rows(1)), Say::Sync]),
+            send(vec![
+                parse(0, Sql::Execute(t)),
+                copy,
+                Say::Sync,
+                Say::CopyData { good: true },
+                Say::CopyDone,
+                Say::Sync,
+            ]),
+        ],
+    );
+}
