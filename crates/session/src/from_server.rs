@@ -357,7 +357,7 @@ impl ClientSession {
             server.intake = Intake::Messages;
         }
         self.note_ready(status);
-        if status == TxStatus::Idle && !self.portals.is_empty() && server.owed.is_empty() {
+        if status == TxStatus::Idle && !self.portals.is_empty() && server.owed.is_ours() {
             self.portals.clear();
         }
         if self.awaits_itself(server) {

@@ -84,7 +84,8 @@ impl ClientSession {
         if changes { server.course() } else { Course::Along }
     }
 
-    /// Lends the names in a statement that the client executes. They are taken back behind the next Sync.
+    /// Lends the names in a statement that the client executes. They are taken back behind the next Sync. A failed
+    /// transaction would refuse what is lent, where it may have something else to say of the portal.
     #[inline]
     pub(crate) fn lend_to_execute(
         &mut self,
@@ -93,7 +94,11 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
     ) {
-        if !effects.is_none() && effects.names_statements() && !self.names.is_empty() {
+        if !effects.is_none()
+            && effects.names_statements()
+            && !self.names.is_empty()
+            && !(server.status == TxStatus::Failed && server.owes_client_nothing())
+        {
             self.lend_what_it_names(effects, Loan::Name, server, out, around);
         }
     }

@@ -584,3 +584,23 @@ fn a_copy_by_a_simple_query_is_not_disturbed_by_what_was_lent_before_it() {
         ],
     );
 }
+
+/// Nothing is lent to a portal that is gone: its error is that of the server, not that of what was lent.
+#[test]
+fn a_portal_that_has_ended_names_nothing() {
+    let execute = || Say::Execute { portal: 1, most: 0 };
+    let own = STATEMENTS[1].to_owned();
+    let bound = vec![
+        Say::Parse { name: 1, sql: Sql::Execute(own), padding: 0 },
+        Say::Bind { portal: 1, name: 1, padding: 0 },
+        execute(),
+        Say::Sync,
+    ];
+    let query = |sql| Say::Query { all: vec![sql], padding: 0 };
+    let fails = vec![query(Sql::Begin), query(Sql::Fails), execute(), Say::Sync];
+    for waits in [false, true] {
+        let send = |burst: &[Say]| Op::Send { client: 0, burst: burst.to_vec(), waits, cut: 0 };
+        play(PoolMode::Transaction, &[send(&bound), send(&fails)]);
+        play(PoolMode::Transaction, &[send(&[bound.clone(), fails.clone()].concat())]);
+    }
+}
