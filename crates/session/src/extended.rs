@@ -243,9 +243,7 @@ impl ClientSession {
             let execute = Execute::parse(frame.body);
             execute.map_or(Effects::None, |execute| self.effects_of_portal(execute.portal))
         };
-        if server.awaits_names_of(&effects, ways.server)
-            || server.awaits_end_of_portals(&effects, ways.server)
-        {
+        if server.awaits_names_of(&effects, ways.server) {
             return Step::Wait;
         }
         let effects = self.with_meanings(effects);

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    client::ClientSession, effect::Effects, expect::Owed, name, outgoing::Outgoing,
-    server::ServerSession, statement::Statement,
-};
+use crate::{client::ClientSession, effect::Effects, name, statement::Statement};
 
 /// So many portals at most are remembered for the sake of what their statements look like.
 const TOLD_MAX: usize = 16;
@@ -17,24 +14,6 @@ pub(crate) struct Portal {
     name: Box<[u8]>,
     effects: Effects,
     untold: Option<Arc<Statement>>,
-}
-
-impl ServerSession {
-    /// Before a portal is executed whose statement names others, which are lent to it: whether the message must wait because
-    /// something is under way that may end the portal. Of a portal that is gone the server says so; of what is lent to it, it
-    /// might say something else.
-    pub(crate) fn awaits_end_of_portals(
-        &mut self,
-        effects: &Effects,
-        out: &mut Outgoing<'_>,
-    ) -> bool {
-        effects.names_statements()
-            && self
-                .owed
-                .iter()
-                .any(|owed| matches!(owed, Owed::Query(..) | Owed::Function | Owed::Sync))
-            && self.awaits_all(out)
-    }
 }
 
 impl ClientSession {

@@ -231,8 +231,14 @@ fn named(access: &Access) -> (Vec<String>, Vec<String>) {
     (relations.collect(), calls.collect())
 }
 
+/// `PROPTEST_CASES` asks for more than usual.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.max(400), ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config())]
 
     #[test]
     fn what_was_put_in_is_found_and_nothing_else(piece in query(2)) {

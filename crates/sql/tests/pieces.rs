@@ -124,8 +124,14 @@ fn in_two(text: &[u8], cut: usize, rules: Rules) -> Scan {
     scanner.finish_with(second)
 }
 
+/// `PROPTEST_CASES` asks for more than usual.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.max(2000), ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(config())]
 
     #[test]
     fn every_cut_gives_the_same(text in text(), rules in rules()) {
