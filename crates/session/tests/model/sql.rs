@@ -27,6 +27,8 @@ pub(crate) enum Sql {
     Reset(String),
     ResetAll,
     DiscardAll,
+    /// It has no sequences.
+    DiscardSequences,
     DeallocateAll,
     Show(String),
     /// `select <number>`: so many rows.
@@ -78,6 +80,7 @@ impl Sql {
             Self::Reset(name) => format!("reset {name}"),
             Self::ResetAll => "reset all".into(),
             Self::DiscardAll => "discard all".into(),
+            Self::DiscardSequences => "discard sequences".into(),
             Self::DeallocateAll => "deallocate all".into(),
             Self::Show(name) => format!("show {name}"),
             Self::Rows(rows) => format!("select {rows}"),
@@ -129,6 +132,7 @@ impl Sql {
             ["reset", "all"] => Self::ResetAll,
             ["reset" | "RESET", name] => Self::Reset(bare(name)),
             ["discard" | "DISCARD", "all" | "ALL"] => Self::DiscardAll,
+            ["DISCARD", "SEQUENCES"] => Self::DiscardSequences,
             ["deallocate", "all"] => Self::DeallocateAll,
             ["deallocate", name] => Self::Deallocate(owned(name)),
             ["show", name] => Self::Show(owned(name)),

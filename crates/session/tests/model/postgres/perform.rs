@@ -175,6 +175,7 @@ impl Postgres {
                 self.statements.clear();
                 "DISCARD ALL"
             }
+            Sql::DiscardSequences => "DISCARD SEQUENCES",
             Sql::DeallocateAll => {
                 self.statements.clear();
                 "DEALLOCATE ALL"
