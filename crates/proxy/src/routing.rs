@@ -17,7 +17,7 @@ pub use adviser::{Advice, Adviser, AdviserError};
 pub(crate) use catalog::Catalog;
 pub(crate) use explained::Explained;
 pub(crate) use floor::{Below, Floor};
-pub(crate) use level::begins_here;
+pub(crate) use level::{begins_here, sees_commits_in};
 pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;
 pub(crate) use router::Router;

@@ -28,6 +28,7 @@ mod layout;
 mod reason;
 mod resolve;
 mod snapshot;
+mod within;
 mod worded;
 
 pub use self::because::{Because, Plain};
@@ -41,3 +42,4 @@ pub use self::decision::{Asked, By, Trust, Wish};
 pub use self::reason::Reason;
 pub use self::resolve::{Call, Named, Path, Verdict, resolve};
 pub use self::snapshot::{Hidden, HiddenKind, Snapshot, Unknown};
+pub use self::within::Within;

@@ -1,6 +1,6 @@
 //! Transactions that a client begins, as far as they may be begun on a standby.
 
-use trunkline_sql::{Effect, Isolation, Modes};
+use trunkline_sql::{Effect, Isolation, Modes, Parameter};
 
 use crate::client::{ClientSession, PoolMode};
 
@@ -9,6 +9,9 @@ const BEGIN_MAX: usize = 256;
 
 /// The setting that tells at which level transactions are that do not say it.
 const DEFAULT_ISOLATION: &[u8] = b"default_transaction_isolation";
+
+/// Settings by which a transaction may ask for what no standby grants.
+const OF_THE_TRANSACTION: [&[u8]; 2] = [b"transaction_read_only", b"transaction_isolation"];
 
 /// Which transactions may be begun on a standby.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,10 +30,20 @@ pub struct Block<'a> {
     pub begin: &'a [u8],
     /// It only reads by its own words.
     pub reads_only: bool,
-    /// Neither it nor its session has said at which level it is.
-    pub by_default: bool,
+    /// Whether each of its statements sees what has been committed before it; none if neither it nor its session has said
+    /// at which level it is.
+    pub sees_commits: Option<bool>,
     /// Something is read in the same group of messages.
     pub has_read: bool,
+    /// Something may be left of that which only one server has.
+    pub leaves: bool,
+}
+
+impl Block<'_> {
+    /// Whether it may be begun once more by its own words.
+    pub fn is_short(&self) -> bool {
+        self.begin.len() <= BEGIN_MAX
+    }
 }
 
 impl ClientSession {
@@ -41,25 +54,41 @@ impl ClientSession {
             _ => None,
         })?;
         let Modes { isolation, read_only, .. } = modes;
-        let block = Block { begin: text, ..Block::default() };
+        let sees_commits = match isolation {
+            Some(level) => {
+                Some(matches!(level, Isolation::ReadCommitted | Isolation::ReadUncommitted))
+            }
+            None => self.own_default().map(|level| is_read_committed(level.as_bytes())),
+        };
+        let block = Block { begin: text, sees_commits, ..Block::default() };
         if read_only == Some(true) {
             let level = isolation != Some(Isolation::Serializable)
                 && (isolation.is_some() || !self.is_serializable());
-            let by_default = isolation.is_none() && self.own_default().is_none();
-            return level.then_some(Block { reads_only: true, by_default, ..block });
+            return level.then_some(Block { reads_only: true, ..block });
         }
         // In recovery a transaction cannot be told that it may write.
         let may = begin == Begin::Any
             && read_only.is_none()
             && self.mode() == PoolMode::Transaction
-            && text.len() <= BEGIN_MAX;
-        let own = self.own_default();
-        let by_default = isolation.is_none() && own.is_none();
-        let sees_commits = match isolation {
-            Some(level) => matches!(level, Isolation::ReadCommitted | Isolation::ReadUncommitted),
-            None => own.is_none_or(|level| is_read_committed(level.as_bytes())),
-        };
-        (may && sees_commits).then_some(Block { by_default, ..block })
+            && block.is_short();
+        (may && sees_commits != Some(false)).then_some(block)
+    }
+
+    /// Whether a text wants of the transaction that is open what no standby grants, though it only reads by its own words:
+    /// that it may write, or that it is serializable.
+    pub fn wants_primary(&self, text: &[u8]) -> bool {
+        let scan = trunkline_sql::scan(text, self.rules());
+        scan.effects().iter().any(|one| match &one.effect {
+            Effect::SetTransaction(modes) => {
+                modes.read_only == Some(false) || modes.isolation == Some(Isolation::Serializable)
+            }
+            Effect::Set { parameter: Parameter::Ordinary(name), .. }
+            | Effect::SetComputed { parameter: Some(Parameter::Ordinary(name)), .. }
+            | Effect::Reset { parameter: Parameter::Ordinary(name), .. } => {
+                OF_THE_TRANSACTION.contains(&name.as_bytes())
+            }
+            _ => false,
+        })
     }
 
     /// Whether a text does nothing but end the transaction that is open.
@@ -133,16 +162,16 @@ mod tests {
     #[test]
     fn a_transaction_that_sees_commits_may_cross() {
         let session = session(PoolMode::Transaction);
-        for (begin, by_default) in [
-            ("BEGIN", true),
-            ("begin;", true),
-            ("/* of a driver */ START TRANSACTION", true),
-            ("BEGIN NOT DEFERRABLE", true),
-            ("BEGIN ISOLATION LEVEL READ COMMITTED", false),
-            ("BEGIN ISOLATION LEVEL READ UNCOMMITTED, DEFERRABLE", false),
+        for (begin, sees_commits) in [
+            ("BEGIN", None),
+            ("begin;", None),
+            ("/* of a driver */ START TRANSACTION", None),
+            ("BEGIN NOT DEFERRABLE", None),
+            ("BEGIN ISOLATION LEVEL READ COMMITTED", Some(true)),
+            ("BEGIN ISOLATION LEVEL READ UNCOMMITTED, DEFERRABLE", Some(true)),
         ] {
             let block = session.begins_block(text(begin), Begin::Any);
-            let expected = Block { begin: begin.as_bytes(), by_default, ..Block::default() };
+            let expected = Block { begin: begin.as_bytes(), sees_commits, ..Block::default() };
             assert_eq!(block, Some(expected), "{begin}");
             assert_eq!(session.begins_block(text(begin), Begin::ReadOnly), None, "{begin}");
         }
@@ -176,9 +205,54 @@ mod tests {
             let value = Value::Written(value.as_bytes().into());
             assert!(session.settings.set(DEFAULT_ISOLATION, &value));
             let block = session.begins_block(text("BEGIN"), Begin::Any);
-            assert_eq!(block.map(|block| block.by_default), may.then_some(false), "{value:?}");
+            assert_eq!(
+                block.map(|block| block.sees_commits),
+                may.then_some(Some(true)),
+                "{value:?}"
+            );
             let said = "BEGIN ISOLATION LEVEL READ COMMITTED";
             assert!(session.begins_block(text(said), Begin::Any).is_some(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_only_reads_may_see_one_state_only() {
+        let session = session(PoolMode::Transaction);
+        for (begin, sees_commits) in [
+            ("BEGIN READ ONLY", None),
+            ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", Some(true)),
+            ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", Some(false)),
+        ] {
+            let block = session.begins_block(text(begin), Begin::ReadOnly).expect("a block");
+            assert_eq!((block.reads_only, block.sees_commits), (true, sees_commits), "{begin}");
+        }
+        assert!(
+            session
+                .begins_block(text("BEGIN READ ONLY, ISOLATION LEVEL SERIALIZABLE"), Begin::Any)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_no_standby_grants_is_known_by_its_text() {
+        let session = session(PoolMode::Transaction);
+        for wants in [
+            "SET TRANSACTION READ WRITE",
+            "set transaction isolation level serializable, read only",
+            "SET transaction_read_only = off",
+            "SET LOCAL transaction_read_only TO off",
+            "SELECT set_config('transaction_isolation', 'serializable', true)",
+        ] {
+            assert!(session.wants_primary(text(wants)), "{wants}");
+        }
+        for other in [
+            "SET TRANSACTION READ ONLY",
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "SET LOCAL work_mem = '8MB'",
+            "SAVEPOINT s",
+            "SELECT 1",
+        ] {
+            assert!(!session.wants_primary(text(other)), "{other}");
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Group<'a> {
     pub(crate) ended: bool,
     /// What the unnamed portal is bound to, until it is executed.
     bound: Bound,
+    /// Something may be left of it that only one server has.
+    leaves: bool,
 }
 
 /// What a group has parsed. Mostly that is one statement, for which no memory is needed.
@@ -73,7 +75,7 @@ enum Bound {
     Read,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
     /// While no transaction is open.
     pub(crate) fn before(begin: Begin) -> Self {
         Self { begin: Some(begin), ..Self::default() }
@@ -92,21 +94,33 @@ impl Group<'_> {
         }
     }
 
+    /// Something may be left. Whether it may be: a transaction that only reads stays where it is then.
+    fn may_leave(&mut self) -> bool {
+        self.leaves = true;
+        !self.is_in_passing()
+    }
+
     /// Whether it may execute a portal.
     fn executes(&mut self, body: &[u8]) -> bool {
         let bound = std::mem::take(&mut self.bound);
-        if !self.is_in_passing() {
+        if self.begin.is_some() && self.block.is_none() {
             return true;
         }
         // What is left of a portal's rows is on one server only.
-        Execute::parse(body).is_ok_and(|execute| {
+        let in_passing = Execute::parse(body).is_ok_and(|execute| {
             execute.portal.is_empty() && (bound == Bound::Command || execute.max_rows <= 0)
-        })
+        });
+        in_passing || self.may_leave()
     }
 
     /// Whether it may end here.
-    fn may_end(&self) -> bool {
-        !self.is_in_passing() || self.bound == Bound::Nothing
+    fn may_end(&mut self) -> bool {
+        self.bound == Bound::Nothing || self.may_leave()
+    }
+
+    /// The transaction that it begins.
+    pub(crate) fn begun(&self) -> Option<Block<'a>> {
+        self.block.map(|block| Block { leaves: self.leaves, ..block })
     }
 }
 
@@ -135,7 +149,7 @@ impl ClientSession {
             b'B' => {
                 let bind = Bind::parse(frame.body).ok()?;
                 let may = self.judge_named(bind.statement, group, reads);
-                (may && (bind.portal.is_empty() || !group.is_in_passing())).then_some(false)
+                (may && (bind.portal.is_empty() || group.may_leave())).then_some(false)
             }
             b'D' => {
                 let describe = Describe::parse(frame.body).ok()?;
@@ -143,7 +157,7 @@ impl ClientSession {
                     group.parsed.find(describe.name).is_some()
                         || self.text_of(describe.name, group).is_some()
                 } else {
-                    describe.name.is_empty() || !group.is_in_passing()
+                    describe.name.is_empty() || group.may_leave()
                 };
                 may.then_some(false)
             }

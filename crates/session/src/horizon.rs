@@ -72,7 +72,7 @@ impl ClientSession {
             let end = at.saturating_add(frame.bytes.len());
             match self.judge(frame, &mut group, &mut reads) {
                 Some(false) => {}
-                Some(true) => match group.block {
+                Some(true) => match group.begun() {
                     // It is decided on its own.
                     Some(_) if horizon.bytes > 0 => break,
                     Some(block) => {

@@ -94,11 +94,8 @@ impl ClientSession {
         out: &mut Outgoing<'_>,
         around: &mut impl Surroundings,
     ) {
-        if !effects.is_none()
-            && effects.names_statements()
-            && !self.names.is_empty()
-            && !(server.status == TxStatus::Failed && server.owes_client_nothing())
-        {
+        let lends = !effects.is_none() && effects.names_statements() && !self.names.is_empty();
+        if lends && (server.status != TxStatus::Failed || !server.owes_client_nothing()) {
             self.lend_what_it_names(effects, Loan::Name, server, out, around);
         }
     }

@@ -1,11 +1,15 @@
 //! Transactions that may write and are begun on a standby (`routing.transaction_reads`): what is more than a read makes them
-//! go on on the primary, where their client's own words begin them once more. The client sees nothing of it.
+//! go on on the primary, where their client's own words begin them once more. The client sees nothing of it. Those that only
+//! read by their own words do so for what a primary does in such a transaction and a standby does not, as long as they hold
+//! nothing there and see each what has been committed before.
 
 use bytes::BytesMut;
-use trunkline_route::Plain;
-use trunkline_session::{Again, Begin, Block, LeaseStart, Onward, Purpose, TxStatus};
+use trunkline_route::{Asked, Because, Plain, Trust, Within};
+use trunkline_session::{
+    Again, Begin, Block, ClientSession, LeaseStart, Onward, Purpose, TxStatus,
+};
 use trunkline_settings::TransactionReads;
-use trunkline_sql::asked_route;
+use trunkline_sql::{access::Class, asked_route};
 
 use super::{
     slot::{ANY, Client, ClientState, SHADOW, Server},
@@ -18,10 +22,24 @@ use super::{
 pub(crate) struct Crossing {
     /// What begins it; empty if there is none.
     begin: Vec<u8>,
+    /// What it may do, and where.
+    kind: Kind,
     /// Something was read in it.
     has_read: bool,
     /// A statement of it was refused: it has failed for its client.
     pub(super) has_failed: bool,
+}
+
+/// What a transaction may do, and how long it may cross.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// It may write.
+    #[default]
+    Any,
+    /// By its own words it only reads.
+    ReadOnly,
+    /// The same, and all of it sees one state of the database: it crosses before it has read anything, or never.
+    OneState,
 }
 
 impl Crossing {
@@ -36,6 +54,34 @@ impl Crossing {
         self.clear();
         self.begin.extend_from_slice(block.begin);
         self.has_read = block.has_read;
+        self.kind = Kind::Any;
+    }
+
+    /// One is about to begin that only reads by its own words. It crosses as long as that loses nothing.
+    pub(super) fn begin_read_only(&mut self, block: &Block<'_>, sees_commits: bool) {
+        self.clear();
+        if block.is_short() && !block.leaves && (sees_commits || !block.has_read) {
+            self.begin(block);
+            self.kind = if sees_commits { Kind::ReadOnly } else { Kind::OneState };
+        }
+    }
+
+    /// Whether it only reads by its own words.
+    fn is_read_only(&self) -> bool {
+        self.kind != Kind::Any
+    }
+
+    /// How far what its client wishes is taken at its word: that it only reads is its own word for the functions it calls.
+    pub(super) fn trust(&self, asked: Asked) -> Trust {
+        match asked.trust() {
+            Trust::None if self.is_read_only() => Trust::Doubts,
+            trust => trust,
+        }
+    }
+
+    /// Whether what goes to the standby may come to be sent again with the transaction.
+    pub(super) fn may_be_tried(&self) -> bool {
+        self.kind != Kind::OneState
     }
 
     /// Whether there is one.
@@ -46,6 +92,9 @@ impl Crossing {
     /// Something of it goes to the standby.
     pub(super) fn reads(&mut self) {
         self.has_read = true;
+        if self.kind == Kind::OneState {
+            self.clear();
+        }
     }
 }
 
@@ -70,7 +119,7 @@ pub(super) fn begin_again(
     server: &mut Server,
     to_server: &mut BytesMut,
 ) -> LeaseStart {
-    let Crossing { begin, has_read, has_failed } = &client.rare.routed().crossing;
+    let Crossing { begin, has_read, has_failed, .. } = &client.rare.routed().crossing;
     let again = Again { begin, has_read: *has_read, has_failed: *has_failed };
     client.session.begin_again(&mut server.session, again, to_server);
     LeaseStart::Await
@@ -85,6 +134,28 @@ impl Client {
         let routed = self.rare.routed.as_ref();
         let has_failed = routed.is_some_and(|routed| routed.crossing.has_failed);
         if has_failed { TxStatus::Failed } else { TxStatus::Open }
+    }
+}
+
+/// Whether the client's transaction, which may cross, does so for a text of which this was found.
+pub(super) fn crosses_for(client: &Client, found: Because, text: &[u8]) -> bool {
+    let crossing = client.rare.routed.as_ref().map(|routed| &routed.crossing);
+    if crossing.is_some_and(Crossing::is_read_only) {
+        within_of(&client.session, found, text) == Within::OnPrimary
+    } else {
+        !found.is_to_standby()
+    }
+}
+
+/// Where a transaction that only reads by its own words goes on with a text of which this was found.
+fn within_of(session: &ClientSession, found: Because, text: &[u8]) -> Within {
+    match (found.within_read_only(), found) {
+        (Within::HereForGood, Because::Class(Class::Transaction | Class::Session))
+            if session.wants_primary(text) =>
+        {
+            Within::OnPrimary
+        }
+        (within, _) => within,
     }
 }
 
@@ -107,23 +178,38 @@ impl Worker {
             return Onward::There(data.len());
         };
         let routed = client.rare.routed();
-        let (path, end) = (&mut routed.path, &mut routed.block_end);
+        let (path, end, crossing) = (&mut routed.path, &mut routed.block_end, &mut routed.crossing);
         if !client.session.may_cross() {
             return Onward::There(server.session.horizon_in_block(data, HOLD_MAX, end));
         }
+        let read_only = crossing.is_read_only();
+        let trust = crossing.trust(asked);
         let pool = home.and_then(|home| self.pools.get(home));
         let latest = pool.map(|pool| pool.family.catalog.latest());
         let judge = pool.zip(latest.as_ref()).and_then(|(pool, latest)| {
             let known = pool.family.catalog.of_now(latest)?;
             self.router.judge((&pool.family, &client.session), known, path, self.now)
         });
-        let mut judge = judge.map(|judge| judge.trusting(asked.trust()));
-        let rules = client.session.rules();
-        client.session.onward(&server.session, data, HOLD_MAX, end, |text| {
-            judge.as_mut().is_some_and(|judge| judge.decide(asked, text).is_to_standby())
-                // That is answered here, and asked of no server.
-                || asked_route(text, rules).is_some()
-        })
+        let mut judge = judge.map(|judge| judge.trusting(trust));
+        let (session, rules, mut within) = (&client.session, client.session.rules(), Within::Here);
+        let onward = session.onward(&server.session, data, HOLD_MAX, end, |text| {
+            // That is answered here, and asked of no server.
+            if asked_route(text, rules).is_some() {
+                return true;
+            }
+            let unknown = Because::Plain(Plain::UnknownCatalog);
+            let found = judge.as_mut().map_or(unknown, |judge| judge.decide(asked, text));
+            if !read_only {
+                return found.is_to_standby();
+            }
+            within = within_of(session, found, text);
+            within == Within::Here
+        });
+        if read_only && onward == Onward::Across && within != Within::OnPrimary {
+            crossing.clear();
+            return Onward::There(server.session.horizon_in_block(data, HOLD_MAX, end));
+        }
+        onward
     }
 
     /// The client's transaction goes on on the primary; the standby has nothing under way for it.

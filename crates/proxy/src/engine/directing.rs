@@ -10,7 +10,7 @@ use super::{
     to_server::HOLD_MAX,
     worker::Worker,
 };
-use crate::routing::begins_here;
+use crate::routing::{begins_here, sees_commits_in};
 
 /// What of a burst goes to the server that serves the client.
 pub(super) struct Share<'a> {
@@ -96,8 +96,13 @@ impl Worker {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });
         }
         let bytes = horizon.bytes;
-        if let Some(block) = horizon.block.filter(|block| !block.reads_only) {
-            client.rare.routed().crossing.begin(&block);
+        match horizon.block {
+            Some(block) if block.reads_only => {
+                let sees_commits = sees_commits_in(&block, &pool.family, judge.snapshot());
+                client.rare.routed().crossing.begin_read_only(&block, sees_commits);
+            }
+            Some(block) => client.rare.routed().crossing.begin(&block),
+            None => {}
         }
         if bytes == data.len() {
             self.only_reads(index);
@@ -132,8 +137,7 @@ impl Worker {
             return Some(Share::all(data));
         }
         let begun = client.stream.remaining.min(data.len());
-        let within = crossing::may_go_on(client, server);
-        let begins = (client.horizon > 0 || within) && server.session.has_begun_nothing();
+        let first = client.horizon > 0;
         let may = if client.horizon > 0 || begun > 0 {
             client.horizon.max(begun).min(data.len())
         } else if client.rare.routed().crossing.is_begun() {
@@ -145,7 +149,17 @@ impl Worker {
             let end = &mut client.rare.routed().block_end;
             server.session.horizon_in_block(data, HOLD_MAX, end)
         };
-        Some(Share { data: data.get(..may).unwrap_or_default(), is_tried: true, begins, within })
+        let data = data.get(..may).unwrap_or_default();
+        // A transaction that stays there is none of those from here on: what is refused in it is.
+        let (Some(client), Some(server)) =
+            (self.clients.get_mut(index), self.servers.get(server_index))
+        else {
+            return Some(Share::all(data));
+        };
+        let within = crossing::may_go_on(client, server);
+        let tried = within && client.rare.routed().crossing.may_be_tried();
+        let begins = (first || tried) && server.session.has_begun_nothing();
+        Some(Share { data, is_tried: true, begins, within })
     }
 
     /// Takes note of what has gone of a share to the standby.

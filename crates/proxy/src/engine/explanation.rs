@@ -6,7 +6,12 @@ use trunkline_session::TxStatus;
 use trunkline_settings::RoutingMode;
 use trunkline_wire::frontend;
 
-use super::{crossing::may_go_on, slot::Client, standbys::balance_of, worker::Worker};
+use super::{
+    crossing::{crosses_for, may_go_on},
+    slot::Client,
+    standbys::balance_of,
+    worker::Worker,
+};
 use crate::{
     cluster::NodeId,
     handle::NodeReport,
@@ -40,15 +45,17 @@ impl Worker {
         let home = self.home_of(client.pool);
         let Some(pool) = self.pools.get(home) else { return Vec::new() };
         let study = (self.shared.study(), self.index);
-        let whose = (&*pool.family, &client.session);
         let mut message = BytesMut::new();
         frontend::query(&mut message, text);
         let block = client.session.horizon(&message, begin, |_| false).block;
         let block = block.as_ref().filter(|_| !asked.is_whole());
+        let crossing = client.rare.routed.as_ref().map(|routed| &routed.crossing);
+        let trust = crossing.map_or_else(|| asked.trust(), |crossing| crossing.trust(asked));
+        let whose = (&*pool.family, &client.session, trust);
         let explained = self.router.explain(whose, (asked, text, block), self.now, study);
         let choice = self.choice(index, (home, asked.is_whole()));
         let Some(client) = self.clients.get(index) else { return Vec::new() };
-        let way = self.way(client, &explained, choice.taken);
+        let way = self.way((client, text), &explained, choice.taken);
         let node = way.node.and_then(|node| self.shared.registry.node_name(node));
         let mut lines: Vec<Line> = Vec::new();
         let mut line = |what: &str, value: String| lines.push((what.to_owned(), value));
@@ -82,8 +89,13 @@ impl Worker {
     }
 
     /// Where a text goes if the client sends it now.
-    fn way(&self, client: &Client, explained: &Explained, taken: Result<NodeId, Plain>) -> Way {
-        if let Some(way) = self.kept_way(client, explained) {
+    fn way(
+        &self,
+        whose: (&Client, &[u8]),
+        explained: &Explained,
+        taken: Result<NodeId, Plain>,
+    ) -> Way {
+        if let Some(way) = self.kept_way(whose, explained) {
             return way;
         }
         let primary = |because: Because, reason: String| {
@@ -100,9 +112,9 @@ impl Worker {
     }
 
     /// Where a client goes on that holds a server which it does not give back now.
-    fn kept_way(&self, client: &Client, explained: &Explained) -> Option<Way> {
+    fn kept_way(&self, (client, text): (&Client, &[u8]), explained: &Explained) -> Option<Way> {
         let server = self.servers.get(client.state.server()?)?;
-        if may_go_on(client, server) && !explained.because.is_to_standby() {
+        if may_go_on(client, server) && crosses_for(client, explained.because, text) {
             let reason = Plain::FirstWrite.words().into();
             return Some(Way { standby: false, node: self.traffic.primary, reason });
         }

@@ -22,11 +22,16 @@ pub(crate) fn begins_here(
         (Plain::OpenTransaction, sees_commits(family, catalog))
     };
     let decided = judge.decide_block(asked, block.begin, found);
-    if block.by_default && !fits && decided.is_to_standby() {
+    if block.sees_commits.is_none() && !fits && decided.is_to_standby() {
         Plain::UnknownLevel.into()
     } else {
         decided
     }
+}
+
+/// Whether each statement of a transaction that is begun sees what has been committed before it. Not if that is not known.
+pub(crate) fn sees_commits_in(block: &Block<'_>, family: &Family, catalog: &Snapshot) -> bool {
+    block.sees_commits.unwrap_or_else(|| sees_commits(family, catalog))
 }
 
 /// Whether in a transaction of this family's clients each statement sees what has been committed before it, if neither the

@@ -119,7 +119,7 @@ impl Router {
     /// What there is to say of a text, also if texts are not judged.
     pub(crate) fn explain(
         &mut self,
-        (family, session): (&Family, &ClientSession),
+        (family, session, trust): (&Family, &ClientSession, Trust),
         (asked, text, block): (Asked, &[u8], Option<&Block<'_>>),
         now: u64,
         study: (&Arc<Study>, usize),
@@ -137,7 +137,7 @@ impl Router {
         let mut path = Whereabouts::default();
         path.update(session, family, (&known.snapshot, &desk.chance));
         let (Desk { cache, asker, .. }, overrides) = (desk, &self.overrides);
-        let (path, trust, budget) = (&path, asked.trust(), JUDGED_AT_ONCE);
+        let (path, budget) = (&path, JUDGED_AT_ONCE);
         let mut judge = Judge { cache, asker, overrides, known, path, now, trust, budget };
         let mut explained = judge.explain(asked, text);
         if let Some(block) = block {
