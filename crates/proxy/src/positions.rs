@@ -14,7 +14,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use tokio::sync::{Notify, watch};
 use trunkline_cluster::{Lsn, NodeId};
 
@@ -201,12 +201,15 @@ impl<N: Number> Wishes<N> {
     }
 }
 
+/// What is known, as one loop looks at it.
+pub(crate) type View = Cache<Arc<ArcSwap<Picture>>, Arc<Picture>>;
+
 /// Where the log ends, and how far the standbys are.
 #[derive(Debug)]
 pub struct Positions {
     wishes: Wishes<AtomicU64>,
     bell: Notify,
-    picture: ArcSwap<Picture>,
+    picture: Arc<ArcSwap<Picture>>,
     /// Held by who makes the next picture of the last one.
     painting: Mutex<()>,
     leader: watch::Sender<Leader>,
@@ -230,7 +233,7 @@ impl Default for Positions {
         Self {
             wishes,
             bell: Notify::new(),
-            picture: ArcSwap::default(),
+            picture: Arc::default(),
             painting: Mutex::default(),
             leader: watch::Sender::default(),
             latest: watch::Sender::default(),
@@ -294,6 +297,11 @@ impl Positions {
     /// How far the standby has replayed; none if that is not known.
     pub fn replayed(&self, node: NodeId) -> Option<Lsn> {
         self.picture.load().standby(node).map(|replayed| replayed.lsn)
+    }
+
+    /// For a loop that looks again and again: as long as nothing changes, nobody else's memory is written.
+    pub(crate) fn view(&self) -> View {
+        View::new(Arc::clone(&self.picture))
     }
 
     /// Looks at what is known, all of it from one moment.

@@ -14,7 +14,7 @@ mod study;
 mod whereabouts;
 
 pub use adviser::{Advice, Adviser, AdviserError};
-pub(crate) use catalog::Catalog;
+pub(crate) use catalog::{Catalog, Glance};
 pub(crate) use explained::Explained;
 pub(crate) use floor::{Below, Floor};
 pub(crate) use level::{begins_here, sees_commits_in};

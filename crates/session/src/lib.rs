@@ -14,6 +14,7 @@ mod ahead;
 mod alone;
 mod aside;
 mod audit;
+mod beaten;
 mod block;
 mod bound;
 mod catalog;
@@ -84,6 +85,7 @@ mod unite;
 
 pub use alone::{Unleased, unleased};
 pub use aside::{Aside, NotPrepared};
+pub use beaten::Beaten;
 pub use block::{Begin, Block, is_read_committed, is_serializable};
 pub use change::{Change, Hidden, Look};
 pub use channels::{Channel, Hearing};

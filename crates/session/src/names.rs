@@ -21,12 +21,20 @@ pub(crate) struct Names {
     bytes: usize,
     /// What the names themselves take.
     own: usize,
+    /// How often one of them has come to mean something else.
+    version: u64,
 }
 
 impl Names {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.sorted.len()
+    }
+
+    /// As long as this is the same, every name means what it did.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether there is none.
@@ -65,6 +73,7 @@ impl Names {
 
     /// Lets a name mean this statement.
     pub(crate) fn insert(&mut self, name: Box<[u8]>, statement: Arc<Statement>) {
+        self.version = self.version.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(statement.weight());
         statement.place().enter();
         match self.place(&name) {
@@ -89,6 +98,7 @@ impl Names {
     /// Gives a name up.
     pub(crate) fn remove(&mut self, name: &[u8]) -> Option<(Box<[u8]>, Arc<Statement>)> {
         let place = self.place(name).ok()?;
+        self.version = self.version.wrapping_add(1);
         let removed = self.sorted.remove(place);
         self.bytes = self.bytes.saturating_sub(removed.1.weight());
         self.set_own(self.own.saturating_sub(taken_by(&removed.0)), &removed.1);
@@ -103,7 +113,9 @@ impl Names {
 
     /// Gives all names up.
     pub(crate) fn clear(&mut self) {
+        let version = self.version.wrapping_add(1);
         *self = Self::default();
+        self.version = version;
     }
 
     /// All names and what they mean.

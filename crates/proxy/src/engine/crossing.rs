@@ -187,7 +187,7 @@ impl Worker {
         let pool = home.and_then(|home| self.pools.get(home));
         let latest = pool.map(|pool| pool.family.catalog.latest());
         let judge = pool.zip(latest.as_ref()).and_then(|(pool, latest)| {
-            let known = pool.family.catalog.of_now(latest)?;
+            let known = pool.family.catalog.of_now(latest.as_deref())?;
             self.router.judge((&pool.family, &client.session), known, path, self.now)
         });
         let mut judge = judge.map(|judge| judge.trusting(trust));

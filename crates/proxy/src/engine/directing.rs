@@ -1,11 +1,12 @@
 //! Where what a client sends goes: to the primary, or to a standby that is fit for it.
 
 use trunkline_route::{Asked, Because, Plain};
-use trunkline_session::Onward;
+use trunkline_session::{Begin, Onward};
 use trunkline_settings::RoutingMode;
 
 use super::{
     crossing,
+    routed::{FoundBy, Routed},
     slot::{ANY, SHADOW},
     to_server::HOLD_MAX,
     worker::Worker,
@@ -74,10 +75,43 @@ impl Worker {
             return Err(Plain::Session.into());
         }
         let home = client.pool;
+        let (because, bytes) = self.foresee(index, (home, asked), (begin, data))?;
+        if bytes == data.len() {
+            self.only_reads(index);
+        }
+        let node = self.choose_standby(index, (home, false))?;
+        if self.settings.routing.mode == RoutingMode::Shadow {
+            self.shadow(index, bytes >= data.len());
+            return Ok(because);
+        }
+        let beside = self.beside(home, node, false).ok_or(Plain::NoConnection)?;
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
+        client.pool = beside;
+        client.horizon = bytes;
+        Ok(because)
+    }
+
+    /// So many bytes at the beginning of the burst only read, and may go to a standby; or why they may not.
+    fn foresee(
+        &mut self,
+        index: usize,
+        (home, asked): (usize, Asked),
+        (begin, data): (Begin, &[u8]),
+    ) -> Result<(Because, usize), Because> {
+        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
         let pool = self.pools.get(home).ok_or(Plain::Session)?;
-        let path = &mut client.rare.routed().path;
-        let latest = pool.family.catalog.latest();
-        let known = pool.family.catalog.of_now(&latest).ok_or(Plain::UnknownCatalog)?;
+        let latest = self.glance.latest(&pool.family.catalog);
+        let known = pool.family.catalog.of_now(latest).ok_or(Plain::UnknownCatalog)?;
+        let Routed { path, way, .. } = client.rare.routed();
+        let generation = known.snapshot.generation();
+        let by = FoundBy { asked, generation, judge: self.router.edition() };
+        if client.session.repeats(&way.beaten, data)
+            && way.by == by
+            && path.is_current(&client.session, &pool.family, &known.snapshot)
+        {
+            return Ok((way.because, data.len()));
+        }
+        way.beaten.forget();
         let judge = self.router.judge((&pool.family, &client.session), known, path, self.now);
         let mut judge = judge.ok_or(Plain::Off)?.trusting(asked.trust());
         let mut because = Because::Plain(Plain::NoQuery);
@@ -96,6 +130,10 @@ impl Worker {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });
         }
         let bytes = horizon.bytes;
+        if bytes == data.len() && horizon.block.is_none() {
+            way.beaten.keep(&client.session, data);
+            (way.because, way.by) = (because, by);
+        }
         match horizon.block {
             Some(block) if block.reads_only => {
                 let sees_commits = sees_commits_in(&block, &pool.family, judge.snapshot());
@@ -104,19 +142,7 @@ impl Worker {
             Some(block) => client.rare.routed().crossing.begin(&block),
             None => {}
         }
-        if bytes == data.len() {
-            self.only_reads(index);
-        }
-        let node = self.choose_standby(index, (home, false))?;
-        if self.settings.routing.mode == RoutingMode::Shadow {
-            self.shadow(index, bytes >= data.len());
-            return Ok(because);
-        }
-        let beside = self.beside(home, node, false).ok_or(Plain::NoConnection)?;
-        let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
-        client.pool = beside;
-        client.horizon = bytes;
-        Ok(because)
+        Ok((because, bytes))
     }
 
     /// What may go of a burst to the standby that serves the client; none if its transaction goes on on the primary, and the

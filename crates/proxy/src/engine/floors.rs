@@ -126,10 +126,10 @@ impl Worker {
         if client_since <= self.floors.since_us {
             floor.cover(self.floors.base);
         }
-        pool.family.catalog.raise(floor);
-        if floor.reader() != self.traffic.primary
-            && positions.read(|picture| floor.may_show_less(picture))
-        {
+        if let Some(known) = self.glance.latest(&pool.family.catalog) {
+            known.raise(floor);
+        }
+        if floor.reader() != self.traffic.primary && floor.may_show_less(self.view.load()) {
             // What it has seen there is no more than what the primary has by now.
             floor.raise(positions.want());
         }

@@ -1,6 +1,7 @@
 //! What is known of a client whose reads may go to standbys.
 
-use trunkline_session::BlockEnd;
+use trunkline_route::{Asked, Because, Plain};
+use trunkline_session::{Beaten, BlockEnd};
 
 use super::{
     asking::Ruled,
@@ -41,6 +42,36 @@ pub(crate) struct Routed {
     pub(super) block_end: BlockEnd,
     /// The transaction that it has begun there and that may go on on the primary.
     pub(super) crossing: Crossing,
+    /// What it has sent last that only reads.
+    pub(super) way: Way,
+}
+
+/// A burst that only reads, and all by which that was found: it need not be found again while that is the same.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) beaten: Beaten,
+    pub(super) because: Because,
+    pub(super) by: FoundBy,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self {
+            beaten: Beaten::default(),
+            because: Because::Plain(Plain::NoQuery),
+            by: FoundBy::default(),
+        }
+    }
+}
+
+/// What it was found by, besides the burst and the path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct FoundBy {
+    pub(super) asked: Asked,
+    /// The generation of the catalog.
+    pub(super) generation: u64,
+    /// How many times the settings have changed that have a say, and how many texts had been learnt.
+    pub(super) judge: (u64, u64),
 }
 
 impl Routed {

@@ -141,7 +141,7 @@ impl Worker {
             return None;
         }
         let floor = &mut self.clients.get_mut(index)?.rare.routed().floor;
-        self.shared.positions().read(|picture| floor.is_reached(picture, node)).ok()?;
+        floor.is_reached(self.view.load(), node).ok()?;
         floor.reads_from(node, self.now);
         Some(node)
     }
@@ -170,14 +170,13 @@ impl Worker {
             return;
         };
         let floor = &mut client.rare.routed().floor;
-        self.shared.positions().read(|picture| {
-            for it in candidates.iter_mut().filter(|it| it.obstacle.is_none()) {
-                it.obstacle = floor.is_reached(picture, it.node).err().map(|below| match below {
-                    Below::Unknown => Lost::Unplaced,
-                    Below::NotReached => Lost::NotReached,
-                });
-            }
-        });
+        let picture = self.view.load();
+        for it in candidates.iter_mut().filter(|it| it.obstacle.is_none()) {
+            it.obstacle = floor.is_reached(picture, it.node).err().map(|below| match below {
+                Below::Unknown => Lost::Unplaced,
+                Below::NotReached => Lost::NotReached,
+            });
+        }
         for it in candidates.iter_mut() {
             if let Some(there) = self.pool_beside(pool, whole, it.node) {
                 it.busy = there.busy();

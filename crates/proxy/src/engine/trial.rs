@@ -183,7 +183,7 @@ impl Worker {
         let Some(client) = self.clients.get_mut(client_index) else { return };
         let path = &mut client.rare.routed().path;
         let latest = pool.family.catalog.latest();
-        let Some(known) = pool.family.catalog.of_now(&latest) else { return };
+        let Some(known) = pool.family.catalog.of_now(latest.as_deref()) else { return };
         let judge = self.router.judge((&pool.family, &client.session), known, path, self.now);
         let Some(mut judge) = judge else { return };
         client.session.horizon(burst, Begin::ReadOnly, |text| {

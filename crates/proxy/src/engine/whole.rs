@@ -79,7 +79,7 @@ impl Worker {
         let pool = self.pools.get(client.pool)?;
         let path = &mut client.rare.routed().path;
         let latest = pool.family.catalog.latest();
-        let known = pool.family.catalog.of_now(&latest)?;
+        let known = pool.family.catalog.of_now(latest.as_deref())?;
         let whose = (&*pool.family, &client.session);
         let mut judge = self.router.judge(whose, known, path, self.now)?;
         let mut found = None;

@@ -27,7 +27,12 @@ use super::{
     waiting::Waiter,
     wheel::Wheel,
 };
-use crate::{cluster::Traffic, pool::FamilyId, routing::Router};
+use crate::{
+    cluster::Traffic,
+    pool::FamilyId,
+    positions::View,
+    routing::{Glance, Router},
+};
 
 /// Reads per connection and turn; a connection with more to read is queued again behind the others, so that a bulk
 /// COPY does not starve small queries.
@@ -89,6 +94,10 @@ pub(crate) struct Worker {
     pub(super) traffic: Traffic,
     /// The standbys that reads may go to.
     pub(super) standbys: Standbys,
+    /// How far they are.
+    pub(super) view: View,
+    /// What is known of the catalog by which a text was judged last.
+    pub(super) glance: Glance,
     /// Clients whose sessions are a standby's, and which wait for one.
     pub(super) stranded: Vec<Waiter>,
     /// What says which statements may go to standbys.
@@ -159,6 +168,8 @@ impl Worker {
                 router
             },
             standbys,
+            view: parts.shared.positions().view(),
+            glance: Glance::default(),
             stranded: Vec::new(),
             settings: parts.settings,
             without_primary: if parts.traffic.primary.is_none() { now } else { 0 },

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwapOption, Cache, Guard};
 use tokio::sync::Notify;
 use trunkline_route::Snapshot;
 use trunkline_session::SharedFacts;
@@ -20,7 +20,7 @@ pub(crate) struct Catalog {
     pub(crate) database: String,
     /// What counts its changes.
     facts: Arc<SharedFacts>,
-    known: ArcSwapOption<Known>,
+    known: Arc<ArcSwapOption<Known>>,
     /// Somebody has asked for it.
     wanted: AtomicBool,
     /// Something has turned out to be otherwise than it tells.
@@ -56,24 +56,30 @@ impl Known {
 impl Catalog {
     /// That of a database, of which nothing is known yet.
     pub(crate) fn new(database: String, facts: Arc<SharedFacts>, bell: Arc<Notify>) -> Self {
-        let (known, wanted) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        let (known, wanted) = (Arc::new(ArcSwapOption::empty()), AtomicBool::new(false));
         Self { database, facts, known, wanted, doubted: AtomicBool::new(false), bell }
     }
 
     /// What is known of it, to be looked at with [`of_now`](Self::of_now).
     #[inline]
     pub(crate) fn latest(&self) -> Latest {
+        self.want();
+        self.known.load()
+    }
+
+    /// It is read from now on, if it is not yet.
+    #[inline]
+    fn want(&self) {
         if !self.wanted.load(Ordering::Relaxed) {
             self.wanted.store(true, Ordering::Relaxed);
             self.bell.notify_one();
         }
-        self.known.load()
     }
 
     /// The same, if nothing has changed since as far as clients' texts have shown.
     #[inline]
-    pub(crate) fn of_now<'a>(&self, latest: &'a Latest) -> Option<&'a Known> {
-        latest.as_deref().filter(|known| known.changes == self.facts.changes())
+    pub(crate) fn of_now<'a>(&self, latest: Option<&'a Known>) -> Option<&'a Known> {
+        latest.filter(|known| known.changes == self.facts.changes())
     }
 
     /// Whether somebody has asked for it.
@@ -123,14 +129,41 @@ impl Catalog {
             let _first = known.place.set(place);
         }
     }
+}
 
+impl Known {
     /// Whoever goes by it must find its objects on a standby.
     pub(crate) fn raise(&self, floor: &mut Floor) {
-        if let Some(known) = self.known.load().as_ref() {
-            match known.place.get() {
-                Some(place) => floor.raise_to(place),
-                None => floor.cover(known.ticket),
-            }
+        match self.place.get() {
+            Some(place) => floor.raise_to(place),
+            None => floor.cover(self.ticket),
         }
+    }
+}
+
+/// What is known of the catalog that a loop has looked at last: as long as it is the same, and nothing changes, nobody else's
+/// memory is written. It is that of one database only, as it may be large and is kept alive by this.
+#[derive(Debug, Default)]
+pub(crate) struct Glance(Option<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    catalog: Arc<Catalog>,
+    known: Cache<Arc<ArcSwapOption<Known>>, Option<Arc<Known>>>,
+}
+
+impl Glance {
+    /// What is known of a catalog, to be looked at with [`Catalog::of_now`].
+    #[inline]
+    pub(crate) fn latest(&mut self, catalog: &Arc<Catalog>) -> Option<&Known> {
+        if self.0.as_ref().is_none_or(|seen| !Arc::ptr_eq(&seen.catalog, catalog)) {
+            self.0 = None;
+        }
+        let seen = self.0.get_or_insert_with(|| Seen {
+            catalog: Arc::clone(catalog),
+            known: Cache::new(Arc::clone(&catalog.known)),
+        });
+        catalog.want();
+        seen.known.load().as_deref()
     }
 }

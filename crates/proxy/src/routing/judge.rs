@@ -67,6 +67,8 @@ pub(crate) struct Judge<'a> {
     pub(super) trust: Trust,
     /// So many bytes may still be judged.
     pub(super) budget: usize,
+    /// How many texts have been learnt.
+    pub(super) lessons: &'a mut u64,
 }
 impl Judge<'_> {
     /// The same for who is taken at his word so far.
@@ -194,6 +196,7 @@ impl Judge<'_> {
     /// A standby has shown that a text is no read.
     pub(crate) fn learn(&mut self, text: &[u8]) {
         let (generation, now) = (self.known.snapshot.generation(), self.now);
+        *self.lessons = self.lessons.wrapping_add(1);
         if let Ok(entry) = self.entry(text) {
             for trust in Trust::ALL {
                 entry.keep(key(generation, NO_PATH, trust), Kept::learnt(now));

@@ -39,12 +39,19 @@ struct Desk {
     asker: Asker,
     /// What the keys of paths are made with.
     chance: RandomState,
+    /// How many texts it has been taught to be no reads.
+    lessons: u64,
 }
 
 impl Desk {
     fn new(chance: [u8; 16], (study, by): (&Arc<Study>, usize)) -> Self {
         let cache = Cache::new(Limits::default(), &Secret::new(chance));
-        Self { cache, asker: Asker::new(Arc::clone(study), by), chance: RandomState::new() }
+        Self {
+            cache,
+            asker: Asker::new(Arc::clone(study), by),
+            chance: RandomState::new(),
+            lessons: 0,
+        }
     }
 }
 
@@ -71,6 +78,12 @@ impl Router {
     #[inline]
     pub(crate) const fn judges(&self) -> bool {
         self.desk.is_some()
+    }
+
+    /// What is found of a text, by the same catalog and path, is the same as long as this is.
+    #[inline]
+    pub(crate) fn edition(&self) -> (u64, u64) {
+        (self.overrides.epoch(), self.desk.as_ref().map_or(0, |desk| desk.lessons))
     }
 
     /// What the settings say.
@@ -110,10 +123,10 @@ impl Router {
         path: &'a mut Whereabouts,
         now: u64,
     ) -> Option<Judge<'a>> {
-        let Desk { cache, asker, chance } = self.desk.as_deref_mut()?;
+        let Desk { cache, asker, chance, lessons } = self.desk.as_deref_mut()?;
         path.update(session, family, (&known.snapshot, chance));
         let (overrides, trust, budget) = (&self.overrides, Trust::None, JUDGED_AT_ONCE);
-        Some(Judge { cache, asker, overrides, known, path, now, trust, budget })
+        Some(Judge { cache, asker, overrides, known, path, now, trust, budget, lessons })
     }
 
     /// What there is to say of a text, also if texts are not judged.
@@ -131,14 +144,14 @@ impl Router {
             None => spare.insert(Desk::new([0; 16], study)),
         };
         let latest = family.catalog.latest();
-        let Some(known) = family.catalog.of_now(&latest) else {
+        let Some(known) = family.catalog.of_now(latest.as_deref()) else {
             return Explained::without_catalog(text, session.rules());
         };
         let mut path = Whereabouts::default();
         path.update(session, family, (&known.snapshot, &desk.chance));
-        let (Desk { cache, asker, .. }, overrides) = (desk, &self.overrides);
+        let (Desk { cache, asker, lessons, .. }, overrides) = (desk, &self.overrides);
         let (path, budget) = (&path, JUDGED_AT_ONCE);
-        let mut judge = Judge { cache, asker, overrides, known, path, now, trust, budget };
+        let mut judge = Judge { cache, asker, overrides, known, path, now, trust, budget, lessons };
         let mut explained = judge.explain(asked, text);
         if let Some(block) = block {
             explained.because = begins_here(block, &mut judge, (asked, family));
@@ -156,9 +169,10 @@ impl Router {
         if text.len() <= access::TEXT_READ {
             desk.cache.entry(text, path.rules());
         }
-        let (Desk { cache, asker, .. }, overrides) = (&mut desk, &self.overrides);
+        let (Desk { cache, asker, lessons, .. }, overrides) = (&mut desk, &self.overrides);
         let (trust, budget) = (Trust::None, JUDGED_AT_ONCE);
-        let mut judge = Judge { cache, asker, overrides, known, path, now: 0, trust, budget };
+        let mut judge =
+            Judge { cache, asker, overrides, known, path, now: 0, trust, budget, lessons };
         judge.explain(Asked::default(), text)
     }
 
@@ -210,11 +224,11 @@ mod tests {
         builder.row(&HARMLESS);
         catalog.learn(builder.finish(), 0, Positions::default().want());
         let Router { desk, overrides, .. } = router;
-        let Desk { cache, asker, .. } = desk.as_deref_mut().unwrap();
+        let Desk { cache, asker, lessons, .. } = desk.as_deref_mut().unwrap();
         let latest = catalog.latest();
-        let (known, path) = (catalog.of_now(&latest).unwrap(), &Whereabouts::nowhere());
+        let (known, path) = (catalog.of_now(latest.as_deref()).unwrap(), &Whereabouts::nowhere());
         let (trust, budget) = (Trust::None, JUDGED_AT_ONCE);
-        use_it(&mut Judge { cache, asker, overrides, known, path, now, trust, budget })
+        use_it(&mut Judge { cache, asker, overrides, known, path, now, trust, budget, lessons })
     }
 
     /// A query of so many bytes.

@@ -50,18 +50,28 @@ impl Whereabouts {
         family: &Family,
         (snapshot, chance): (&Snapshot, &RandomState),
     ) {
-        let same = self.by.as_ref().is_some_and(|by| {
-            Arc::ptr_eq(&by.reported, session.reported())
-                && *by.naming == *session.naming()
-                && by.beginnings == family.scope.beginnings_changed()
-                && by.generation == snapshot.generation()
-        });
-        if !same {
+        if !self.is_current(session, family, snapshot) {
             self.find(session, family, snapshot);
             // By chance, so that nobody can make two paths that have one key.
             let schemas = self.schemas.as_deref();
             self.key = schemas.map_or(NO_PATH, |schemas| chance.hash_one(schemas) | 1);
         }
+    }
+
+    /// Whether it is known where the client is now.
+    #[inline]
+    pub(crate) fn is_current(
+        &self,
+        session: &ClientSession,
+        family: &Family,
+        snapshot: &Snapshot,
+    ) -> bool {
+        self.by.as_ref().is_some_and(|by| {
+            Arc::ptr_eq(&by.reported, session.reported())
+                && *by.naming == *session.naming()
+                && by.beginnings == family.scope.beginnings_changed()
+                && by.generation == snapshot.generation()
+        })
     }
 
     #[cold]
