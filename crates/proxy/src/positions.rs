@@ -110,6 +110,8 @@ pub struct Picture {
     pub latest: Option<Sample>,
     /// In no order: there are a few.
     standbys: Vec<(NodeId, Replayed)>,
+    /// No other picture of these positions has it.
+    version: u64,
 }
 
 impl Picture {
@@ -119,6 +121,13 @@ impl Picture {
         self.standbys.iter().find(|(id, _)| *id == node).map(|(_, replayed)| *replayed)
     }
 
+    /// What tells it from all others.
+    #[inline]
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Nothing is known of this epoch yet.
     fn of_epoch(epoch: u64) -> Self {
         Self { epoch, ..Self::default() }
     }
@@ -463,6 +472,7 @@ impl Positions {
         leader.epoch = picture.epoch;
         let goes_by_samples = before.latest.is_some() && picture.latest.is_none();
         if picture != *before {
+            picture.version = before.version.wrapping_add(1);
             self.picture.store(Arc::new(picture));
         }
         self.leader.send_if_modified(|told| std::mem::replace(told, leader) != leader);

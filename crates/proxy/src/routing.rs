@@ -16,7 +16,7 @@ mod whereabouts;
 pub use adviser::{Advice, Adviser, AdviserError};
 pub(crate) use catalog::{Catalog, Glance};
 pub(crate) use explained::Explained;
-pub(crate) use floor::{Below, Floor};
+pub(crate) use floor::{Below, Floor, SeenBy};
 pub(crate) use level::{begins_here, sees_commits_in};
 pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;

@@ -10,29 +10,33 @@ use crate::{client::ClientSession, horizon::whole};
 /// A longer burst is not kept; the values of what it binds do not count.
 const KEPT_MAX: usize = 256;
 
-/// A burst, but for the values that it binds.
+/// A burst with one Bind, but for the values that this binds.
 #[derive(Debug, Default)]
 pub struct Beaten {
-    /// Its messages. Of a Bind there is how long the two names at its beginning are, and then what it begins with up to
-    /// there; but for its length.
+    /// What stands before the Bind, its names, and what stands behind it.
     kept: Vec<u8>,
-    /// What the names meant.
+    /// Where the first two of these end; 0 if nothing is kept.
+    before: usize,
+    named: usize,
+    /// What the names of statements meant.
     names: u64,
 }
 
 impl Beaten {
     /// There is none.
+    #[inline]
     pub fn forget(&mut self) {
         self.kept.clear();
+        (self.before, self.named) = (0, 0);
     }
 
-    /// Keeps a burst that is all there, if it is made of messages of the extended protocol and uses no unnamed statement
-    /// that it has not parsed itself; else none is kept.
+    /// Keeps a burst that is all there, if it is made of messages of the extended protocol, one of them a Bind, and uses no
+    /// unnamed statement that it has not parsed itself; else none is kept.
     pub fn keep(&mut self, session: &ClientSession, data: &[u8]) {
-        self.kept.clear();
+        self.forget();
         self.names = session.names.version();
-        if self.fill(data).is_none() {
-            self.kept.clear();
+        if self.fill(data).is_none() || self.named == 0 {
+            self.forget();
         }
     }
 
@@ -42,14 +46,14 @@ impl Beaten {
             let frame = whole(data, at)?;
             at = at.saturating_add(frame.bytes.len());
             match frame.tag {
-                tag::BIND => {
-                    let length = names_of(frame.body)?;
-                    let names = frame.body.get(..usize::from(length))?;
+                tag::BIND if self.named == 0 => {
+                    let names = frame.body.get(..names_of(frame.body)?)?;
                     if names.ends_with(b"\0\0") && !parsed {
                         return None;
                     }
-                    self.kept.extend_from_slice(&[tag::BIND, length]);
+                    self.before = self.kept.len();
                     self.kept.extend_from_slice(names);
+                    self.named = self.kept.len();
                 }
                 // Of the unnamed statement of before.
                 tag::DESCRIBE if frame.body == b"S\0" && !parsed => return None,
@@ -65,46 +69,36 @@ impl Beaten {
         }
         Some(())
     }
+
+    /// Whether a burst is this one, whatever values it binds.
+    #[inline]
+    fn is(&self, data: &[u8]) -> bool {
+        let Some((before, rest)) = data.split_at_checked(self.before) else { return false };
+        let [tag::BIND, a, b, c, d, ..] = *rest else { return false };
+        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        let Some((bind, behind)) = rest.split_at_checked(length.saturating_add(1)) else {
+            return false;
+        };
+        let names = self.kept.get(self.before..self.named).unwrap_or_default();
+        self.kept.get(..self.before) == Some(before)
+            && bind.get(HEADER..).is_some_and(|body| body.starts_with(names))
+            && self.kept.get(self.named..) == Some(behind)
+    }
 }
 
 impl ClientSession {
     /// Whether a burst is the one that was kept, whatever values it binds, and its names mean what they did.
     #[inline]
     pub fn repeats(&self, beaten: &Beaten, data: &[u8]) -> bool {
-        beaten.kept.first().is_some_and(|first| data.first() == Some(first))
-            && beaten.names == self.names.version()
-            && is_same(&beaten.kept, data)
+        beaten.named > 0 && beaten.names == self.names.version() && beaten.is(data)
     }
-}
-
-/// Whether a burst is what was kept of one.
-fn is_same(mut kept: &[u8], mut data: &[u8]) -> bool {
-    while let [tag, a, b, c, d, ..] = *data {
-        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        let Some((message, rest)) = data.split_at_checked(length.saturating_add(1)) else {
-            return false;
-        };
-        data = rest;
-        let after = if tag == tag::BIND {
-            let [tag::BIND, length, behind @ ..] = kept else { return false };
-            let Some((names, after)) = behind.split_at_checked(usize::from(*length)) else {
-                return false;
-            };
-            message.get(HEADER..).is_some_and(|body| body.starts_with(names)).then_some(after)
-        } else {
-            kept.strip_prefix(message)
-        };
-        let Some(after) = after else { return false };
-        kept = after;
-    }
-    kept.is_empty() && data.is_empty()
 }
 
 /// How long the names of a portal and a statement are at the beginning of a Bind.
-fn names_of(body: &[u8]) -> Option<u8> {
+fn names_of(body: &[u8]) -> Option<usize> {
     let portal = body.iter().position(|byte| *byte == 0)?.saturating_add(1);
     let statement = body.get(portal..)?.iter().position(|byte| *byte == 0)?.saturating_add(1);
-    u8::try_from(portal.saturating_add(statement)).ok()
+    Some(portal.saturating_add(statement))
 }
 
 #[cfg(test)]
@@ -164,7 +158,6 @@ mod tests {
                 vec![named("", "s", "1"), named("", "s", "22222"), named("", "s", "")],
                 vec![
                     named("", "t", "1"),
-                    named("", "s\0", "1"),
                     named("p", "s", "1"),
                     named("", "", "1"),
                     [named("", "s", "1"), named("", "s", "1")].concat(),
@@ -213,7 +206,8 @@ mod tests {
         frontend::flush(&mut flush);
         let long = unnamed(&"x".repeat(KEPT_MAX), "1");
         let cut = &named("", "s", "1")[..12];
-        for data in [&query[..], &flush, &long, cut, &named("", "", "1"), b""] {
+        let two = [named("", "s", "1"), named("", "s", "1")].concat();
+        for data in [&query[..], &flush, &long, cut, &named("", "", "1"), &two, b""] {
             assert!(!session.repeats(&kept(&session, data), data), "{data:?}");
         }
         // Values may be as long as they like.

@@ -6,6 +6,7 @@ use trunkline_settings::RoutingMode;
 
 use super::{
     crossing,
+    floors::Errand,
     routed::{FoundBy, Routed},
     slot::{ANY, SHADOW},
     to_server::HOLD_MAX,
@@ -36,8 +37,11 @@ impl Worker {
     /// Decides where the burst goes of a client that holds no server and is about to get one. Says whether it is to get one
     /// now.
     pub(super) fn direct(&mut self, index: usize, data: &[u8]) -> bool {
-        self.may_do_anything(index);
-        if self.clients.get(index).is_none_or(|client| client.crosses) {
+        let Some(client) = self.clients.get_mut(index) else { return true };
+        if let Some(routed) = &mut client.rare.routed {
+            routed.errand = Errand::Any;
+        }
+        if client.crosses {
             return true;
         }
         let asked = self.asked(index);
@@ -66,9 +70,10 @@ impl Worker {
             return Err(Plain::NoFitStandby.into());
         }
         let client = self.clients.get_mut(index).ok_or(Plain::Session)?;
-        client.rare.routed().shared = None;
-        client.rare.routed().crossing.clear();
-        if std::mem::take(&mut client.rare.routed().stays_home) {
+        let routed = client.rare.routed();
+        routed.shared = None;
+        routed.crossing.clear();
+        if std::mem::take(&mut routed.stays_home) {
             return Err(Plain::RunAgain.into());
         }
         if !client.session.may_read_elsewhere() {
@@ -76,9 +81,6 @@ impl Worker {
         }
         let home = client.pool;
         let (because, bytes) = self.foresee(index, (home, asked), (begin, data))?;
-        if bytes == data.len() {
-            self.only_reads(index);
-        }
         let node = self.choose_standby(index, (home, false))?;
         if self.settings.routing.mode == RoutingMode::Shadow {
             self.shadow(index, bytes >= data.len());
@@ -102,13 +104,14 @@ impl Worker {
         let pool = self.pools.get(home).ok_or(Plain::Session)?;
         let latest = self.glance.latest(&pool.family.catalog);
         let known = pool.family.catalog.of_now(latest).ok_or(Plain::UnknownCatalog)?;
-        let Routed { path, way, .. } = client.rare.routed();
+        let Routed { path, way, errand, crossing, .. } = client.rare.routed();
         let generation = known.snapshot.generation();
         let by = FoundBy { asked, generation, judge: self.router.edition() };
         if client.session.repeats(&way.beaten, data)
             && way.by == by
             && path.is_current(&client.session, &pool.family, &known.snapshot)
         {
+            *errand = Errand::Read;
             return Ok((way.because, data.len()));
         }
         way.beaten.forget();
@@ -130,16 +133,19 @@ impl Worker {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });
         }
         let bytes = horizon.bytes;
-        if bytes == data.len() && horizon.block.is_none() {
-            way.beaten.keep(&client.session, data);
-            (way.because, way.by) = (because, by);
+        if bytes == data.len() {
+            *errand = Errand::Read;
+            if horizon.block.is_none() {
+                way.beaten.keep(&client.session, data);
+                (way.because, way.by) = (because, by);
+            }
         }
         match horizon.block {
             Some(block) if block.reads_only => {
                 let sees_commits = sees_commits_in(&block, &pool.family, judge.snapshot());
-                client.rare.routed().crossing.begin_read_only(&block, sees_commits);
+                crossing.begin_read_only(&block, sees_commits);
             }
-            Some(block) => client.rare.routed().crossing.begin(&block),
+            Some(block) => crossing.begin(&block),
             None => {}
         }
         Ok((because, bytes))

@@ -33,7 +33,7 @@ pub(super) struct Floors {
     /// What was done before routing was switched on, or its level changed, was not followed.
     base: Ticket,
     /// When that was: who has come later has done nothing before.
-    since_us: u64,
+    pub(super) since_us: u64,
     /// Somebody goes by what all clients are told.
     pub(super) follows_all: bool,
 }
@@ -137,20 +137,6 @@ impl Worker {
             && let Some(ticket) = positions.acknowledged()
         {
             floor.cover(ticket);
-        }
-    }
-
-    /// What the client has sent is decided anew.
-    pub(super) fn may_do_anything(&mut self, index: usize) {
-        if let Some(routed) = self.clients.get_mut(index).and_then(|it| it.rare.routed.as_mut()) {
-            routed.errand = Errand::Any;
-        }
-    }
-
-    /// All that the client has sent only reads, wherever it goes.
-    pub(super) fn only_reads(&mut self, index: usize) {
-        if let Some(client) = self.clients.get_mut(index) {
-            client.rare.routed().errand = Errand::Read;
         }
     }
 

@@ -1,13 +1,13 @@
 //! The standbys that a loop chooses among, as traffic and settings have them, and the choice itself.
 
 use trunkline_route::{Balance, Because, Candidate, Dice, Lost, Plain, choose};
-use trunkline_settings::{self as named, Node, Settings};
+use trunkline_settings::{self as named, Node, ReadAfterWrite, Settings};
 
 use super::{local::LocalPool, worker::Worker};
 use crate::{
     cluster::{NodeId, Traffic},
     pool::Registry,
-    routing::Below,
+    routing::{Below, SeenBy},
 };
 
 /// The standbys that a loop chooses among.
@@ -94,6 +94,9 @@ impl Worker {
         home: (usize, bool),
         candidates: &mut Vec<Candidate<NodeId>>,
     ) -> Result<NodeId, Plain> {
+        if let Some(node) = self.rests_at(index, home) {
+            return Ok(node);
+        }
         self.raise_floor(index, home.0);
         if let Some(node) = self.stays_at(index, home) {
             return Ok(node);
@@ -132,18 +135,44 @@ impl Worker {
     /// The standby that the client has read from, if it would be chosen whatever is to be said of the others.
     fn stays_at(&mut self, index: usize, (home, whole): (usize, bool)) -> Option<NodeId> {
         let routed = self.clients.get(index)?.rare.routed.as_deref()?;
-        let (node, pool) = (routed.floor.reader()?, self.pools.get(home)?);
-        let standby = self.standbys.all.iter().find(|it| it.node == node)?;
-        if standby.obstacle.is_some() || !standby.is_of_first_rank() {
-            return None;
-        }
-        if self.pool_beside(pool, whole, node).is_some_and(|there| self.is_away(there)) {
-            return None;
-        }
+        let node = routed.floor.reader().filter(|node| self.may_stay((home, whole), *node))?;
+        let by = self.seen_by(home)?;
         let floor = &mut self.clients.get_mut(index)?.rare.routed().floor;
         floor.is_reached(self.view.load(), node).ok()?;
         floor.reads_from(node, self.now);
+        floor.is_seen_by(by);
         Some(node)
+    }
+
+    /// The same, if nothing of all by which that was found has changed since it was found last.
+    fn rests_at(&mut self, index: usize, (home, whole): (usize, bool)) -> Option<NodeId> {
+        let by = self.seen_by(home)?;
+        let floor = &mut self.clients.get_mut(index)?.rare.routed.as_deref_mut()?.floor;
+        let node = floor.rests_at(by)?;
+        floor.reads_from(node, self.now);
+        self.may_stay((home, whole), node).then_some(node)
+    }
+
+    /// By what it is seen now that a session finds what it must; none if that is another matter for each read.
+    fn seen_by(&mut self, home: usize) -> Option<SeenBy> {
+        let pool = self.pools.get(home)?;
+        if pool.level == ReadAfterWrite::Cluster {
+            return None;
+        }
+        let known = self.glance.latest(&pool.family.catalog);
+        Some(SeenBy {
+            picture: self.view.load().version(),
+            generation: known.map_or(0, |known| known.snapshot.generation()),
+            since_us: self.floors.since_us,
+        })
+    }
+
+    /// Whether a client that has read from a standby goes on there, whatever is to be said of the others.
+    fn may_stay(&self, (home, whole): (usize, bool), node: NodeId) -> bool {
+        let standby = self.standbys.all.iter().find(|it| it.node == node);
+        let Some(pool) = self.pools.get(home) else { return false };
+        standby.is_some_and(|it| it.obstacle.is_none() && it.is_of_first_rank())
+            && !self.pool_beside(pool, whole, node).is_some_and(|there| self.is_away(there))
     }
 
     /// The pool of a standby that belongs to a pool of the primary, if there is one yet.

@@ -22,6 +22,19 @@ pub(crate) struct Floor {
     token: Option<Token>,
     /// Where it has read since it was on the primary.
     reader: Option<Reader>,
+    /// By what it was seen last that it finds there what it must; nothing has been added to that since.
+    seen: Option<SeenBy>,
+}
+
+/// By what it was seen that a session finds on its standby what it must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SeenBy {
+    /// The picture: see [`Picture::version`].
+    pub(crate) picture: u64,
+    /// The generation of the catalog that it goes by.
+    pub(crate) generation: u64,
+    /// When it was said anew which writes reads find.
+    pub(crate) since_us: u64,
 }
 
 /// A place in the log that is known.
@@ -56,13 +69,14 @@ impl Floor {
     /// will be known by this ticket. That is behind all that it has seen: it may read from any standby that has replayed it.
     pub(crate) fn raise(&mut self, now: Ticket) {
         self.cover(now);
-        self.reader = None;
+        (self.reader, self.seen) = (None, None);
     }
 
     /// Whatever was done when the ticket was taken, now or before, is to be found.
     pub(crate) fn cover(&mut self, ticket: Ticket) {
         if self.place.is_none_or(|place| place.covered < Some(ticket)) {
             self.ticket = self.ticket.max(Some(ticket));
+            self.seen = None;
         }
     }
 
@@ -75,6 +89,7 @@ impl Floor {
 
     /// So is what was done when another session was told this.
     pub(crate) fn raise_by(&mut self, token: Token) {
+        self.seen = None;
         let order = |token: &Token| (token.timeline, token.lsn);
         self.token = match self.token {
             Some(known) if known.system == token.system && order(&known) > order(&token) => {
@@ -99,7 +114,21 @@ impl Floor {
 
     /// It reads from this standby now.
     pub(crate) fn reads_from(&mut self, node: NodeId, now_us: u64) {
+        if self.reader() != Some(node) {
+            self.seen = None;
+        }
         self.reader = Some(Reader { node, last_us: now_us });
+    }
+
+    /// It was seen by this that the session finds what it must where it reads.
+    pub(crate) fn is_seen_by(&mut self, seen: SeenBy) {
+        self.seen = Some(seen);
+    }
+
+    /// Where it reads, if it was seen by this already.
+    #[inline]
+    pub(crate) fn rests_at(&self, by: SeenBy) -> Option<NodeId> {
+        if self.seen == Some(by) { self.reader() } else { None }
     }
 
     /// It has read from the standby until now.
@@ -137,6 +166,7 @@ impl Floor {
 
     /// The place is at least this one.
     fn raise_place(&mut self, (epoch, lsn): (u64, Lsn), covered: Option<Ticket>) {
+        self.seen = None;
         let before = self.place;
         let same = before.filter(|place| place.epoch == epoch);
         self.place = Some(Place {

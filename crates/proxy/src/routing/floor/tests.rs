@@ -204,3 +204,47 @@ fn a_token_of_another_cluster_has_no_place_here() {
     floor.raise_by(Token { system: 8, ..token(1, 900) });
     assert_eq!(reached(&mut floor, &positions, FIRST), Ok(()));
 }
+
+#[test]
+fn what_was_seen_holds_until_there_is_more_to_be_found() {
+    let positions = led();
+    sample(&positions, 100, 1);
+    replay(&positions, FIRST, 100);
+    let by = SeenBy { picture: 3, generation: 7, since_us: 1 };
+    let resting = || {
+        let mut floor = Floor::default();
+        floor.raise_to(&positions.latest().unwrap());
+        floor.reads_from(FIRST, 1);
+        floor.is_seen_by(by);
+        floor
+    };
+    let mut floor = resting();
+    assert_eq!(floor.rests_at(by), Some(FIRST));
+    floor.reads_from(FIRST, 2);
+    floor.has_read(3);
+    floor.raise_to(&positions.latest().unwrap());
+    assert_eq!(reached(&mut floor, &positions, FIRST), Ok(()));
+    assert_eq!(floor.rests_at(by), Some(FIRST), "that is no more");
+    for other in
+        [SeenBy { picture: 4, ..by }, SeenBy { generation: 8, ..by }, SeenBy { since_us: 2, ..by }]
+    {
+        assert_eq!(floor.rests_at(other), None);
+    }
+    let ticket = positions.want();
+    let more: [&dyn Fn(&mut Floor); 4] = [
+        &|floor| floor.raise(ticket),
+        &|floor| floor.cover(ticket),
+        &|floor| floor.reads_from(SECOND, 2),
+        &|floor| floor.raise_by(Token { system: 1, timeline: 1, lsn: 500 }),
+    ];
+    for more in more {
+        let mut floor = resting();
+        more(&mut floor);
+        assert_eq!(floor.rests_at(by), None);
+    }
+    sample(&positions, 200, 1);
+    let mut floor = resting();
+    sample(&positions, 300, 1);
+    floor.raise_to(&positions.latest().unwrap());
+    assert_eq!(floor.rests_at(by), None);
+}
