@@ -4,7 +4,7 @@
 
 use divan::{Bencher, black_box};
 use trunkline_sql::access::cache::{Cache, Found, Key, Limits};
-use trunkline_sql::access::{Secret, access, shape};
+use trunkline_sql::access::{QUICK, Secret, access, shape};
 use trunkline_sql::{Rules, scan};
 
 /// Statements as drivers and mappers send them, each with a text of the same shape.
@@ -96,6 +96,17 @@ fn shape_as_a_number(bencher: Bencher<'_, '_>, number: usize) {
 #[divan::bench(args = NUMBERS)]
 fn judged(bencher: Bencher<'_, '_>, number: usize) {
     bencher.bench_local(|| access(black_box(texts(number).0), Rules::default()));
+}
+
+/// Texts as long as a loop judges them itself, made so that it takes long.
+const HOSTILE: [&str; 8] = ["(", "NOT ", "- ", "(SELECT ", "CASE WHEN ", "1 + ", "f(", "i IN (1, "];
+
+/// None may hold up the loop for a millisecond.
+#[divan::bench(args = HOSTILE)]
+fn judged_at_a_loop(bencher: Bencher<'_, '_>, piece: &str) {
+    let text = format!("SELECT {}1", piece.repeat(QUICK / piece.len()));
+    let text = text.get(..QUICK).unwrap_or(&text).as_bytes();
+    bencher.bench_local(|| access(black_box(text), Rules::default()));
 }
 
 /// For comparison: what the session is told of a text.

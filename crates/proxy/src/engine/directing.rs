@@ -106,7 +106,8 @@ impl Worker {
         let known = pool.family.catalog.of_now(latest).ok_or(Plain::UnknownCatalog)?;
         let Routed { path, way, errand, crossing, .. } = client.rare.routed();
         let generation = known.snapshot.generation();
-        let by = FoundBy { asked, generation, judge: self.router.edition() };
+        let (judge, version) = (self.router.edition(), path.version());
+        let by = FoundBy { asked, generation, path: version, judge };
         if client.session.repeats(&way.beaten, data)
             && way.by == by
             && path.is_current(&client.session, &pool.family, &known.snapshot)
@@ -137,7 +138,7 @@ impl Worker {
             *errand = Errand::Read;
             if horizon.block.is_none() {
                 way.beaten.keep(&client.session, data);
-                (way.because, way.by) = (because, by);
+                (way.because, way.by) = (because, FoundBy { path: judge.version(), ..by });
             }
         }
         match horizon.block {

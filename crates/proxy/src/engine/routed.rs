@@ -64,12 +64,14 @@ impl Default for Way {
     }
 }
 
-/// What it was found by, besides the burst and the path.
+/// What it was found by, besides the burst.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FoundBy {
     pub(super) asked: Asked,
     /// The generation of the catalog.
     pub(super) generation: u64,
+    /// The version of how the client's texts are read.
+    pub(super) path: u64,
     /// How many times the settings have changed that have a say, and how many texts had been learnt.
     pub(super) judge: (u64, u64),
 }

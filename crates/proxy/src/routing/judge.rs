@@ -188,6 +188,11 @@ impl Judge<'_> {
         text.len() > access::TEXT_READ || !self.path.is_utf8() && !text.is_ascii()
     }
 
+    /// The version of how the client's texts are read.
+    pub(crate) fn version(&self) -> u64 {
+        self.path.version()
+    }
+
     /// The catalog.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.known.snapshot

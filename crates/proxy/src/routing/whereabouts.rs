@@ -29,6 +29,8 @@ pub(crate) struct Whereabouts {
     schemas: Option<Vec<Box<str>>>,
     /// Told from those of other paths by it; [`NO_PATH`] if it is not known.
     key: u64,
+    /// How often it was found out.
+    version: u64,
 }
 
 /// All that the path depends on.
@@ -74,8 +76,15 @@ impl Whereabouts {
         })
     }
 
+    /// As long as this is the same, so is all the rest.
+    #[inline]
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
     #[cold]
     fn find(&mut self, session: &ClientSession, family: &Family, snapshot: &Snapshot) {
+        self.version = self.version.wrapping_add(1);
         self.by = Some(Found {
             reported: Arc::clone(session.reported()),
             naming: session.naming().into(),
