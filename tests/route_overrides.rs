@@ -4,7 +4,7 @@
 mod common;
 
 use common::nodes::{mark, three, where_is};
-use common::{DATABASE, Scene, ensure, error_in, fails, one, refused, run, words};
+use common::{DATABASE, Scene, ensure, error_in, fails, one, refused, run, shown, words};
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{RawClient, say, tags};
 use trunkline_testkit::wait::{PATIENCE, wait_for};
@@ -296,6 +296,8 @@ async fn the_first_rule_that_is_for_a_client_counts() -> Result<()> {
     assert_eq!(explained(&mut client, READ).await?, ["primary", "rule"]);
     asks(&mut client, "primary, by rule batch").await?;
     scene.trunkline.logged("reason=\"rule batch\"").await?;
+    let reasons = shown(&scene.console().await?, "SHOW ROUTES", "reason").await?;
+    assert!(reasons.contains(&"rule batch".to_owned()), "{reasons:?}");
     // What the session says, and a hint, are more particular.
     on_a_standby(&mut client, "/* trunkline:standby */ SELECT doubtful()", &cluster).await?;
     run(&mut client, "SET trunkline.route = 'any'").await?;

@@ -34,9 +34,9 @@ impl Worker {
     }
 
     /// What the rule is called by which it does; none if there is none for the client.
-    pub(super) fn rule_name(&mut self, index: usize) -> Option<String> {
+    pub(super) fn rule_name(&mut self, index: usize) -> Option<Arc<str>> {
         let (place, _) = self.rule_for(index)?;
-        Some(self.router.overrides().rule_name(place))
+        self.router.overrides().rule_name(place).cloned()
     }
 
     /// The first rule that is for the client, and what it says.

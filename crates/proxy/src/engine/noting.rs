@@ -15,8 +15,13 @@ const SHOWN_MAX: usize = 200;
 impl Worker {
     /// Takes note of a decision about a burst.
     pub(super) fn note_route(&mut self, index: usize, data: &[u8], because: Because) {
+        let by_rule = because == Plain::Rule.into();
+        let rule = if by_rule { self.rule_name(index) } else { None };
         if let Some(counts) = self.route_counts(index) {
-            counts.decide(because);
+            match &rule {
+                Some(rule) => counts.decide_by_rule(rule),
+                None => counts.decide(because),
+            }
         }
         let wanted = match self.settings.routing.log {
             RouteLog::Off => false,
@@ -25,7 +30,7 @@ impl Worker {
             RouteLog::All => true,
         };
         if wanted {
-            self.log_route(index, data, because);
+            self.log_route(index, data, (because, rule.as_deref()));
         }
     }
 
@@ -55,9 +60,7 @@ impl Worker {
 
     /// Constants may be secrets, so a statement is logged without them.
     #[cold]
-    fn log_route(&mut self, index: usize, data: &[u8], because: Because) {
-        let by_rule = because == Plain::Rule.into();
-        let rule = if by_rule { self.rule_name(index) } else { None };
+    fn log_route(&mut self, index: usize, data: &[u8], (because, rule): (Because, Option<&str>)) {
         let reason = rule.map_or_else(|| because.words().into(), |rule| format!("rule {rule}"));
         let Some(client) = self.clients.get_mut(index) else { return };
         let standby = because.is_to_standby();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trunkline_session::PinReason;
 
 pub use super::functions::FunctionStats;
-pub use super::routes::{Healed, RouteCounts, Routes};
+pub use super::routes::{Healed, RouteCounts, Routes, Told};
 use crate::cluster::NodeId;
 
 /// The named prepared statements of all clients.

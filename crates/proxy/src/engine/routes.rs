@@ -1,6 +1,8 @@
 //! How often what clients sent went where, and why; and what standbys did not carry out.
 
-use trunkline_route::Because;
+use std::{collections::BTreeMap, sync::Arc};
+
+use trunkline_route::{Because, Plain};
 
 use super::refusal::Refusal;
 
@@ -48,13 +50,34 @@ impl From<Refusal> for Healed {
 pub struct RouteCounts {
     decided: [u64; Because::COUNT],
     healed: [u64; Healed::ALL.len()],
+    /// How often which rule of the settings has sent to the primary: a part of what [`Plain::Rule`] has decided.
+    by_rule: BTreeMap<Arc<str>, u64>,
     /// Texts remembered as such that a standby refuses.
     pub learnt: u64,
 }
 
+/// Rules that are counted by their names. Those that come beyond that, by settings that are loaded again, are counted together.
+const RULES_MAX: usize = 256;
+
+/// How often a reason decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// To a standby; else to the primary.
+    pub to_standby: bool,
+    /// The words for it.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
 impl Default for RouteCounts {
     fn default() -> Self {
-        Self { decided: [0; Because::COUNT], healed: [0; Healed::ALL.len()], learnt: 0 }
+        Self {
+            decided: [0; Because::COUNT],
+            healed: [0; Healed::ALL.len()],
+            by_rule: BTreeMap::new(),
+            learnt: 0,
+        }
     }
 }
 
@@ -62,6 +85,20 @@ impl RouteCounts {
     /// Counts a decision.
     pub fn decide(&mut self, because: Because) {
         add(&mut self.decided, because.index(), 1);
+    }
+
+    /// Counts a decision by a rule of this name.
+    pub fn decide_by_rule(&mut self, rule: &Arc<str>) {
+        self.decide(Plain::Rule.into());
+        self.add_rule(rule, 1);
+    }
+
+    fn add_rule(&mut self, rule: &Arc<str>, more: u64) {
+        if let Some(count) = self.by_rule.get_mut(rule) {
+            *count = count.wrapping_add(more);
+        } else if self.by_rule.len() < RULES_MAX {
+            self.by_rule.insert(Arc::clone(rule), more);
+        }
     }
 
     /// Counts what the primary has carried out in the place of a standby.
@@ -72,6 +109,23 @@ impl RouteCounts {
     /// How often each reason decided, all of them in their order.
     pub fn decided(&self) -> impl Iterator<Item = (Because, u64)> {
         Because::all().zip(self.decided.iter().copied())
+    }
+
+    /// How often each reason decided, in words, and rules each by its name.
+    pub fn told(&self) -> Vec<Told> {
+        let mut all = Vec::new();
+        for (because, mut count) in self.decided() {
+            let to_standby = because.is_to_standby();
+            if because == Plain::Rule.into() {
+                for (rule, of_it) in &self.by_rule {
+                    let reason = format!("{because} {rule}");
+                    all.push(Told { to_standby, reason, count: *of_it });
+                    count = count.saturating_sub(*of_it);
+                }
+            }
+            all.push(Told { to_standby, reason: because.words().into(), count });
+        }
+        all
     }
 
     /// How often the primary has carried out what had gone to a standby, by why.
@@ -86,6 +140,9 @@ impl RouteCounts {
         }
         for (place, count) in other.healed.iter().enumerate() {
             add(&mut self.healed, place, *count);
+        }
+        for (rule, count) in &other.by_rule {
+            self.add_rule(rule, *count);
         }
         self.learnt = self.learnt.wrapping_add(other.learnt);
     }
@@ -116,8 +173,6 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
-    use trunkline_route::Plain;
-
     use super::*;
 
     #[test]
@@ -131,6 +186,26 @@ mod tests {
             (0..=place).for_each(|_| counts.heal(healed));
         }
         counts.learnt = 7;
+        let batch: Arc<str> = "batch".into();
+        let before = counts.clone();
+        counts.decide_by_rule(&batch);
+        let of_rules = |counts: &RouteCounts| {
+            let told = counts.told().into_iter();
+            let rules = told.filter(|told| told.reason.starts_with("rule") && !told.to_standby);
+            rules.map(|told| (told.reason, told.count)).collect::<Vec<_>>()
+        };
+        let by_rules = before.decided().find(|(because, _)| *because == Plain::Rule.into());
+        let by_rules = by_rules.map_or(0, |(_, count)| count);
+        let expected = [("rule batch".into(), 1), ("rule".into(), by_rules)];
+        assert_eq!(of_rules(&counts), expected);
+        let mut twice = counts.clone();
+        twice.add(&counts);
+        assert_eq!(of_rules(&twice)[0], ("rule batch".into(), 2));
+        for number in 0..2 * RULES_MAX {
+            twice.decide_by_rule(&number.to_string().into());
+        }
+        assert_eq!(of_rules(&twice).len(), RULES_MAX + 1);
+        counts = before;
         let mut sum = counts.clone();
         sum.add(&counts);
         for (place, (because, count)) in sum.decided().enumerate() {

@@ -1,5 +1,7 @@
 //! What the settings say of where some statements go: lists of functions and relations, patterns of texts, rules for clients.
 
+use std::sync::Arc;
+
 use trunkline_route::Wish;
 use trunkline_settings::{ObjectName, Pattern, RouteRule, RouteTo, Settings};
 use trunkline_sql::{
@@ -13,6 +15,8 @@ pub(crate) struct Overrides {
     lists: Lists,
     patterns: Vec<Pattern>,
     rules: Vec<RouteRule>,
+    /// What they are called.
+    rule_names: Vec<Arc<str>>,
     /// How many times this has changed.
     epoch: u64,
 }
@@ -46,6 +50,7 @@ impl Overrides {
         self.lists = lists;
         self.patterns.clone_from(&routing.primary_patterns);
         self.rules.clone_from(&settings.routes);
+        self.rule_names = names_of(&settings.routes);
         self.epoch = self.epoch.wrapping_add(1);
         differs
     }
@@ -92,12 +97,18 @@ impl Overrides {
     }
 
     /// What the rule is called that stands there: its name, or its number.
-    pub(crate) fn rule_name(&self, place: usize) -> String {
-        match self.rules.get(place).map(|rule| rule.name.as_str()) {
-            Some(name) if !name.is_empty() => name.to_owned(),
-            _ => place.saturating_add(1).to_string(),
-        }
+    pub(crate) fn rule_name(&self, place: usize) -> Option<&Arc<str>> {
+        self.rule_names.get(place)
     }
+}
+
+/// What rules are called.
+fn names_of(rules: &[RouteRule]) -> Vec<Arc<str>> {
+    let name = |(rule, number): (&RouteRule, u32)| match rule.name.as_str() {
+        "" => number.to_string().into(),
+        name => name.into(),
+    };
+    rules.iter().zip(1..).map(name).collect()
 }
 
 impl Lists {
@@ -218,6 +229,7 @@ mod tests {
             let caller = Caller { database, user, application_name };
             assert_eq!(overrides.rule_for(caller), expected, "{caller:?}");
         }
-        assert_eq!([0, 1, 2].map(|place| overrides.rule_name(place)), ["1", "batches", "3"]);
+        let names = [0, 1, 2].map(|place| overrides.rule_name(place).map_or("", AsRef::as_ref));
+        assert_eq!(names, ["1", "batches", "3"]);
     }
 }

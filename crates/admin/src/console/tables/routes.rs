@@ -50,10 +50,10 @@ fn add_rows(rows: &mut Vec<Row>, (database, mode): (&str, &str), counts: &RouteC
         }
     };
     for route in [routes::STANDBY, routes::PRIMARY] {
-        let decided =
-            counts.decided().filter(|(because, _)| routes::of(because.is_to_standby()) == route);
-        for (because, count) in decided {
-            add(route, because.words(), count, Some(total));
+        let told = counts.told();
+        let decided = told.iter().filter(|told| routes::of(told.to_standby) == route);
+        for told in decided {
+            add(route, &told.reason, told.count, Some(total));
         }
     }
     for (healed, count) in counts.healed() {
