@@ -94,11 +94,13 @@ impl Worker {
         home: (usize, bool),
         candidates: &mut Vec<Candidate<NodeId>>,
     ) -> Result<NodeId, Plain> {
-        if let Some(node) = self.rests_at(index, home) {
+        // Before anything is compared: what is found out is never that of a later picture.
+        let by = self.seen_by(home.0);
+        if let Some(node) = by.and_then(|by| self.rests_at(index, home, by)) {
             return Ok(node);
         }
         self.raise_floor(index, home.0);
-        if let Some(node) = self.stays_at(index, home) {
+        if let Some(node) = self.stays_at(index, home, by) {
             return Ok(node);
         }
         self.weigh(index, home, candidates);
@@ -133,24 +135,31 @@ impl Worker {
     }
 
     /// The standby that the client has read from, if it would be chosen whatever is to be said of the others.
-    fn stays_at(&mut self, index: usize, (home, whole): (usize, bool)) -> Option<NodeId> {
+    fn stays_at(
+        &mut self,
+        index: usize,
+        home: (usize, bool),
+        by: Option<SeenBy>,
+    ) -> Option<NodeId> {
         let routed = self.clients.get(index)?.rare.routed.as_deref()?;
-        let node = routed.floor.reader().filter(|node| self.may_stay((home, whole), *node))?;
-        let by = self.seen_by(home)?;
+        let node = routed.floor.reader().filter(|node| self.may_stay(home, *node))?;
         let floor = &mut self.clients.get_mut(index)?.rare.routed().floor;
         floor.is_reached(self.view.load(), node).ok()?;
         floor.reads_from(node, self.now);
-        floor.is_seen_by(by);
+        if let Some(by) = by {
+            floor.is_seen_by(by);
+        }
         Some(node)
     }
 
     /// The same, if nothing of all by which that was found has changed since it was found last.
-    fn rests_at(&mut self, index: usize, (home, whole): (usize, bool)) -> Option<NodeId> {
-        let by = self.seen_by(home)?;
-        let floor = &mut self.clients.get_mut(index)?.rare.routed.as_deref_mut()?.floor;
-        let node = floor.rests_at(by)?;
-        floor.reads_from(node, self.now);
-        self.may_stay((home, whole), node).then_some(node)
+    fn rests_at(&mut self, index: usize, home: (usize, bool), by: SeenBy) -> Option<NodeId> {
+        let node = self.clients.get(index)?.rare.routed.as_deref()?.floor.rests_at(by)?;
+        if !self.may_stay(home, node) {
+            return None;
+        }
+        self.clients.get_mut(index)?.rare.routed().floor.reads_from(node, self.now);
+        Some(node)
     }
 
     /// By what it is seen now that a session finds what it must; none if that is another matter for each read.
