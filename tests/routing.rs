@@ -84,6 +84,36 @@ async fn a_transaction_that_only_reads_is_one_standbys_as_a_whole() -> Result<()
 }
 
 #[tokio::test]
+async fn savepoints_never_lose_the_node_of_their_transaction() -> Result<()> {
+    let cluster = three().await?;
+    let scene = scene(&cluster, "saved", ON).await?;
+    let mut client = scene.raw().await?;
+    run(&mut client, "CREATE TABLE t (i int)").await?;
+    for (begin, writes) in [("BEGIN", true), ("BEGIN READ ONLY", false)] {
+        on_a_standby(&mut client, &cluster).await?;
+        run(&mut client, begin).await?;
+        if writes {
+            run(&mut client, "INSERT INTO t VALUES (1)").await?;
+        }
+        let count = one(&mut client, "SELECT count(*) FROM t").await?;
+        let node = place(&mut client, &cluster).await?.port();
+        assert_eq!(node == cluster.primary().port(), writes);
+        for _ in 0..2 {
+            run(&mut client, "SAVEPOINT a").await?;
+            fails(&mut client, "SELECT 1 / (SELECT count(*) - count(*) FROM t)", "22012").await?;
+            fails(&mut client, "SELECT 1", "25P02").await?;
+            run(&mut client, "ROLLBACK TO a").await?;
+            assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, count);
+            assert_eq!(place(&mut client, &cluster).await?.port(), node);
+            run(&mut client, "RELEASE a").await?;
+        }
+        run(&mut client, "COMMIT").await?;
+    }
+    assert_eq!(one(&mut client, "SELECT count(*) FROM t").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_client_reads_what_it_has_written_although_a_standby_lags() -> Result<()> {
     let cluster = three().await?;
     let scene = scene(&cluster, "own", ON).await?;
