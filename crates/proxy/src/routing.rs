@@ -20,6 +20,6 @@ pub(crate) use floor::{Below, Floor, SeenBy};
 pub(crate) use level::{begins_here, sees_commits_in};
 pub(crate) use overrides::Caller;
 pub(crate) use reader::Library;
-pub(crate) use router::Router;
+pub(crate) use router::{Place, Router};
 pub(crate) use study::{Studied, Study};
 pub(crate) use whereabouts::Whereabouts;

@@ -59,8 +59,8 @@ worded! {
     Session "kept by the session",
     /// To the primary: the catalog of the database is not known, or has just been changed.
     UnknownCatalog "unknown catalog",
-    /// To the primary: it begins a transaction that may write, and is not known to be READ COMMITTED, or one that only reads
-    /// and is SERIALIZABLE, which a standby refuses.
+    /// To the primary: it begins a transaction that may write, and is not known to be READ COMMITTED; or what only reads is
+    /// SERIALIZABLE, be it a transaction or a statement, which a standby refuses.
     UnknownLevel "isolation level",
     /// To the primary: more than a read, in a transaction that has only read at a standby as yet.
     FirstWrite "first write of a transaction",

@@ -63,7 +63,7 @@ impl ClientSession {
         let block = Block { begin: text, sees_commits, ..Block::default() };
         if read_only == Some(true) {
             let level = isolation != Some(Isolation::Serializable)
-                && (isolation.is_some() || !self.is_serializable());
+                && (isolation.is_some() || !self.is_serializable(false));
             return level.then_some(Block { reads_only: true, ..block });
         }
         // In recovery a transaction cannot be told that it may write.
@@ -117,10 +117,11 @@ impl ClientSession {
         self.settings.current().get(DEFAULT_ISOLATION)
     }
 
-    /// Whether transactions are serializable unless they say otherwise, as far as this session has said.
-    pub fn is_serializable(&self) -> bool {
+    /// Whether transactions are serializable unless they say otherwise, as far as this session has said; `by_default` if it
+    /// has not said anything.
+    pub fn is_serializable(&self, by_default: bool) -> bool {
         let level = self.own_default();
-        level.is_some_and(|level| is_serializable(level.as_bytes()))
+        level.map_or(by_default, |level| is_serializable(level.as_bytes()))
     }
 }
 

@@ -129,6 +129,8 @@ impl Worker {
         });
         if let Some(block) = &horizon.block {
             because = begins_here(block, &mut judge, (asked, &pool.family));
+        } else if because.is_to_standby() && judge.is_serializable(&client.session) {
+            because = Plain::UnknownLevel.into();
         }
         if horizon.bytes == 0 || !because.is_to_standby() {
             return Err(if because.is_to_standby() { Plain::NoQuery.into() } else { because });

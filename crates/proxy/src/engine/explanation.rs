@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cluster::NodeId,
     handle::NodeReport,
-    routing::{Explained, Floor},
+    routing::{Explained, Floor, Place},
 };
 
 /// A line: what it tells, and that. The first are the same for all statements, in the order in which they are written.
@@ -48,11 +48,18 @@ impl Worker {
         let mut message = BytesMut::new();
         frontend::query(&mut message, text);
         let block = client.session.horizon(&message, begin, |_| false).block;
-        let block = block.as_ref().filter(|_| !asked.is_whole());
+        let inside = client.state.server().and_then(|server| self.servers.get(server));
+        let inside = inside.is_some_and(|server| server.session.status() != TxStatus::Idle);
+        let place = match block {
+            _ if asked.is_whole() => Place::Within,
+            Some(block) => Place::Begins(block),
+            None if inside || client.crosses => Place::Within,
+            None => Place::Alone,
+        };
         let crossing = client.rare.routed.as_ref().map(|routed| &routed.crossing);
         let trust = crossing.map_or_else(|| asked.trust(), |crossing| crossing.trust(asked));
         let whose = (&*pool.family, &client.session, trust);
-        let explained = self.router.explain(whose, (asked, text, block), self.now, study);
+        let explained = self.router.explain(whose, (asked, text, place), self.now, study);
         let choice = self.choice(index, (home, asked.is_whole()));
         let Some(client) = self.clients.get(index) else { return Vec::new() };
         let way = self.way((client, text), &explained, choice.taken);

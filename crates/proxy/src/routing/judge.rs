@@ -1,6 +1,7 @@
 //! The judge of one client's texts at one moment, who keeps what he finds.
 
 use trunkline_route::{Asked, Because, Plain, Snapshot, Trust};
+use trunkline_session::ClientSession;
 use trunkline_sql::access::{
     self, Access, Hint,
     cache::{Cache, Entry, Found, Key},
@@ -186,6 +187,11 @@ impl Judge<'_> {
 
     fn is_out_of_reach(&self, text: &[u8]) -> bool {
         text.len() > access::TEXT_READ || !self.path.is_utf8() && !text.is_ascii()
+    }
+
+    /// Whether a standby would refuse what a session sends outside of a transaction, whatever it is.
+    pub(crate) fn is_serializable(&self, session: &ClientSession) -> bool {
+        self.path.serializes(session)
     }
 
     /// The version of how the client's texts are read.

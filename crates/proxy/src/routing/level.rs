@@ -41,7 +41,7 @@ fn sees_commits(family: &Family, catalog: &Snapshot) -> bool {
 }
 
 /// Whether such a transaction is known to be serializable, as none can be on a standby.
-fn serializes(family: &Family, catalog: &Snapshot) -> bool {
+pub(super) fn serializes(family: &Family, catalog: &Snapshot) -> bool {
     is_known_as(family, catalog, is_serializable)
 }
 

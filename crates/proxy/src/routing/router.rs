@@ -2,7 +2,7 @@
 
 use std::{fmt, hash::RandomState, sync::Arc};
 
-use trunkline_route::{Asked, Trust};
+use trunkline_route::{Asked, Plain, Trust};
 use trunkline_session::{Block, ClientSession};
 use trunkline_settings::{RoutingMode, Settings};
 use trunkline_sql::access::{
@@ -32,6 +32,17 @@ pub(crate) struct Router {
     /// There are listeners by which sessions come that are a standby's as a whole.
     has_standby_listeners: bool,
 }
+/// Where a text stands that is explained.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// It begins a transaction.
+    Begins(Block<'a>),
+    /// It is a part of one, or of a session that is a standby's as a whole.
+    Within,
+    /// It is none.
+    Alone,
+}
+
 /// What it works with.
 struct Desk {
     cache: Cache<Kept>,
@@ -133,7 +144,7 @@ impl Router {
     pub(crate) fn explain(
         &mut self,
         (family, session, trust): (&Family, &ClientSession, Trust),
-        (asked, text, block): (Asked, &[u8], Option<&Block<'_>>),
+        (asked, text, place): (Asked, &[u8], Place<'_>),
         now: u64,
         study: (&Arc<Study>, usize),
     ) -> Explained {
@@ -153,8 +164,14 @@ impl Router {
         let (path, budget) = (&path, JUDGED_AT_ONCE);
         let mut judge = Judge { cache, asker, overrides, known, path, now, trust, budget, lessons };
         let mut explained = judge.explain(asked, text);
-        if let Some(block) = block {
+        if let Place::Begins(block) = &place {
             explained.because = begins_here(block, &mut judge, (asked, family));
+            explained.reason = explained.because.to_string();
+        } else if matches!(place, Place::Alone)
+            && explained.because.is_to_standby()
+            && judge.is_serializable(session)
+        {
+            explained.because = Plain::UnknownLevel.into();
             explained.reason = explained.because.to_string();
         }
         explained

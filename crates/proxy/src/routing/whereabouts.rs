@@ -10,6 +10,7 @@ use trunkline_session::ClientSession;
 use trunkline_sql::Rules;
 use trunkline_wire::Reported;
 
+use super::level::serializes;
 use crate::pool::Family;
 
 /// The key of a path that is not known.
@@ -31,6 +32,8 @@ pub(crate) struct Whereabouts {
     key: u64,
     /// How often it was found out.
     version: u64,
+    /// Transactions of such a client are serializable if neither they nor its session say otherwise.
+    serializes: bool,
 }
 
 /// All that the path depends on.
@@ -98,6 +101,7 @@ impl Whereabouts {
         let policy = family.policy.load();
         let default = snapshot.default_of(SEARCH_PATH, &policy.server_user);
         self.schemas = session.schemas(default, by_startup);
+        self.serializes = serializes(family, snapshot);
     }
 
     /// Of a session of which nothing is known but that its texts are in UTF-8.
@@ -109,6 +113,12 @@ impl Whereabouts {
     #[inline]
     pub(crate) const fn rules(&self) -> Rules {
         self.rules
+    }
+
+    /// Whether statements of a session that are no part of a transaction are serializable, which a standby refuses.
+    #[inline]
+    pub(crate) fn serializes(&self, session: &ClientSession) -> bool {
+        session.is_serializable(self.serializes)
     }
 
     /// Whether texts are in UTF-8.
