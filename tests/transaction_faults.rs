@@ -303,7 +303,7 @@ async fn of_many_sessions(
 async fn of_many_sessions_each_finds_what_its_transactions_have_done() -> Result<()> {
     let cluster = three().await?;
     let late = cluster.standby(1)?;
-    late.set("recovery_min_apply_delay", "100ms")?;
+    late.set("recovery_min_apply_delay", "20ms")?;
     late.reload().await?;
     of_many_sessions(&cluster, "many", async |_| Ok(())).await
 }
