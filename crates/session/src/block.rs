@@ -114,7 +114,7 @@ impl ClientSession {
 
     /// At which level transactions are that do not say it, if the session has.
     fn own_default(&self) -> Option<&trunkline_sql::Value> {
-        self.settings.current().get(DEFAULT_ISOLATION)
+        self.settings.current().get_unreported(DEFAULT_ISOLATION)
     }
 
     /// Whether transactions are serializable unless they say otherwise, as far as this session has said; `by_default` if it

@@ -95,6 +95,14 @@ impl SettingSet {
         self.entries.get(place).map(|entry| &entry.value)
     }
 
+    /// The value of one that no server reports, if set: without looking whether any does.
+    pub(crate) fn get_unreported(&self, name: &[u8]) -> Option<&Value> {
+        debug_assert!(!is_reported(name), "it is among the others");
+        let others = self.entries.get(self.reported..).unwrap_or_default();
+        let place = others.binary_search_by(|entry| entry.name.as_ref().cmp(name)).ok()?;
+        others.get(place).map(|entry| &entry.value)
+    }
+
     /// Where a setting is, or is to be put.
     fn place(&self, name: &[u8]) -> Result<usize, usize> {
         let (reported, others) = self.entries.split_at_checked(self.reported).unwrap_or_default();
