@@ -4,7 +4,7 @@
 mod common;
 
 use common::nodes::{is_primary, mark, on_a_standby, place, three, where_is};
-use common::{Scene, error_in, fails, one, run};
+use common::{Scene, by_itself, error_in, fails, one, run};
 use tokio::sync::OnceCell;
 use trunkline_testkit::cluster::Cluster;
 use trunkline_testkit::peer::{RawClient, say, tags};
@@ -170,6 +170,14 @@ async fn a_function_is_believed_to_read_until_a_standby_refuses_it() -> Result<(
     assert!(is_primary(place(&mut client, cluster).await?, cluster));
     run(&mut client, "COMMIT").await?;
     assert_eq!(one(&mut client, "SELECT counts()").await?, "1");
+    // Only there.
+    for words in ["BEGIN READ ONLY", "BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ"] {
+        begin(&mut client, cluster, words).await?;
+        run(&mut client, "COMMIT").await?;
+        let told = by_itself(&mut client, "SELECT counts()").await?;
+        assert_eq!(told, ["primary", "unproven function"]);
+        assert!(is_primary(node_of(&mut client, cluster, "SELECT counts()").await?, cluster));
+    }
     Ok(())
 }
 

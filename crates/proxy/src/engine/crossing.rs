@@ -46,7 +46,7 @@ impl Crossing {
     /// There is none any more. The room is kept for the next one.
     pub(super) fn clear(&mut self) {
         self.begin.clear();
-        (self.has_read, self.has_failed) = (false, false);
+        (self.kind, self.has_read, self.has_failed) = (Kind::Any, false, false);
     }
 
     /// It is about to begin.
@@ -54,7 +54,6 @@ impl Crossing {
         self.clear();
         self.begin.extend_from_slice(block.begin);
         self.has_read = block.has_read;
-        self.kind = Kind::Any;
     }
 
     /// One is about to begin that only reads by its own words. It crosses as long as that loses nothing.

@@ -49,8 +49,8 @@ fn add_rows(rows: &mut Vec<Row>, (database, mode): (&str, &str), counts: &RouteC
             ]);
         }
     };
+    let told = counts.told();
     for route in [routes::STANDBY, routes::PRIMARY] {
-        let told = counts.told();
         let decided = told.iter().filter(|told| routes::of(told.to_standby) == route);
         for told in decided {
             add(route, &told.reason, told.count, Some(total));
