@@ -34,6 +34,9 @@ impl Beaten {
     /// unnamed statement that it has not parsed itself; else none is kept.
     pub fn keep(&mut self, session: &ClientSession, data: &[u8]) {
         self.forget();
+        if data.first() == Some(&tag::QUERY) {
+            return;
+        }
         self.names = session.names.version();
         if self.fill(data).is_none() || self.named == 0 {
             self.forget();
